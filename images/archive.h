@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The image file: a tar that any tar lists, written and read in one pass (docs/FORMAT.md).
+ *
+ * Members in order: manifest.json, rootfs/..., log/..., mem/..., shm/..., end.json. The data of a
+ * mem/ or shm/ member begins at a multiple of 4096 in the file. end.json lists every member with
+ * its size and XXH3 checksum and the digest of the whole; without it the image is incomplete.
+ *
+ * Nothing here knows what a pod is. Neither side needs a seekable file.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct archive; /* libarchive's */
+struct archive_writer;
+struct archive_reader;
+struct ct_error;
+
+#define IMAGE_PAGE 4096
+#define IMAGE_CHUNK_MAX (64u << 20) /* bytes of page data in one chunk at most */
+#define IMAGE_MANIFEST_MAX (1u << 30)
+
+enum image_compress { IMAGE_COMPRESS_NONE, IMAGE_COMPRESS_LZ4, IMAGE_COMPRESS_ZSTD };
+
+/* ---- writing ---- */
+
+/* `fd` stays the caller's. Writing to a file that allows it bypasses the page cache for page data. */
+int archive_writer_new(int fd, enum image_compress compress, int level, struct archive_writer **ret,
+		       struct ct_error *err);
+void archive_writer_free(struct archive_writer *w);
+
+/* A whole small member. */
+int archive_put(struct archive_writer *w, const char *name, const void *data, size_t len,
+		struct ct_error *err);
+
+/*
+ * Ordinary files through libarchive: between begin and end the caller writes entries whose path begins with "rootfs/"
+ * (or "log/") to the struct archive (pax restricted; sparse, xattr, ACL as libarchive does).
+ */
+int archive_files_begin(struct archive_writer *w, struct archive **ret, struct ct_error *err);
+int archive_files_end(struct archive_writer *w, struct ct_error *err);
+
+/*
+ * Pages of one space ("mem/3", "shm/7"). Runs must come in ascending, non-overlapping order. The usual loop:
+ *
+ *	pages_begin(w, "mem/3");
+ *	while (...) {
+ *		pages_reserve(w, address, n, &buf, &got);	room for `got` <= n pages
+ *		process_vm_readv(... buf ...);
+ *		pages_commit(w, got);
+ *	}
+ *	pages_end(w);
+ *
+ * All-zero pages inside a run may be left out of the file (pages_writer decides); they read back as absent.
+ * Compression, checksums and writing go on in worker threads; memory stays bounded (32 MB).
+ */
+int pages_begin(struct archive_writer *w, const char *space, struct ct_error *err);
+int pages_reserve(struct archive_writer *w, uint64_t address, size_t pages, void **ret_buf,
+		  size_t *ret_pages, struct ct_error *err);
+int pages_commit(struct archive_writer *w, size_t pages, struct ct_error *err);
+int pages_end(struct archive_writer *w, struct ct_error *err);
+
+/*
+ * Waits until everything given so far is out of the caller's hands (memory given to pages_commit() is always ours already).
+ * archive_finish() writes end.json and the end of the tar; returns after every byte was written (not synced).
+ */
+int archive_finish(struct archive_writer *w, struct ct_error *err);
+uint64_t archive_bytes_written(const struct archive_writer *w);
+uint64_t archive_pages_written(const struct archive_writer *w);
+
+/* ---- reading: untrusted. Every length is bounded before it is believed. ---- */
+
+int archive_reader_new(int fd, struct archive_reader **ret, struct ct_error *err);
+void archive_reader_free(struct archive_reader *r);
+
+enum image_member { IMAGE_MANIFEST, IMAGE_FILES, IMAGE_PAGES, IMAGE_END };
+
+/*
+ * Goes to the next member, or to the next group of them: IMAGE_FILES stands for all adjacent rootfs/ and log/ members, read
+ * through archive_files_read(); IMAGE_PAGES for one chunk. What was not consumed is skipped, but still
+ * checked. IMAGE_END is returned after end.json was read and the list, all checksums and the digest agreed.
+ * -EBADMSG with a clear text for anything that is not as docs/FORMAT.md says.
+ */
+int archive_next(struct archive_reader *r, enum image_member *ret, struct ct_error *err);
+
+/* IMAGE_MANIFEST: its text; the caller frees it. */
+int archive_read_manifest(struct archive_reader *r, char **ret, size_t *ret_len, struct ct_error *err);
+
+/* IMAGE_FILES: the group as a libarchive reader; valid until the next archive_next(). */
+int archive_files_read(struct archive_reader *r, struct archive **ret, struct ct_error *err);
+
+/* IMAGE_PAGES */
+struct page_run {
+	uint64_t address; /* in bytes, multiple of the page size */
+	uint64_t pages;
+};
+
+struct pages_chunk {
+	char space[64];		      /* "mem/3" */
+	const struct page_run *runs;  /* ascending, not overlapping, validated */
+	size_t n_runs;
+	const void *data;	      /* the pages of all runs one behind another, decompressed, 4096-aligned, checksum verified */
+	uint64_t n_pages;
+};
+
+/* The chunk; valid until the next archive_next(). */
+int archive_read_pages(struct archive_reader *r, struct pages_chunk *ret, struct ct_error *err);

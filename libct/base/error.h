@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Errors: one record, owned by the caller, that never allocates.
+ *
+ * Every function that can fail returns 0 (or a count) on success and a negative errno on failure,
+ * and takes a `struct ct_error *` last where the cause deserves words. The words are made once,
+ * where the cause is known; each caller that adds an object (a pid, a descriptor, a pod) puts
+ * its name in front with error_prefix(). The result reads
+ *
+ *	checkpoint pod1: pid 12 fd 7 (eventfd): open 'fdinfo/7': Permission denied
+ *
+ * `err` may be NULL everywhere: the code is still returned.
+ */
+#pragma once
+#include "libct/libct.h"
+
+/* Records `code` (a negative errno) and the text; returns `code`. */
+int error_set(struct ct_error *err, int code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Like error_set() with ": strerror(-code)" behind the text. */
+int error_errno(struct ct_error *err, int code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Puts "text: " in front of what is recorded; returns the recorded code, for use in `return`. */
+int error_prefix(struct ct_error *err, int code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libct: pods, their checkpoint and their restore.
+ *
+ * The library never prints and never exits. Functions return 0 (or what their comment says) on
+ * success and a negative errno on failure; the words are in the `struct ct_error` that the caller
+ * owns. Option structs begin with their size, so that a program built against an older header
+ * keeps working: use CT_OPTIONS() to declare one.
+ *
+ * What an errno means here, wherever it matters to the caller:
+ *
+ *	EOPNOTSUPP	an object of the pod cannot be carried
+ *	EBADMSG		the image is damaged, truncated or not one of ours
+ *	EPROTONOSUPPORT	the image is of a format this version does not read
+ *	ENOSYS		this kernel or host lacks what is needed
+ *	ENOENT		no such pod (or file: the text says which)
+ *	EEXIST		the name is taken
+ *	EADDRINUSE	the address is taken
+ *	EBUSY		the pod is in use by another operation
+ *	EUCLEAN		a restored pod differs from its image (--verify)
+ *	EPERM		not root
+ *	EINVAL		the arguments make no sense
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CT_PUBLIC __attribute__((visibility("default")))
+
+/* Declares an option struct with its size set and everything else zero. */
+#define CT_OPTIONS(type, name) struct type name = { .size = sizeof(struct type) }
+
+struct ct_error {
+	int code;	 /* negative errno, 0 when nothing is recorded */
+	char text[2048]; /* one line, no full stop; several lines where several findings are reported */
+};
+
+/* A handle: where pods are kept. */
+struct ct;
+
+/* Opens the state directory `root` (NULL: $PODCKPT_ROOT, then /var/lib/podckpt), making it if absent. */
+CT_PUBLIC int ct_open(const char *root, struct ct **ret, struct ct_error *err);
+CT_PUBLIC void ct_close(struct ct *ct);
+
+/* ---- running ------------------------------------------------------------------------------- */
+
+enum ct_net { CT_NET_BRIDGE, CT_NET_NONE, CT_NET_HOST };
+
+struct ct_volume {
+	const char *source;	 /* absolute path on the host */
+	const char *destination; /* absolute path in the pod */
+	bool read_only;
+};
+
+/* Everything `podckpt run` lets a user choose. Strings stay the caller's. NULL and 0 are the defaults. */
+struct ct_run_options {
+	size_t size;
+	const char *name;	    /* NULL: a short unique one is made up */
+	const char *const *command; /* NULL-terminated */
+	const char *const *env;	    /* NULL-terminated "NAME=value"; the whole environment of the program */
+	const char *workdir;	    /* in the pod; NULL: the caller's current directory, or / if the pod lacks it */
+	const char *user;	    /* "user[:group]" by name or number, looked up in the pod; NULL: root */
+	const char *hostname;	    /* NULL: the pod's name */
+	const char *rootfs;	    /* NULL: the host's own / */
+	const struct ct_volume *volumes;
+	size_t n_volumes;
+	bool read_only;		 /* the pod's root file system */
+	bool tty;		 /* standard streams on a pseudo-terminal */
+	bool interactive;	 /* keep standard input open */
+	bool no_init;		 /* the command itself is PID 1 */
+	bool remove;		 /* remove the pod when it ends */
+	uint64_t memory;	 /* bytes, 0: no limit */
+	uint64_t cpu_micros;	 /* CPU time in microseconds per second of wall time, 0: no limit */
+	uint64_t pids;		 /* 0: no limit */
+	const char *const *cap_add;  /* NULL-terminated names, with or without "cap_"; "all" */
+	const char *const *cap_drop; /* likewise */
+	const char *seccomp;	 /* "default", "unconfined" or the path of a profile; NULL: default */
+	enum ct_net net;
+	const char *ip;		 /* "a.b.c.d"; NULL: the next free one */
+	const char *mac;	 /* "aa:bb:..."; NULL: made from the address */
+	const char *subnet;	 /* "a.b.c.d/n" for a bridge that does not exist yet; NULL: one that clashes with nothing */
+	int stop_signal;	 /* 0: SIGTERM */
+	unsigned short rows, columns; /* of the terminal, with tty */
+};
+
+/*
+ * Makes a pod and starts its command. On success *ret_name is the pod's name (the caller frees it).
+ * The pod outlives the caller; ct_attach() joins its streams.
+ */
+CT_PUBLIC int ct_run(struct ct *ct, const struct ct_run_options *options, char **ret_name,
+		     struct ct_error *err);
+
+struct ct_exec_options {
+	size_t size;
+	const char *const *command;
+	const char *const *env; /* added to the environment of the pod's command */
+	const char *workdir;
+	const char *user;
+	bool tty;
+	bool interactive;
+};
+
+/* Runs a further command in a running pod on the caller's standard streams and waits for it: its exit code (0-255). */
+CT_PUBLIC int ct_exec(struct ct *ct, const char *name, const struct ct_exec_options *options,
+		      struct ct_error *err);
+
+/*
+ * Connects the caller's standard streams to those of the pod until the pod ends or the user
+ * detaches (ctrl-p ctrl-q on a terminal, as podman does; *ret_detached then). With `replay` the output
+ * so far comes first. Returns the exit code of the pod's command. Signals that the caller receives are passed on.
+ */
+CT_PUBLIC int ct_attach(struct ct *ct, const char *name, bool replay, bool *ret_detached,
+			struct ct_error *err);
+
+/* Writes the pod's output so far to `fd`; with `follow` goes on until the pod ends. */
+CT_PUBLIC int ct_logs(struct ct *ct, const char *name, bool follow, int fd, struct ct_error *err);
+
+/* Sends a signal to the pod's command. */
+CT_PUBLIC int ct_kill(struct ct *ct, const char *name, int sig, struct ct_error *err);
+
+/* Sends the pod's stop signal, waits `timeout_ms`, then ends every process of it. */
+CT_PUBLIC int ct_stop(struct ct *ct, const char *name, unsigned int timeout_ms, struct ct_error *err);
+
+/* Waits until the pod ends: the exit code of its command (128+n for a signal n). */
+CT_PUBLIC int ct_wait(struct ct *ct, const char *name, struct ct_error *err);
+
+/* Removes an ended pod; with `force` ends it first. */
+CT_PUBLIC int ct_remove(struct ct *ct, const char *name, bool force, struct ct_error *err);
+
+/* ---- looking ------------------------------------------------------------------------------- */
+
+enum ct_status { CT_CREATED, CT_RUNNING, CT_CHECKPOINTING, CT_RESTORING, CT_EXITED };
+
+CT_PUBLIC const char *ct_status_name(enum ct_status status);
+
+struct ct_pod_info {
+	char *name;
+	enum ct_status status;
+	pid_t pid;	 /* host PID of the pod's PID 1; 0 when ended */
+	int exit_code;	 /* with CT_EXITED */
+	char *ip;	 /* NULL without one */
+	char *command;	 /* joined by spaces */
+	uint64_t created; /* seconds since the epoch */
+	size_t n_processes;
+};
+
+/* The pods, sorted by name. Free with ct_pods_free(). */
+CT_PUBLIC int ct_list(struct ct *ct, struct ct_pod_info **ret, size_t *ret_n, struct ct_error *err);
+CT_PUBLIC void ct_pods_free(struct ct_pod_info *pods, size_t n);
+
+/* What is known of a pod (configuration and state), as JSON text that the caller frees. */
+CT_PUBLIC int ct_inspect(struct ct *ct, const char *name, char **ret_json, struct ct_error *err);
+
+/* The manifest of an image file, as JSON text that the caller frees; the whole image is checked. */
+CT_PUBLIC int ct_inspect_image(const char *path, char **ret_json, struct ct_error *err);
+
+/* One line of `podckpt check`: a feature of this host and what its lack costs. */
+struct ct_feature {
+	const char *name;
+	bool present;
+	bool core;	  /* without it nothing works */
+	const char *cost; /* what does not work without it */
+	char detail[160];
+};
+
+/* Tries the features podckpt uses. *ret is static-sized, freed by the caller with free(). Returns the count. */
+CT_PUBLIC ssize_t ct_check(struct ct_feature **ret, struct ct_error *err);
+
+/* One row of the list of what is carried. */
+struct ct_kind_info {
+	const char *name;
+	const char *carries; /* what is carried, a phrase */
+	const char *refuses; /* what is refused, a phrase; NULL: nothing */
+	const char *victims; /* the test programs that show it, separated by spaces */
+};
+
+/* Row `index` of the kind table, in restore order; false past the end. */
+CT_PUBLIC bool ct_kind_info(size_t index, struct ct_kind_info *ret);
+
+/* ---- checkpoint and restore ---------------------------------------------------------------- */
+
+enum ct_compress { CT_COMPRESS_NONE, CT_COMPRESS_LZ4, CT_COMPRESS_ZSTD };
+
+/* Durations in microseconds, named as podman prints them where it has the same figure. */
+struct ct_stats {
+	uint64_t freezing_time;	 /* until every thread had stopped */
+	uint64_t frozen_time;	 /* from the freeze to the release (or to the end of the pod) */
+	uint64_t memdump_time;	 /* reading memory */
+	uint64_t memwrite_time;	 /* waiting for the image to be written and synced */
+	uint64_t restore_time;	 /* whole restore */
+	uint64_t pages_scanned;
+	uint64_t pages_written;
+	uint64_t image_bytes;
+	uint64_t n_processes, n_threads, n_descriptors, n_areas;
+};
+
+struct ct_checkpoint_options {
+	size_t size;
+	int fd;		     /* write the image here; used when `path` is NULL */
+	const char *path;    /* the image's final name: written under a temporary name, synced, renamed */
+	bool leave_running;
+	bool dry_run;	     /* only the pre-flight, the pod runs on */
+	enum ct_compress compress;
+	int compress_level;  /* zstd; 0: its default */
+};
+
+/*
+ * Checkpoints a running pod. Whatever goes wrong, the pod runs on and no file stands under the final name.
+ * -EOPNOTSUPP: objects that cannot be carried; err->text has one finding a line. `stats` may be NULL.
+ */
+CT_PUBLIC int ct_checkpoint(struct ct *ct, const char *name,
+			    const struct ct_checkpoint_options *options, struct ct_stats *stats,
+			    struct ct_error *err);
+
+struct ct_restore_options {
+	size_t size;
+	int fd;		   /* read the image here; used when `path` is NULL */
+	const char *path;
+	const char *name;  /* NULL: the image's */
+	const char *ip;	   /* NULL: the image's */
+	const char *mac;   /* NULL: the image's, unless `ip` is given */
+	bool verify;	   /* read everything back and compare before the first instruction */
+	bool leave_stopped; /* release the processes with SIGSTOP pending */
+	bool remove;
+	const struct ct_volume *volumes; /* what stands behind the image's volumes here; unnamed ones: the same path */
+	size_t n_volumes;
+	const char *rootfs; /* the lower tree here; NULL: the image's */
+};
+
+/* Restores a pod; on failure nothing of it is left. *ret_name as in ct_run(). */
+CT_PUBLIC int ct_restore(struct ct *ct, const struct ct_restore_options *options, char **ret_name,
+			 struct ct_stats *stats, struct ct_error *err);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The network of pods: a bridge on the host, a veth pair for each pod, addresses, routes and NAT.
+ *
+ * All through rtnetlink (libnl-3, libnl-route-3) and libnftables; no other program is called. Nothing here knows a pod:
+ * a network namespace is a descriptor, a link is a name. Functions return 0 or a negative errno
+ * with the words in `err`.
+ */
+#pragma once
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct ct_error;
+
+#define NET_BRIDGE "podckpt0"
+
+struct net_subnet {
+	struct in_addr address; /* the network's */
+	unsigned int prefix;
+};
+
+/* One end of a pod's network as the pod sees it. */
+struct net_config {
+	struct in_addr ip;
+	unsigned int prefix;
+	struct in_addr gateway;
+	uint8_t mac[6];
+	uint32_t mtu;
+};
+
+/*
+ * Makes sure that the bridge exists and is up, has the first address of a subnet, that forwarding is on and that
+ * what leaves the subnet for elsewhere is masqueraded. A new bridge takes `subnet`, or where that is
+ * NULL the first /16 of 10.88.0.0, 10.89.0.0, ... 10.255.0.0, 172.16-31.0.0, 192.168.x.0/24 that overlaps no address and no route
+ * of this host. An existing bridge keeps its own; -EINVAL if `subnet` was given and differs.
+ * NAT: where this kernel has no nf_tables, *ret_nat is false and the rest still works.
+ */
+int net_bridge_ensure(const struct net_subnet *subnet, struct net_subnet *ret, bool *ret_nat,
+		      struct ct_error *err);
+
+/*
+ * Makes the veth pair: `host_name` (e.g. "pck1a2b3c") as a port of the bridge and "eth0" inside the namespace `netns_fd`, and chooses
+ * the address. `config->ip` zero: the next free one of the subnet; otherwise that one, or -EADDRINUSE. `config->mac` zero: made
+ * from the address (02:42:...). The claim is made under one lock for the whole host and is recorded in the kernel itself (the ifalias
+ * of the host end: "podckpt a.b.c.d"), so concurrent claims, several state directories and crashes cannot break it: the
+ * address is free when the link is gone. Brings lo and eth0 up, sets address, default route through the bridge. Fills in *config.
+ */
+int net_attach(int netns_fd, const char *host_name, struct net_config *config, struct ct_error *err);
+
+/* Only lo, for pods without a network. */
+int net_loopback_up(int netns_fd, struct ct_error *err);
+
+/* Removes the host end (and with it the pair). Absent is fine. */
+int net_detach(const char *host_name, struct ct_error *err);
+
+/*
+ * The packet lock: while locked, nothing passes between the pod and the bridge in either direction; the carrier inside the pod does
+ * not change. The bridge port is set to BR_STATE_DISABLED by rtnetlink. Undone by net_unlock() or with the link.
+ */
+int net_lock(const char *host_name, struct ct_error *err);
+int net_unlock(const char *host_name, struct ct_error *err);
+
+/* What is set inside a namespace, to be checked at dump: every link but lo and eth0, addresses and routes beyond what net_attach() made. */
+/* Announces the address: gratuitous ARP from inside the namespace. */
+int net_announce(int netns_fd, const struct net_config *config, struct ct_error *err);
