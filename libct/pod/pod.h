@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Pods on this host: their configuration, their directory, how they are made, watched and ended.
+ *
+ *	ROOT/pods/NAME/
+ *	    config.json		struct pod_config, written once
+ *	    state.json		struct pod_state, rewritten atomically
+ *	    lock		flock(2)ed for the length of an operation that changes the pod
+ *	    sock		the monitor's control socket
+ *	    log			output so far: records of a tag byte (1 stdout, 2 stderr), a 32-bit
+ *				little-endian length and the bytes
+ *	    upper/N/data	what the pod wrote over tree N (overlay upperdir), upper/N/work beside it
+ *
+ * The processes of a pod:
+ *
+ *	podckpt run ---fork--> monitor ---clone3(new namespaces)--> PID 1
+ *	                          |                                   |
+ *	               streams, exit status,              sets up mounts and names, forks the
+ *	               undoes what a dead podckpt         command, becomes podckpt-init (static,
+ *	               leaves behind                      embedded in the library, run from a memfd)
+ *
+ * For a restore PID 1 becomes podckpt-init at once, without a command; the restorer seizes it and
+ * has it make the process tree. In both cases nothing of the pod runs before pod_release().
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "libct/base/cleanup.h"
+#include "libct/libct.h"
+#include "netns/net.h"
+
+struct node;
+struct doc;
+
+struct ct {
+	char *root; /* absolute */
+};
+
+/* One overlay of the pod's root: trees[0] is /, the others are mounted below it in order. */
+struct pod_tree {
+	char *lower; /* absolute path on the host; where a host lacks it, the tree below is empty */
+	char *at;    /* absolute path in the pod */
+	bool plain;  /* of a file system that cannot be a lower tree: bound read-only */
+};
+
+struct pod_volume {
+	char *source, *destination;
+	bool read_only;
+};
+
+/* What a pod is made from: owned strings. Part of every manifest as "pod": its fields are the format's. */
+struct pod_config {
+	char *name;
+	char **command, **env;
+	char *workdir, *user, *hostname;
+	struct pod_tree *trees;
+	size_t n_trees;
+	struct pod_volume *volumes;
+	size_t n_volumes;
+	bool read_only, tty, interactive, no_init, remove;
+	uint64_t memory, cpu_micros, pids;
+	uint64_t capabilities; /* bounding and permitted set of the command */
+	char *seccomp;	       /* "default", "unconfined" or the text of the profile */
+	enum ct_net net;
+	struct net_config address; /* with CT_NET_BRIDGE */
+	int stop_signal;
+	unsigned short rows, columns;
+};
+
+int pod_config_from_options(const struct ct_run_options *options, struct pod_config *ret,
+			    struct ct_error *err);
+void pod_config_put(const struct pod_config *config, struct node *to);
+/*
+ * Untrusted input: everything is checked (names, absolute paths without "..", capabilities within
+ * what run may give). Errors of the document stay in it (doc_check()).
+ */
+int pod_config_get(const struct node *from, struct pod_config *ret, struct ct_error *err);
+void pod_config_release(struct pod_config *config);
+
+/* What is known of a pod that was made. */
+struct pod_state {
+	enum ct_status status;
+	pid_t monitor, pid1; /* host PIDs */
+	/* Field 22 of /proc/PID/stat: tells a recycled PID from ours. */
+	uint64_t monitor_started, pid1_started;
+	int exit_code;
+	uint64_t created; /* seconds since the epoch */
+	/* Relative to each hierarchy's mount, "/podckpt/<unique over all state directories>". */
+	char cgroup[256];
+	char link[16]; /* host end of the veth pair, "" without */
+	/* st_ino of the pipes given to the command as 0, 1, 2; 0: /dev/null or the terminal. */
+	uint64_t stream_inode[3];
+};
+
+/* An open pod: its directory and, where asked for, its lock. */
+struct pod {
+	struct ct *ct; /* not owned */
+	char *name, *dir;
+	int dirfd, lockfd; /* lockfd -1: not locked */
+	struct pod_config config;
+	struct pod_state state;
+	int pid1_pidfd; /* of PID 1, -1 when ended */
+};
+
+/* Opens an existing pod and reads its state (one whose monitor died is corrected). -ENOENT: no such pod. */
+int pod_open(struct ct *ct, const char *name, struct pod **ret, struct ct_error *err);
+/* Takes the pod's lock; -EBUSY: another operation has it. */
+int pod_lock(struct pod *pod, struct ct_error *err);
+int pod_state_read(struct pod *pod, struct ct_error *err);
+int pod_state_write(struct pod *pod, struct ct_error *err);
+void pod_free(struct pod *pod); /* closes; changes nothing */
+DEFINE_CLEANUP(struct pod *, pod_free)
+
+/* Claims a name: makes the directory, locked. Takes `config` over on success. -EEXIST: the name is taken. */
+int pod_reserve(struct ct *ct, struct pod_config *config, struct pod **ret, struct ct_error *err);
+
+/* Ends whatever there is of a pod (cgroup, processes, links) and removes its directory. */
+int pod_destroy(struct pod *pod, struct ct_error *err);
+
+/* How a pod is to be made. */
+struct pod_start {
+	bool restoring; /* PID 1 becomes podckpt-init without a command and waits to be seized */
+	/* Offsets of the time namespace in ns (man 7 time_namespaces); 0 for a new pod. */
+	int64_t monotonic, boottime;
+	/* With `restoring`: our own pidfd; PID 1 inherits it as POD_RESTORER_FD. Else -1. */
+	int restorer_pidfd;
+	/* With `restoring`: what is put into the new stdin pipe first. */
+	const void *stdin_data;
+	size_t stdin_len;
+};
+
+#define POD_SYNC_FD 3	  /* in PID 1: podckpt-init waits here for struct init_go; EOF means: give up */
+#define POD_RESTORER_FD 4 /* in PID 1 of a restore; the restorer's tapes use and close it */
+
+/* What podckpt-init reads when it may begin its work. */
+struct init_go {
+	int32_t main_vpid; /* whose exit code is the pod's */
+};
+
+/*
+ * Makes the pod: monitor, cgroups with limits, namespaces, network (config.address is completed),
+ * root file system, PID 1. On return PID 1 is in front of its work, state.json says CT_CREATED (or
+ * CT_RESTORING), and pod->state and pod->pid1_pidfd are set. If the caller dies before
+ * pod_release(), the monitor removes everything. On failure everything made is gone again, the
+ * directory too.
+ */
+int pod_make(struct pod *pod, const struct pod_start *start, struct ct_error *err);
+
+/*
+ * Lets the pod go: podckpt-init begins to reap (main_vpid 0: the command it forked), the command is
+ * executed; the pod no longer depends on the caller. A command that cannot be executed is -ENOENT,
+ * -EACCES, ... and the pod is gone.
+ */
+int pod_release(struct pod *pod, int main_vpid, struct ct_error *err);
+
+/*
+ * The guard of an operation on a running pod: from guard_begin() on, the monitor thaws the pod and
+ * unlocks its packets as soon as this process is gone. guard_end() ends the watch and says how: the
+ * pod goes on, or it is in an image now, so everything of it ends and is removed (returns after it
+ * is gone).
+ */
+struct guard {
+	int fd; /* connection to the monitor, -1: none */
+};
+enum guard_outcome { GUARD_CONTINUE, GUARD_CHECKPOINTED };
+int guard_begin(struct pod *pod, struct guard *ret, struct ct_error *err);
+int guard_end(struct pod *pod, struct guard *guard, enum guard_outcome outcome,
+	      struct ct_error *err);
+void guard_release(struct guard *guard); /* without guard_end() before: as if this process had died */
+
+/* ---- the pod's cgroups (libct/pod/cgroup.c) ---- */
+
+/*
+ * Every function makes sure first that the cgroup is a pod's own: below "/podckpt/", and holding
+ * neither this process nor the host's PID 1, on whichever hierarchies the host has.
+ */
+int cgroup_make(const char *cgroup, const struct pod_config *limits, struct ct_error *err);
+/* Into every hierarchy, before unshare(CLONE_NEWCGROUP); `pid` 0 is the caller. */
+int cgroup_enter(const char *cgroup, pid_t pid, struct ct_error *err);
+/* Returns when the kernel reports every task frozen; -ETIMEDOUT (and thawed again) after timeout_ms. */
+int cgroup_freeze(const char *cgroup, unsigned int timeout_ms, struct ct_error *err);
+int cgroup_thaw(const char *cgroup, struct ct_error *err);
+/* Frozen by anybody (an administrator, another tool)? 1 yes, 0 no. */
+int cgroup_is_frozen(const char *cgroup, struct ct_error *err);
+/* Host PIDs of every process in it and below; the caller frees *ret. Returns the count. */
+ssize_t cgroup_processes(const char *cgroup, pid_t **ret, struct ct_error *err);
+/* SIGKILL to every process; waits until it is empty. */
+int cgroup_kill(const char *cgroup, struct ct_error *err);
+/* Removes it (and what the pod made below it) from every hierarchy; absent is fine. */
+int cgroup_remove(const char *cgroup, struct ct_error *err);
+
+/* ---- the pod's file tree ---- */
+
+/*
+ * The overlay that a path of the pod lies on: tree index, and the path below that tree ("" for its
+ * root). False: not on an overlay of the pod (proc, dev, tmpfs, volumes, plain trees).
+ */
+bool pod_path_tree(const struct pod_config *config, const char *path, size_t *ret_tree,
+		   const char **ret_below);
