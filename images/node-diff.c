@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "images/node-impl.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+struct diff {
+	char path[512];
+	char *text;
+	size_t size, used;
+	size_t max, found;
+};
+
+static void describe(const struct node *n, char *buf, size_t size)
+{
+	char clean[80];
+
+	if (!n) {
+		snprintf(buf, size, "(absent)");
+		return;
+	}
+	switch ((enum node_type)n->type) {
+	case NODE_NULL:
+		snprintf(buf, size, "null");
+		break;
+	case NODE_BOOL:
+		snprintf(buf, size, "%s", n->magnitude ? "true" : "false");
+		break;
+	case NODE_INTEGER:
+		snprintf(buf, size, "%s%" PRIu64, n->negative ? "-" : "", n->magnitude);
+		break;
+	case NODE_NUMBER:
+		text_printable(buf, size, n->text, n->len);
+		break;
+	case NODE_STRING:
+		text_printable(clean, sizeof(clean), n->text, n->len);
+		snprintf(buf, size, "\"%s\"", clean);
+		break;
+	case NODE_BLOB:
+		snprintf(buf, size, "(%" PRIu32 " bytes)", n->len);
+		break;
+	case NODE_OBJECT:
+		snprintf(buf, size, "(an object)");
+		break;
+	case NODE_ARRAY:
+		snprintf(buf, size, "(an array of %" PRIu32 ")", n->len);
+		break;
+	}
+}
+
+static void report(struct diff *d, const struct node *a, const struct node *b)
+{
+	char left[96], right[96];
+	int n;
+
+	if (d->found++ >= d->max || d->used + 1 >= d->size)
+		return;
+	describe(a, left, sizeof(left));
+	describe(b, right, sizeof(right));
+	n = snprintf(d->text + d->used, d->size - d->used, "%s%s%s%s != %s", d->used ? "\n" : "",
+		     d->path, d->path[0] ? ": " : "", left, right);
+	d->used += (size_t)n;
+	if (d->used >= d->size)
+		d->used = d->size - 1;
+}
+
+static bool same_leaf(const struct node *a, const struct node *b)
+{
+	if (a->type != b->type)
+		return false;
+	if (a->type == NODE_STRING || a->type == NODE_NUMBER || a->type == NODE_BLOB)
+		return a->len == b->len && !memcmp(a->text, b->text, a->len);
+	return a->type == NODE_NULL || (a->magnitude == b->magnitude && a->negative == b->negative);
+}
+
+/* A blob that was asked for is decoded, one that was not is still the object it was parsed as. */
+static bool same_blob(const struct node *a, const struct node *b)
+{
+	const struct node *blob = a->type == NODE_BLOB ? a : b, *object = a->type == NODE_BLOB ? b : a;
+	unsigned char quad[4];
+	const struct node *text;
+
+	if (object->type != NODE_OBJECT || object->len != 1 || strcmp(object->children[0]->key, "base64"))
+		return false;
+	text = object->children[0];
+	if (text->type != NODE_STRING || text->len != base64_encoded_size(blob->len))
+		return false;
+	for (uint32_t i = 0, k = 0; i < blob->len; i += 3, k += 4) {
+		base64_encode(blob->text + i, blob->len - i < 3 ? blob->len - i : 3, (char *)quad);
+		if (memcmp(quad, text->text + k, 4))
+			return false;
+	}
+	return true;
+}
+
+static void compare(struct diff *d, const struct node *a, const struct node *b);
+
+static void compare_child(struct diff *d, const char *key, size_t index, const struct node *a,
+			  const struct node *b)
+{
+	size_t end = strlen(d->path);
+	char clean[80];
+
+	if (key) {
+		text_printable(clean, sizeof(clean), key, strlen(key));
+		snprintf(d->path + end, sizeof(d->path) - end, "%s%s", end ? "." : "", clean);
+	} else {
+		snprintf(d->path + end, sizeof(d->path) - end, "[%zu]", index);
+	}
+	compare(d, a, b);
+	d->path[end] = '\0';
+}
+
+static void compare_objects(struct diff *d, const struct node *a, const struct node *b)
+{
+	for (uint32_t i = 0; i < a->len; i++) {
+		const char *key = a->children[i]->key;
+
+		compare_child(d, key, 0, a->children[i], node_find(b, key, strlen(key)));
+	}
+	for (uint32_t i = 0; i < b->len; i++) {
+		const char *key = b->children[i]->key;
+
+		if (!node_find(a, key, strlen(key)))
+			compare_child(d, key, 0, NULL, b->children[i]);
+	}
+}
+
+static void compare_arrays(struct diff *d, const struct node *a, const struct node *b)
+{
+	for (uint32_t i = 0; i < a->len || i < b->len; i++)
+		compare_child(d, NULL, i, i < a->len ? a->children[i] : NULL,
+			      i < b->len ? b->children[i] : NULL);
+}
+
+static void compare(struct diff *d, const struct node *a, const struct node *b)
+{
+	if (!a || !b) {
+		if (a != b)
+			report(d, a, b);
+	} else if (a->type == NODE_OBJECT && b->type == NODE_OBJECT) {
+		compare_objects(d, a, b);
+	} else if (a->type == NODE_ARRAY && b->type == NODE_ARRAY) {
+		compare_arrays(d, a, b);
+	} else if ((a->type == NODE_BLOB) != (b->type == NODE_BLOB)) {
+		if (!same_blob(a, b))
+			report(d, a, b);
+	} else if (a->type != b->type || !same_leaf(a, b)) {
+		report(d, a, b);
+	}
+}
+
+size_t node_diff(const struct node *a, const struct node *b, size_t max, char *text, size_t size)
+{
+	struct diff d = { .text = text, .size = size, .max = max };
+
+	if (size)
+		text[0] = '\0';
+	compare(&d, a, b);
+	return d.found;
+}
