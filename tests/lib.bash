@@ -1,0 +1,88 @@
+# shellcheck shell=bash
+# What the victims' harness and the e2e tests share. Sourced; needs BUILD (the build directory).
+#
+# Every run has a state directory of its own, $PODCKPT_ROOT, so tests run side by side and beside
+# whatever pods the host has. At the end nothing may be left of it.
+
+: "${BUILD:?the build directory}"
+PODCKPT=${PODCKPT:-$BUILD/podckpt}
+STEP_TIMEOUT=${STEP_TIMEOUT:-60}
+
+# The program under test, never longer than STEP_TIMEOUT.
+podckpt() {
+	timeout -k 5 "$STEP_TIMEOUT" "$PODCKPT" "$@"
+}
+
+# A state directory of our own; exported for podckpt.
+lib_setup() {
+	# Not below /tmp: an overlay's upper directory wants a disk file system on older kernels.
+	PODCKPT_ROOT=$(mktemp -d "/var/tmp/podckpt-${1:-test}.XXXXXX") || return 1
+	export PODCKPT_ROOT
+	TRACES=$(mktemp "/tmp/podckpt-traces.XXXXXX") || return 1
+}
+
+# Host PID of the pod's PID 1; fails where it has ended.
+pod_pid1() {
+	local pid
+
+	pid=$(podckpt ps --format json | jq -er --arg n "$1" '.pods[]|select(.name==$n).pid') || return 1
+	[ "$pid" -gt 1 ] && echo "$pid"
+}
+
+# A path of the running pod, as seen from the host.
+pod_path() {
+	local pid
+
+	pid=$(pod_pid1 "$1") && echo "/proc/$pid/root$2"
+}
+
+# until_ok SECONDS COMMAND...: polls until the command succeeds.
+until_ok() {
+	local end=$((SECONDS + $1))
+
+	shift
+	until "$@"; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.05
+	done
+}
+
+# Remembers the pod's cgroup and link, so that lib_teardown can tell whether they are gone.
+remember() {
+	jq -r '.cgroup // empty | "cgroup \(.)"' "$PODCKPT_ROOT/pods/$1/state.json" >>"$TRACES"
+	jq -r '.link // empty | "link \(.)"' "$PODCKPT_ROOT/pods/$1/state.json" >>"$TRACES"
+}
+
+# Removes every pod of this state directory, checks that nothing is left of them, removes the rest.
+lib_teardown() {
+	local name what value left=0
+
+	[ -n "${PODCKPT_ROOT:-}" ] || return 0
+	for name in "$PODCKPT_ROOT"/pods/*/; do
+		[ -e "$name" ] || continue
+		name=$(basename "$name")
+		[ ! -e "$PODCKPT_ROOT/pods/$name/state.json" ] || remember "$name"
+		podckpt rm -f "$name" || { echo "left behind: pod $name cannot be removed"; left=1; }
+	done
+	while read -r what value; do
+		case $what in
+		cgroup)
+			if find /sys/fs/cgroup -maxdepth 4 -type d -path "*$value" 2>/dev/null | grep .; then
+				echo "left behind: cgroup $value"
+				left=1
+			fi ;;
+		link)
+			if [ -e "/sys/class/net/$value" ]; then
+				echo "left behind: link $value"
+				left=1
+			fi ;;
+		esac
+	done < <(sort -u "$TRACES")
+	rm -f "$TRACES"
+	if grep -F "$PODCKPT_ROOT/" /proc/self/mountinfo; then
+		echo "left behind: the mounts above"
+		return 1
+	fi
+	rm -rf --one-file-system "$PODCKPT_ROOT" || left=1
+	return "$left"
+}
