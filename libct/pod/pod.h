@@ -65,12 +65,22 @@ struct pod_config {
 	char *seccomp;	       /* "default", "unconfined" or the text of the profile */
 	enum ct_net net;
 	struct net_config address; /* with CT_NET_BRIDGE */
+	struct net_subnet subnet;  /* for a bridge that does not exist yet, prefix 0: any; in no manifest */
 	int stop_signal;
 	unsigned short rows, columns;
 };
 
-int pod_config_from_options(const struct ct_run_options *options, struct pod_config *ret,
-			    struct ct_error *err);
+/* 1-63 of letters, digits, '_', '.', '-', the first a letter or digit. */
+bool pod_name_valid(const char *name);
+
+/* Checks everything that can be checked without making anything. `ct`: its directory is no part of any tree. */
+int pod_config_from_options(const struct ct *ct, const struct ct_run_options *options,
+			    struct pod_config *ret, struct ct_error *err);
+/*
+ * Another made-up name for a configuration whose options had none, after pod_reserve() said -EEXIST;
+ * `attempt` counts from 1. The host name follows where it is the name.
+ */
+int pod_config_rename(struct pod_config *config, unsigned int attempt, struct ct_error *err);
 void pod_config_put(const struct pod_config *config, struct node *to);
 /*
  * Untrusted input: everything is checked (names, absolute paths without "..", capabilities within
@@ -199,3 +209,10 @@ int cgroup_remove(const char *cgroup, struct ct_error *err);
  */
 bool pod_path_tree(const struct pod_config *config, const char *path, size_t *ret_tree,
 		   const char **ret_below);
+
+/*
+ * Every pod has some mounts besides its trees and volumes (proc, sysfs, /dev and what is in it, /run,
+ * masks over files of the host in /proc and /sys): they are made afresh by a restore. True where `at`
+ * is the mount point of one of them.
+ */
+bool pod_path_own_mount(const struct pod_config *config, const char *at);
