@@ -113,7 +113,12 @@ CT_PUBLIC int ct_exec(struct ct *ct, const char *name, const struct ct_exec_opti
 /*
  * Connects the caller's standard streams to those of the pod until the pod ends or the user
  * detaches (ctrl-p ctrl-q on a terminal, as podman does; *ret_detached then). With `replay` the output
- * so far comes first. Returns the exit code of the pod's command. Signals that the caller receives are passed on.
+ * so far comes first. Returns the exit code of the pod's command, 0 where the pod was checkpointed (it goes on
+ * when it is restored). SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1 and SIGUSR2 that the caller receives
+ * meanwhile (and does not ignore) are passed on to the pod's command.
+ *
+ * For a pod that was made through this handle this works also after the pod ended, even where it
+ * was to be removed then.
  */
 CT_PUBLIC int ct_attach(struct ct *ct, const char *name, bool replay, bool *ret_detached,
 			struct ct_error *err);
@@ -127,7 +132,10 @@ CT_PUBLIC int ct_kill(struct ct *ct, const char *name, int sig, struct ct_error 
 /* Sends the pod's stop signal, waits `timeout_ms`, then ends every process of it. */
 CT_PUBLIC int ct_stop(struct ct *ct, const char *name, unsigned int timeout_ms, struct ct_error *err);
 
-/* Waits until the pod ends: the exit code of its command (128+n for a signal n). */
+/*
+ * Waits until the pod ends: the exit code of its command (128+n for a signal n); 0 where it was
+ * checkpointed.
+ */
 CT_PUBLIC int ct_wait(struct ct *ct, const char *name, struct ct_error *err);
 
 /* Removes an ended pod; with `force` ends it first. */

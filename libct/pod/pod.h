@@ -36,6 +36,13 @@ struct doc;
 
 struct ct {
 	char *root; /* absolute */
+	/*
+	 * The connection to the monitor of the pod that this handle released last: as long as it is
+	 * open the monitor keeps the pod's output and exit code for ct_attach() and ct_wait(),
+	 * even when the pod has ended and was removed meanwhile. -1: none.
+	 */
+	int run_fd;
+	char *run_name;
 };
 
 /* One overlay of the pod's root: trees[0] is /, the others are mounted below it in order. */
@@ -92,10 +99,11 @@ void pod_config_release(struct pod_config *config);
 /* What is known of a pod that was made. */
 struct pod_state {
 	enum ct_status status;
-	pid_t monitor, pid1; /* host PIDs */
+	pid_t monitor, pid1; /* host PIDs; monitor 0: it was killed, the pod runs on without one */
 	/* Field 22 of /proc/PID/stat: tells a recycled PID from ours. */
 	uint64_t monitor_started, pid1_started;
 	int exit_code;
+	pid_t main_vpid;  /* the process whose exit code is the pod's, as the pod numbers it; 0: not released yet */
 	uint64_t created; /* seconds since the epoch */
 	/* Relative to each hierarchy's mount, "/podckpt/<unique over all state directories>". */
 	char cgroup[256];
@@ -112,7 +120,11 @@ struct pod {
 	struct pod_config config;
 	struct pod_state state;
 	int pid1_pidfd; /* of PID 1, -1 when ended */
+	int monitor_fd; /* from pod_make() to pod_release(); closed before: the monitor removes everything */
 };
+
+/* 1-63 characters, letters, digits and "_.-", beginning with a letter or digit: also good as a file name. */
+bool pod_name_valid(const char *name);
 
 /* Opens an existing pod and reads its state (one whose monitor died is corrected). -ENOENT: no such pod. */
 int pod_open(struct ct *ct, const char *name, struct pod **ret, struct ct_error *err);
@@ -123,10 +135,17 @@ int pod_state_write(struct pod *pod, struct ct_error *err);
 void pod_free(struct pod *pod); /* closes; changes nothing */
 DEFINE_CLEANUP(struct pod *, pod_free)
 
-/* Claims a name: makes the directory, locked. Takes `config` over on success. -EEXIST: the name is taken. */
+/*
+ * Claims a name: makes the directory, locked. Takes `config` over on success. Where config->name is
+ * NULL a short unique one is made up; where config->hostname is NULL it becomes the name. -EEXIST:
+ * the name is taken.
+ */
 int pod_reserve(struct ct *ct, struct pod_config *config, struct pod **ret, struct ct_error *err);
 
-/* Ends whatever there is of a pod (cgroup, processes, links) and removes its directory. */
+/*
+ * Ends whatever there is of a pod (cgroup, processes, links) and removes its directory; at any time
+ * after pod_reserve(). The caller holds the pod's lock.
+ */
 int pod_destroy(struct pod *pod, struct ct_error *err);
 
 /* How a pod is to be made. */
@@ -172,12 +191,21 @@ int pod_release(struct pod *pod, int main_vpid, struct ct_error *err);
  * is gone).
  */
 struct guard {
-	int fd; /* connection to the monitor, -1: none */
+	int fd;	       /* connection to the monitor, -1: none */
+	int master_fd; /* a duplicate of the master of the pod's terminal, -1: it has none */
 };
 enum guard_outcome { GUARD_CONTINUE, GUARD_CHECKPOINTED };
 int guard_begin(struct pod *pod, struct guard *ret, struct ct_error *err);
 int guard_end(struct pod *pod, struct guard *guard, enum guard_outcome outcome,
 	      struct ct_error *err);
+/*
+ * To be called once every process of the pod is stopped: on return all the pod has written to its
+ * streams is in its log (nothing is left in the pipes and the terminal), and no more input reaches it until the
+ * guard ends. *ret_input is what an attached client has sent and the pod's standard input did not have
+ * room for: it belongs behind what is in that pipe. The caller frees it (NULL: nothing).
+ */
+int guard_drain(struct pod *pod, struct guard *guard, void **ret_input, size_t *ret_len,
+		struct ct_error *err);
 void guard_release(struct guard *guard); /* without guard_end() before: as if this process had died */
 
 /* ---- the pod's cgroups (libct/pod/cgroup.c) ---- */
