@@ -7,7 +7,6 @@
  * with the words in `err`.
  */
 #pragma once
-#include <net/if.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,6 +28,7 @@ struct net_config {
 	struct in_addr gateway;
 	uint8_t mac[6];
 	uint32_t mtu;
+	bool locked; /* net_attach(): no packet passes before net_unlock() */
 };
 
 /*
@@ -36,7 +36,8 @@ struct net_config {
  * what leaves the subnet for elsewhere is masqueraded. A new bridge takes `subnet`, or where that is
  * NULL the first /16 of 10.88.0.0, 10.89.0.0, ... 10.255.0.0, 172.16-31.0.0, 192.168.x.0/24 that overlaps no address and no route
  * of this host. An existing bridge keeps its own; -EINVAL if `subnet` was given and differs.
- * NAT: where this kernel has no nf_tables, *ret_nat is false and the rest still works.
+ * NAT: where this kernel has no nf_tables, *ret_nat is false and the rest still works. Where a firewall of the host drops
+ * forwarded packets, no table of ours can overrule it (netns/nat.h).
  */
 int net_bridge_ensure(const struct net_subnet *subnet, struct net_subnet *ret, bool *ret_nat,
 		      struct ct_error *err);
@@ -46,7 +47,9 @@ int net_bridge_ensure(const struct net_subnet *subnet, struct net_subnet *ret, b
  * the address. `config->ip` zero: the next free one of the subnet; otherwise that one, or -EADDRINUSE. `config->mac` zero: made
  * from the address (02:42:...). The claim is made under one lock for the whole host and is recorded in the kernel itself (the ifalias
  * of the host end: "podckpt a.b.c.d"), so concurrent claims, several state directories and crashes cannot break it: the
- * address is free when the link is gone. Brings lo and eth0 up, sets address, default route through the bridge. Fills in *config.
+ * address is free when the link is gone. Brings lo and eth0 up, sets address, default route through the bridge. `config->mtu`
+ * zero: that of the host's default route, or 1500. Fills in *config (prefix and gateway are always the bridge's). When it returns
+ * packets flow; with `config->locked` the link is made locked, and not one has passed.
  */
 int net_attach(int netns_fd, const char *host_name, struct net_config *config, struct ct_error *err);
 
@@ -58,7 +61,8 @@ int net_detach(const char *host_name, struct ct_error *err);
 
 /*
  * The packet lock: while locked, nothing passes between the pod and the bridge in either direction; the carrier inside the pod does
- * not change. The bridge port is set to BR_STATE_DISABLED by rtnetlink. Undone by net_unlock() or with the link.
+ * not change. The bridge port is set to BR_STATE_DISABLED by rtnetlink. Undone by net_unlock() or with the link. Both may
+ * be repeated.
  */
 int net_lock(const char *host_name, struct ct_error *err);
 int net_unlock(const char *host_name, struct ct_error *err);

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The pod's link: a veth pair from the bridge into its namespace. */
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <linux/if_bridge.h>
+#include <linux/rtnetlink.h>
+#include <netlink/netlink.h>
+#include <poll.h>
+#include <string.h>
+#include <time.h>
+
+#include "libct/base/error.h"
+#include "libct/base/io.h"
+#include "netns/claim.h"
+#include "netns/net.h"
+#include "netns/netlink.h"
+
+#define INSIDE "eth0"
+#define CARRIER_TIMEOUT_MS 5000
+
+/* A pair that was made and does not stay unless everything else succeeds. */
+struct pair {
+	struct nl_sock *sock;
+	int index; /* of the host end; 0: none */
+};
+
+static void pair_undo(struct pair *p)
+{
+	if (p->index)
+		rt_link_delete(p->sock, p->index);
+}
+
+/* The MTU of the link that the host's traffic leaves by. */
+static uint32_t host_mtu(struct nl_sock *sock)
+{
+	cleanup_free struct rt_route *routes = NULL;
+	cleanup_free struct rt_link *links = NULL;
+	const struct rt_route *best = NULL;
+	size_t n_routes, n_links;
+
+	if (rt_routes(sock, AF_INET, &routes, &n_routes) < 0 || rt_links(sock, &links, &n_links) < 0)
+		return 1500;
+	for (size_t i = 0; i < n_routes; i++) {
+		if (routes[i].prefix || routes[i].table != RT_TABLE_MAIN || !routes[i].oif)
+			continue;
+		if (!best || routes[i].priority < best->priority)
+			best = &routes[i];
+	}
+	for (size_t i = 0; best && i < n_links; i++)
+		if (links[i].index == best->oif)
+			return links[i].mtu;
+	return 1500;
+}
+
+/* Completes the configuration: bridge's subnet, address, hardware address, MTU. Under the lock. */
+static int choose_config(struct nl_sock *sock, struct net_config *config, int *ret_bridge,
+			 struct ct_error *err)
+{
+	static const uint8_t none[6];
+	struct net_subnet subnet;
+	struct rt_link bridge;
+	int r = rt_link_get(sock, NET_BRIDGE, &bridge);
+
+	if (r < 0)
+		return error_errno(err, r, "bridge '" NET_BRIDGE "'");
+	r = subnet_of_link(sock, bridge.index, &subnet);
+	if (r < 0)
+		return error_errno(err, r, "address of bridge '" NET_BRIDGE "'");
+	r = claim_choose(sock, &subnet, config->ip, &config->ip, err);
+	if (r < 0)
+		return r;
+	config->prefix = subnet.prefix;
+	config->gateway = subnet_gateway(&subnet);
+	if (!memcmp(config->mac, none, sizeof(none))) {
+		config->mac[0] = 0x02;
+		config->mac[1] = 0x42;
+		memcpy(config->mac + 2, &config->ip, 4);
+	}
+	if (!config->mtu)
+		config->mtu = host_mtu(sock);
+	*ret_bridge = bridge.index;
+	return 0;
+}
+
+/* Chooses the address and makes the pair that stands for the claim, as one step for the whole host. */
+static int claim_and_make(struct pair *pair, int netns_fd, const char *host_name,
+			  struct net_config *config, struct ct_error *err)
+{
+	cleanup_fd int lock = claim_lock(err);
+	struct rt_link_change change = { .no_ipv6_address = true };
+	char alias[CLAIM_TEXT_MAX];
+	struct rt_link link;
+	int bridge = 0, r;
+
+	if (lock < 0)
+		return lock;
+	r = choose_config(pair->sock, config, &bridge, err);
+	if (r < 0)
+		return r;
+	if (!rt_link_get(pair->sock, host_name, &link))
+		return error_set(err, -EEXIST, "link '%s' exists", host_name);
+	r = rt_veth_add(pair->sock, host_name, INSIDE, netns_fd, config->mac, config->mtu);
+	if (r == -EEXIST)
+		return error_set(err, r, "link '" INSIDE "' exists in the pod's network namespace");
+	if (r == 0)
+		r = rt_link_get(pair->sock, host_name, &link);
+	if (r < 0)
+		return error_errno(err, r, "create link '%s'", host_name);
+	pair->index = link.index;
+
+	/* The host end needs no address of its own; where IPv6 is off this is refused and not needed. */
+	rt_link_set(pair->sock, link.index, &change);
+	claim_text(config->ip, alias);
+	change = (struct rt_link_change){ .alias = alias, .master = bridge };
+	r = rt_link_set(pair->sock, link.index, &change);
+	/* The port will forward as soon as it has a carrier. Closed, it passes nothing even then. */
+	if (r == 0 && config->locked)
+		r = rt_port_set(pair->sock, link.index, false, -1);
+	return r < 0 ? error_errno(err, r, "set up link '%s'", host_name) : 0;
+}
+
+/* Runs inside the namespace: /proc/sys/net shows the namespace of whoever looks. */
+static int no_dad(void *arg)
+{
+	int r = io_write_file(AT_FDCWD, "/proc/sys/net/ipv6/conf/" INSIDE "/accept_dad", "0");
+
+	return r == -ENOENT ? 0 : r; /* IPv6 is off */
+}
+
+static int loopback_up(struct nl_sock *inside, struct ct_error *err)
+{
+	struct rt_link lo;
+	int r = rt_link_get(inside, "lo", &lo);
+
+	if (r == 0)
+		r = rt_link_set(inside, lo.index, &(struct rt_link_change){ .up = true });
+	return r < 0 ? error_errno(err, r, "bring link 'lo' up inside") : 0;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/*
+ * Waits until the kernel has seen the carrier of both ends and the port forwards. That happens a little after
+ * the links are brought up, and it would undo a later BR_STATE_DISABLED. `events` has
+ * been subscribed to changes of links since before.
+ */
+static int wait_carrier(struct nl_sock *sock, struct nl_sock *events, const char *name,
+			struct ct_error *err)
+{
+	int64_t end = now_ms() + CARRIER_TIMEOUT_MS;
+	char drain[8192];
+
+	for (;;) {
+		struct pollfd p = { .fd = nl_socket_get_fd(events), .events = POLLIN };
+		int64_t left = end - now_ms();
+		struct rt_link link;
+		int r;
+
+		while (recv(p.fd, drain, sizeof(drain), MSG_DONTWAIT | MSG_TRUNC) >= 0 ||
+		       errno == ENOBUFS)
+			;
+		r = rt_link_get(sock, name, &link);
+		if (r < 0)
+			return error_errno(err, r, "wait for link '%s'", name);
+		if (link.operstate == RT_OPER_UP && link.port_state == BR_STATE_FORWARDING)
+			return 0;
+		if (left <= 0)
+			return error_set(err, -ETIMEDOUT, "link '%s' has no carrier after %d s", name,
+					 CARRIER_TIMEOUT_MS / 1000);
+		poll(&p, 1, (int)left);
+	}
+}
+
+/* Brings both ends up: first the host's, so that the carrier is there when the pod's comes up. */
+static int links_up(struct pair *pair, struct nl_sock *inside, const char *host_name, int eth0,
+		    struct ct_error *err)
+{
+	const struct rt_link_change up = { .up = true };
+	cleanup_sock struct nl_sock *events = NULL;
+	int r = netlink_open(-1, NETLINK_ROUTE, &events, err);
+
+	if (r < 0)
+		return r;
+	if (nl_socket_add_membership(events, RTNLGRP_LINK) < 0)
+		return error_errno(err, -EIO, "listen for changes of links");
+	r = rt_link_set(pair->sock, pair->index, &up);
+	if (r < 0)
+		return error_errno(err, r, "bring link '%s' up", host_name);
+	r = rt_link_set(inside, eth0, &up);
+	if (r < 0)
+		return error_errno(err, r, "bring link '" INSIDE "' up inside");
+	return wait_carrier(pair->sock, events, host_name, err);
+}
+
+static int set_up_inside(struct pair *pair, int netns_fd, const char *host_name,
+			 const struct net_config *config, struct ct_error *err)
+{
+	cleanup_sock struct nl_sock *inside = NULL;
+	struct rt_link eth0;
+	int r = netlink_open(netns_fd, NETLINK_ROUTE, &inside, err);
+
+	if (r < 0)
+		return r;
+	r = loopback_up(inside, err);
+	if (r < 0)
+		return r;
+	r = rt_link_get(inside, INSIDE, &eth0);
+	if (r < 0)
+		return error_errno(err, r, "link '" INSIDE "' inside");
+	/* Its addresses are known to be the pod's alone; waiting for the check would hold up a restored pod. */
+	r = netns_call(netns_fd, no_dad, NULL);
+	if (r < 0)
+		return error_errno(err, r, "write 'accept_dad' of '" INSIDE "' inside");
+	r = links_up(pair, inside, host_name, eth0.index, err);
+	if (r == 0 && config->locked)
+		r = net_lock(host_name, err);
+	if (r < 0)
+		return r;
+	r = rt_address_add(inside, eth0.index, config->ip, config->prefix);
+	if (r < 0)
+		return error_errno(err, r, "set the address of '" INSIDE "' inside");
+	r = rt_default_route_add(inside, eth0.index, config->gateway);
+	return r < 0 ? error_errno(err, r, "set the default route inside") : 0;
+}
+
+static int check_name(const char *host_name, struct ct_error *err)
+{
+	size_t n = strlen(host_name);
+
+	if (n == 0 || n >= IFNAMSIZ)
+		return error_set(err, -EINVAL, "link name '%s' must have 1 to %d characters", host_name,
+				 IFNAMSIZ - 1);
+	return 0;
+}
+
+int net_attach(int netns_fd, const char *host_name, struct net_config *config, struct ct_error *err)
+{
+	cleanup_sock struct nl_sock *sock = NULL;
+	__cleanup(pair_undo) struct pair pair = { 0 }; /* undone before the socket it needs is closed */
+	struct net_config chosen = *config;
+	int r = check_name(host_name, err);
+
+	if (r == 0)
+		r = netlink_open(-1, NETLINK_ROUTE, &sock, err);
+	if (r < 0)
+		return r;
+	pair.sock = sock;
+	r = claim_and_make(&pair, netns_fd, host_name, &chosen, err);
+	if (r == 0)
+		r = set_up_inside(&pair, netns_fd, host_name, &chosen, err);
+	if (r < 0)
+		return r;
+	pair.index = 0; /* it stays */
+	*config = chosen;
+	return 0;
+}
+
+int net_loopback_up(int netns_fd, struct ct_error *err)
+{
+	cleanup_sock struct nl_sock *inside = NULL;
+	int r = netlink_open(netns_fd, NETLINK_ROUTE, &inside, err);
+
+	return r < 0 ? r : loopback_up(inside, err);
+}
+
+int net_detach(const char *host_name, struct ct_error *err)
+{
+	cleanup_sock struct nl_sock *sock = NULL;
+	struct rt_link link;
+	int r = netlink_open(-1, NETLINK_ROUTE, &sock, err);
+
+	if (r < 0)
+		return r;
+	r = rt_link_get(sock, host_name, &link);
+	if (r == 0)
+		r = rt_link_delete(sock, link.index);
+	if (r < 0 && r != -ENODEV)
+		return error_errno(err, r, "remove link '%s'", host_name);
+	return 0;
+}
