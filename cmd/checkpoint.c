@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmd/command.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+
+#include "cmd/output.h"
+
+struct compression {
+	enum ct_compress method;
+	uint64_t level;
+};
+
+struct checkpoint_options {
+	bool leave_running, dry_run, stats;
+	const char *output;
+	struct compression compress;
+};
+
+static const char *set_compress(const struct option_spec *spec, const char *value, void *field)
+{
+	struct compression *c = field;
+
+	c->level = 0;
+	if (!strcmp(value, "none")) {
+		c->method = CT_COMPRESS_NONE;
+	} else if (!strcmp(value, "lz4")) {
+		c->method = CT_COMPRESS_LZ4;
+	} else if (!strncmp(value, "zstd", 4) && (!value[4] || value[4] == ':')) {
+		c->method = CT_COMPRESS_ZSTD;
+		if (value[4] && (set_count(spec, value + 5, &c->level) || c->level > 19))
+			return "the level of zstd is 1 to 19";
+	} else {
+		return "not none, lz4, zstd or zstd:LEVEL";
+	}
+	return NULL;
+}
+
+#define OPTION(field) offsetof(struct checkpoint_options, field)
+static const struct option_spec checkpoint_specs[] = {
+	{ "leave-running", 'R', NULL, "let the pod run on afterwards (default: it ends)", set_flag,
+	  OPTION(leave_running) },
+	{ "output", 'o', "FILE", "image file to write (default: POD.tar); - is standard output",
+	  set_string, OPTION(output), COMPLETE_FILE },
+	{ "compress", 0, "METHOD", "none (default), lz4, zstd or zstd:LEVEL", set_compress,
+	  OPTION(compress) },
+	{ "dry-run", 'n', NULL, "only tell whether the pod can be carried", set_flag,
+	  OPTION(dry_run) },
+	{ "stats", 0, NULL, "print times and sizes as JSON", set_flag, OPTION(stats) },
+	{ 0 },
+};
+#undef OPTION
+
+/* What people want to know, on stderr; stdout is for the name of the image or the image itself. */
+static void summary(const struct context *context, const char *pod, const struct ct_stats *stats)
+{
+	char size[32];
+
+	if (context->quiet || (!context->verbose && !isatty(STDERR_FILENO)))
+		return;
+	fprintf(stderr,
+		"podckpt: checkpoint %s: %" PRIu64 " processes, %s, frozen for %" PRIu64 " ms\n", pod,
+		stats->n_processes, bytes_text(stats->image_bytes, size), stats->frozen_time / 1000);
+}
+
+static int checkpoint(struct context *context, const struct checkpoint_options *o,
+		      const char *pod, const char *path)
+{
+	CT_OPTIONS(ct_checkpoint_options, ct_options);
+	struct ct_error err = { 0 };
+	struct ct_stats stats = { 0 };
+	bool to_stdout = !strcmp(path, "-");
+
+	ct_options.fd = STDOUT_FILENO;
+	ct_options.path = to_stdout ? NULL : path;
+	ct_options.leave_running = o->leave_running;
+	ct_options.dry_run = o->dry_run;
+	ct_options.compress = o->compress.method;
+	ct_options.compress_level = o->compress.level;
+	/* A reader that goes away is an error to be told, not an end halfway. */
+	signal(SIGPIPE, SIG_IGN);
+	if (ct_checkpoint(context->ct, pod, &ct_options, &stats, &err) < 0)
+		return report(context, pod, &err);
+	if (o->stats)
+		stats_print(to_stdout ? stderr : stdout, &stats);
+	else if (!o->dry_run && !to_stdout && !context->quiet)
+		puts(path);
+	if (!o->dry_run && !o->stats)
+		summary(context, pod, &stats);
+	return output_finish() < 0 ? PODCKPT_FAILURE : 0;
+}
+
+static int checkpoint_run(struct context *context, void *options, int argc, char **argv)
+{
+	const struct checkpoint_options *o = options;
+	cleanup_free char *path = NULL;
+	int code;
+
+	if (o->output && !strcmp(o->output, "-") && !o->dry_run && isatty(STDOUT_FILENO))
+		return report_text(context, PODCKPT_USAGE,
+				   "an image is not written to a terminal; name a file with -o");
+	if (o->output && !*o->output)
+		return report_text(context, PODCKPT_USAGE, "--output: no file name");
+	if (o->output)
+		path = strdup(o->output);
+	else if (asprintf(&path, "%s.tar", argv[0]) < 0)
+		path = NULL;
+	if (!path)
+		return report_text(context, PODCKPT_FAILURE, "out of memory");
+	code = context_open(context);
+	return code ? code : checkpoint(context, o, argv[0], path);
+}
+
+const struct command command_checkpoint = {
+	.name = "checkpoint",
+	.arguments = "POD",
+	.help = "freeze a running pod into an image file",
+	.description =
+		"Writes the pod (processes, memory, open files, sockets, timers, the files it wrote) to\n"
+		"POD.tar in the current directory and ends it; with -R it runs on.\n"
+		"\n"
+		"Before the pod is touched, everything it holds is looked at. If something cannot be\n"
+		"carried, all findings are printed, one a line, the exit code is 4 and the pod runs on.\n"
+		"--dry-run does only that.\n"
+		"\n"
+		"The file appears under its name when it is whole and on disk; whatever goes wrong\n"
+		"before, the pod runs on and no file is left. With -o - the image goes to standard\n"
+		"output as it is made.\n"
+		"\n"
+		"--stats prints one JSON object with \"version\" 1: freezing_time, frozen_time, memdump_time\n"
+		"and memwrite_time in microseconds, and what the image holds. It goes to standard output,\n"
+		"with -o - to standard error.\n"
+		"\n"
+		"An image holds everything the programs had in memory, passwords and keys too; it is\n"
+		"readable for its owner only.",
+	.examples = "podckpt checkpoint pod1\tWrite pod1.tar and end the pod\n"
+		    "podckpt checkpoint -R -o /backup/pod1.tar pod1\tKeep a copy of a pod that runs on\n"
+		    "podckpt checkpoint --compress zstd -o - pod1 | ssh b podckpt restore -d -\tMove it to host b",
+	.options = checkpoint_specs,
+	.options_size = sizeof(struct checkpoint_options),
+	.min_arguments = 1,
+	.max_arguments = 1,
+	.complete = COMPLETE_POD,
+	.run = checkpoint_run,
+};

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmd/command.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "cmd/output.h"
+#include "cmd/pod-options.h"
+
+struct restore_options {
+	const char *name, *ip, *mac, *rootfs;
+	struct string_list volumes;
+	bool detach, verify, leave_stopped, stats, remove;
+};
+
+#define OPTION(field) offsetof(struct restore_options, field)
+static const struct option_spec restore_specs[] = {
+	{ "name", 0, "NAME", "name of the pod (default: the image's)", set_string, OPTION(name) },
+	{ "ip", 0, "ADDRESS", "IPv4 address (default: the image's)", set_string, OPTION(ip) },
+	{ "mac", 0, "ADDRESS", "Ethernet address (default: the image's, or made from --ip)", set_string,
+	  OPTION(mac) },
+	{ "detach", 'd', NULL, "leave the pod in the background and print its name", set_flag,
+	  OPTION(detach) },
+	{ "verify", 0, NULL, "compare the pod with the image before its first instruction", set_flag,
+	  OPTION(verify) },
+	{ "leave-stopped", 0, NULL, "leave the processes stopped (podckpt kill -s CONT goes on)",
+	  set_flag, OPTION(leave_stopped) },
+	{ "stats", 0, NULL, "print times and sizes as JSON", set_flag, OPTION(stats) },
+	{ "rm", 0, NULL, "remove the pod when it ends", set_flag, OPTION(remove) },
+	{ "volume", 'v', "SRC:DST[:ro]", "what stands behind the pod's volume DST on this host",
+	  set_list, OPTION(volumes), COMPLETE_FILE },
+	{ "rootfs", 0, "DIR", "file tree below the pod's own files (default: the image's)", set_string,
+	  OPTION(rootfs), COMPLETE_DIRECTORY },
+	{ 0 },
+};
+#undef OPTION
+
+/*
+ * The image came in on standard input, so nothing is left there for the pod: a pipe that stays open and
+ * silent takes its place, because an end of file would be passed on to the pod.
+ */
+static int silence_stdin(void)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0 || dup2(fds[0], STDIN_FILENO) < 0)
+		return -errno;
+	close(fds[0]);
+	return 0; /* the writing end stays open as long as this process */
+}
+
+static int attach(struct context *context, const struct restore_options *o, const char *name,
+		  bool from_stdin)
+{
+	struct ct_error err = { 0 };
+	bool detached = false;
+	int r;
+
+	if (from_stdin) {
+		r = silence_stdin();
+		if (r < 0)
+			return report_text(context, PODCKPT_FAILURE, "standard input: %s",
+					   strerror(-r));
+	}
+	r = ct_attach(context->ct, name, false, &detached, &err);
+	if (r < 0)
+		return report(context, name, &err);
+	return detached ? 0 : r;
+}
+
+static int restore(struct context *context, const struct restore_options *o, const char *image,
+		   const struct volumes *volumes)
+{
+	CT_OPTIONS(ct_restore_options, ct_options);
+	bool from_stdin = !strcmp(image, "-");
+	cleanup_free char *name = NULL;
+	struct ct_stats stats = { 0 };
+	struct ct_error err = { 0 };
+	int r;
+
+	ct_options.fd = STDIN_FILENO;
+	ct_options.path = from_stdin ? NULL : image;
+	ct_options.name = o->name;
+	ct_options.ip = o->ip;
+	ct_options.mac = o->mac;
+	ct_options.verify = o->verify;
+	ct_options.leave_stopped = o->leave_stopped;
+	ct_options.remove = o->remove;
+	ct_options.volumes = volumes->v;
+	ct_options.n_volumes = volumes->n;
+	ct_options.rootfs = o->rootfs;
+	r = ct_restore(context->ct, &ct_options, &name, &stats, &err);
+	if (r < 0) {
+		r = report(context, image, &err);
+		return r == PODCKPT_NO_POD ? PODCKPT_FAILURE : r; /* it was a file that is missing */
+	}
+	if (context->verbose)
+		fprintf(stderr, "podckpt: restore %s: %" PRIu64 " processes in %" PRIu64 " ms\n", name,
+			stats.n_processes, stats.restore_time / 1000);
+	/* In the foreground standard output is the pod's. */
+	if (o->stats)
+		stats_print(o->detach ? stdout : stderr, &stats);
+	if (!o->detach)
+		return attach(context, o, name, from_stdin);
+	if (!o->stats)
+		puts(name);
+	return output_finish() < 0 ? PODCKPT_FAILURE : 0;
+}
+
+static int restore_run(struct context *context, void *options, int argc, char **argv)
+{
+	const struct restore_options *o = options;
+	struct volumes volumes = { 0 };
+	int code;
+
+	if (!strcmp(argv[0], "-") && isatty(STDIN_FILENO))
+		return report_text(context, PODCKPT_USAGE, "an image is not read from a terminal");
+	code = context_open(context);
+	if (!code)
+		code = volumes_parse(context, &o->volumes, &volumes);
+	if (!code)
+		code = restore(context, o, argv[0], &volumes);
+	volumes_release(&volumes);
+	return code;
+}
+
+const struct command command_restore = {
+	.name = "restore",
+	.arguments = "TAR|-",
+	.help = "bring a pod back from an image file",
+	.description =
+		"Makes the pod of the image again: the same PIDs, address, host name, memory, open files\n"
+		"and files, with clocks that go on where they stopped. - reads the image from standard\n"
+		"input. Without -d the caller's standard streams are the pod's, as with podckpt run, and\n"
+		"the exit code is the program's.\n"
+		"\n"
+		"A second pod from the same image, while the first runs, needs another --name and, where it\n"
+		"has an address, another --ip.\n"
+		"\n"
+		"Everything that can be refused is refused before anything is made; a restore that fails\n"
+		"leaves nothing behind. With --verify everything is read back from the restored pod and\n"
+		"compared with the image before the pod goes on; if something differs, it says what, the\n"
+		"copy is removed and the exit code is 7.\n"
+		"\n"
+		"A volume is mounted from the same path of this host unless -v names another one.",
+	.examples = "podckpt restore -d pod1.tar\tBring it back into the background\n"
+		    "podckpt restore -d --name pod2 --ip 10.88.0.20 pod1.tar\tA second one beside it\n"
+		    "podckpt restore --verify pod1.tar\tCompare first, then go on in the foreground",
+	.options = restore_specs,
+	.options_size = sizeof(struct restore_options),
+	.min_arguments = 1,
+	.max_arguments = 1,
+	.complete = COMPLETE_FILE,
+	.run = restore_run,
+};
