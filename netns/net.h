@@ -67,6 +67,18 @@ int net_detach(const char *host_name, struct ct_error *err);
 int net_lock(const char *host_name, struct ct_error *err);
 int net_unlock(const char *host_name, struct ct_error *err);
 
-/* What is set inside a namespace, to be checked at dump: every link but lo and eth0, addresses and routes beyond what net_attach() made. */
 /* Announces the address: gratuitous ARP from inside the namespace. */
 int net_announce(int netns_fd, const struct net_config *config, struct ct_error *err);
+
+/* One thing in a namespace that is not as net_attach() made it, as a phrase: "link 'dummy0'", "route 10.0.0.0/8 by eth0". */
+struct net_finding {
+	char text[160];
+};
+
+/*
+ * Everything in a namespace that net_attach() with that configuration (NULL: net_loopback_up()) would not
+ * make again: links, addresses, routes, rules, permanent neighbours, queueing disciplines, XDP programs, nftables and
+ * iptables, IPsec. The caller frees *ret, which is NULL where there is nothing.
+ */
+int net_probe(int netns_fd, const struct net_config *config, struct net_finding **ret, size_t *ret_n,
+	      struct ct_error *err);

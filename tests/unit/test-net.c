@@ -9,8 +9,6 @@
 #include <netlink/netlink.h>
 #include <nftables/libnftables.h>
 #include <poll.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -20,6 +18,7 @@
 #include "netns/net.h"
 #include "netns/netlink.h"
 #include "netns/rt.h"
+#include "tests/unit/netns.h"
 #include "tests/unit/unit.h"
 
 #define WAIT_MS 5000
@@ -28,38 +27,6 @@
 static struct ct_error err;
 
 /* ---- namespaces, links and sockets of the test ---- */
-
-static int make_ns(void *arg)
-{
-	if (unshare(CLONE_NEWNET) < 0)
-		return -errno;
-	return open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-}
-
-/* A new network namespace; the caller's thread stays where it is. */
-static int new_ns(void)
-{
-	cleanup_fd int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-
-	return netns_call(own, make_ns, NULL);
-}
-
-static struct in_addr ip(const char *text)
-{
-	struct in_addr a = { 0 };
-
-	inet_pton(AF_INET, text, &a);
-	return a;
-}
-
-static const char *ip_text(struct in_addr a)
-{
-	static char text[4][INET_ADDRSTRLEN];
-	static int n;
-
-	n = (n + 1) % 4;
-	return inet_ntop(AF_INET, &a, text[n], sizeof(text[n]));
-}
 
 /* An address on a link that is up, inside `ns`. */
 static int set_up(int ns, const char *link, const char *address, unsigned int prefix)
@@ -564,13 +531,7 @@ int main(void)
 {
 	cleanup_fd int world = -1, pod = -1;
 
-	if (geteuid() != 0)
-		return 77;
-	if (unshare(CLONE_NEWNET | CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	    mount("tmpfs", "/run", "tmpfs", 0, NULL) < 0) {
-		perror("# own namespaces");
-		return 1;
-	}
+	own_namespaces();
 	alarm(120);
 	world = make_world();
 	REQUIRE("a world to live in", world >= 0);
