@@ -29,7 +29,10 @@ static int forwarding_on(struct ct_error *err)
 	return r < 0 ? error_errno(err, r, "write '" IP_FORWARD "'") : 0;
 }
 
-/* Hosts may share an Ethernet through their bridges, so the address must differ: a random local one. */
+/*
+ * Hosts may share an Ethernet through their bridges, so the address must differ: a random local
+ * one.
+ */
 static int bridge_make(struct nl_sock *sock, struct rt_link *ret, struct ct_error *err)
 {
 	uint8_t mac[6];
@@ -56,10 +59,13 @@ static int check_same(const struct net_subnet *wish, const struct net_subnet *ha
 			 "bridge '" NET_BRIDGE "' already has the subnet %s/%u and not %s/%u; "
 			 "remove the pods and the bridge first to change it",
 			 inet_ntop(AF_INET, &have->address, text[0], sizeof(text[0])), have->prefix,
-			 inet_ntop(AF_INET, &wish->address, text[1], sizeof(text[1])), wish->prefix);
+			 inet_ntop(AF_INET, &wish->address, text[1], sizeof(text[1])),
+			 wish->prefix);
 }
 
-/* Each step looks at what is there: an earlier call may have been killed between any two of them. */
+/*
+ * Each step looks at what is there: an earlier call may have been killed between any two of them.
+ */
 int net_bridge_ensure(const struct net_subnet *wish, struct net_subnet *ret, bool *ret_nat,
 		      struct ct_error *err)
 {
@@ -82,7 +88,8 @@ int net_bridge_ensure(const struct net_subnet *wish, struct net_subnet *ret, boo
 	if (r < 0)
 		return r;
 	if (strcmp(bridge.kind, "bridge"))
-		return error_set(err, -EEXIST, "link '" NET_BRIDGE "' exists and is not a bridge; rename it");
+		return error_set(err, -EEXIST,
+				 "link '" NET_BRIDGE "' exists and is not a bridge; rename it");
 
 	r = subnet_of_link(sock, bridge.index, &subnet);
 	if (r == 0) {

@@ -33,7 +33,8 @@ void claim_text(struct in_addr ip, char text[CLAIM_TEXT_MAX])
 {
 	char number[INET_ADDRSTRLEN];
 
-	snprintf(text, CLAIM_TEXT_MAX, PREFIX "%s", inet_ntop(AF_INET, &ip, number, sizeof(number)));
+	snprintf(text, CLAIM_TEXT_MAX, PREFIX "%s",
+		 inet_ntop(AF_INET, &ip, number, sizeof(number)));
 }
 
 /* The link that claims an address, or NULL. */
@@ -60,18 +61,19 @@ static int check_wish(const struct rt_link *links, size_t n, const struct net_su
 	inet_ntop(AF_INET, &subnet->address, net, sizeof(net));
 	if (!subnet_contains(subnet, wish))
 		return error_set(err, -EINVAL,
-				 "address %s is not in the subnet %s/%u of the bridge '" NET_BRIDGE "'", text,
-				 net, subnet->prefix);
+				 "address %s is not in the subnet %s/%u of the bridge '" NET_BRIDGE
+				 "'",
+				 text, net, subnet->prefix);
 	if (host == 0 || host == hosts)
-		return error_set(err, -EINVAL, "address %s is the %s address of the subnet %s/%u", text,
-				 host ? "broadcast" : "network", net, subnet->prefix);
+		return error_set(err, -EINVAL, "address %s is the %s address of the subnet %s/%u",
+				 text, host ? "broadcast" : "network", net, subnet->prefix);
 	if (wish.s_addr == subnet_gateway(subnet).s_addr)
-		return error_set(err, -EADDRINUSE, "address %s is taken by the bridge '" NET_BRIDGE "'",
-				 text);
+		return error_set(err, -EADDRINUSE,
+				 "address %s is taken by the bridge '" NET_BRIDGE "'", text);
 	owner = claimed_by(links, n, wish);
 	if (owner)
-		return error_set(err, -EADDRINUSE, "address %s is taken by another pod (link '%s')", text,
-				 owner->name);
+		return error_set(err, -EADDRINUSE, "address %s is taken by another pod (link '%s')",
+				 text, owner->name);
 	return 0;
 }
 
@@ -92,7 +94,8 @@ static int claims_sorted(const struct rt_link *links, size_t n, uint32_t **ret, 
 	if (!list)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
-		if (strcmp(links[i].kind, "veth") || strncmp(links[i].alias, PREFIX, strlen(PREFIX)))
+		if (strcmp(links[i].kind, "veth") ||
+		    strncmp(links[i].alias, PREFIX, strlen(PREFIX)))
 			continue;
 		if (inet_pton(AF_INET, links[i].alias + strlen(PREFIX), &ip) == 1)
 			list[count++] = ntohl(ip.s_addr);
@@ -107,7 +110,8 @@ static int lowest_free(const struct rt_link *links, size_t n, const struct net_s
 		       struct in_addr *ret)
 {
 	uint32_t first = ntohl(subnet_gateway(subnet).s_addr) + 1;
-	uint32_t last = ntohl(subnet->address.s_addr) | (uint32_t)((1ull << (32 - subnet->prefix)) - 1);
+	uint32_t last =
+		ntohl(subnet->address.s_addr) | (uint32_t)((1ull << (32 - subnet->prefix)) - 1);
 	cleanup_free uint32_t *claims = NULL;
 	size_t count;
 	int r = claims_sorted(links, n, &claims, &count);
@@ -140,6 +144,7 @@ int claim_choose(struct nl_sock *sock, const struct net_subnet *subnet, struct i
 	}
 	r = lowest_free(links, n, subnet, ret);
 	if (r == -EADDRNOTAVAIL)
-		return error_set(err, r, "no address is free in the subnet of the bridge '" NET_BRIDGE "'");
+		return error_set(err, r,
+				 "no address is free in the subnet of the bridge '" NET_BRIDGE "'");
 	return r < 0 ? error_errno(err, r, "choose an address") : 0;
 }

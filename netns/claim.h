@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who has which address. Nothing is kept in files: the claim is the alias of the pod's link on the host, so it goes
- * when the link goes, however that happens.
+ * Who has which address. Nothing is kept in files: the claim is the alias of the pod's link on the
+ * host, so it goes when the link goes, however that happens.
  */
 #pragma once
 #include "netns/net.h"
@@ -10,8 +10,8 @@
 #define CLAIM_LOCK "/run/podckpt/network.lock"
 
 /*
- * Takes the lock under which this host's bridge is made and its addresses are chosen. It goes with the
- * descriptor that is returned. man 2 flock.
+ * Takes the lock under which this host's bridge is made and its addresses are chosen. It goes with
+ * the descriptor that is returned. man 2 flock.
  */
 int claim_lock(struct ct_error *err);
 
@@ -32,8 +32,8 @@ int subnet_choose(struct nl_sock *sock, const struct net_subnet *wish, struct ne
 void claim_text(struct in_addr ip, char text[CLAIM_TEXT_MAX]);
 
 /*
- * Chooses a pod's address among the claims of all links of this host: `wish`, or the lowest free one
- * where that is zero. The caller holds the lock until the claim stands in the link's alias.
+ * Chooses a pod's address among the claims of all links of this host: `wish`, or the lowest free
+ * one where that is zero. The caller holds the lock until the claim stands in the link's alias.
  */
 int claim_choose(struct nl_sock *sock, const struct net_subnet *subnet, struct in_addr wish,
 		 struct in_addr *ret, struct ct_error *err);

@@ -20,8 +20,9 @@ static int get_link(const char *host_name, struct nl_sock **ret, struct rt_link 
 }
 
 /*
- * Two locks in one message. The state is what stops the packets. But the kernel takes any later RTM_SETLINK of anybody
- * for that link as a reason to look at its carrier, and switches a disabled port with a carrier on; then the port is still closed.
+ * Two locks in one message. The state is what stops the packets. But the kernel takes any later
+ * RTM_SETLINK of anybody for that link as a reason to look at its carrier, and switches a disabled
+ * port with a carrier on; then the port is still closed.
  */
 int net_lock(const char *host_name, struct ct_error *err)
 {

@@ -34,6 +34,24 @@ static int nf_tables_present(struct ct_error *err)
 	return r < 0 ? error_errno(err, r, "nf_tables") : 1;
 }
 
+/*
+ * Whether the chain holds our rule and nothing else. Setting it anew waits for all packets under
+ * way in the kernel, some 10 ms, which a pod that starts need not pay.
+ */
+static bool rule_present(struct nft_ctx *nft, const char *rule)
+{
+	const char *text, *line;
+
+	if (nft_run_cmd_from_buffer(nft, "list chain ip podckpt postrouting")) {
+		nft_ctx_get_error_buffer(nft); /* takes that complaint out */
+		return false;
+	}
+	text = nft_ctx_get_output_buffer(nft);
+	line = strstr(text, rule);
+	return strstr(text, "type nat hook postrouting") && line && line - text >= 4 &&
+	       !strncmp(line - 4, ";\n\t\t", 4) && !strcmp(line + strlen(rule), "\n\t}\n}\n");
+}
+
 /* The first line of what libnftables complained about. */
 static const char *first_line(char *buf, size_t size, const char *text)
 {
@@ -44,7 +62,7 @@ static const char *first_line(char *buf, size_t size, const char *text)
 int nat_ensure(const struct net_subnet *subnet, bool *ret_nat, struct ct_error *err)
 {
 	__cleanup(nft_ctx_free_cleanup) struct nft_ctx *nft = NULL;
-	char net[INET_ADDRSTRLEN], commands[1024], line[256];
+	char net[INET_ADDRSTRLEN], rule[256], commands[1024], line[256];
 	const char *complaint;
 	int r = nf_tables_present(err);
 
@@ -56,14 +74,19 @@ int nat_ensure(const struct net_subnet *subnet, bool *ret_nat, struct ct_error *
 	nft = nft_ctx_new(NFT_CTX_DEFAULT);
 	if (!nft || nft_ctx_buffer_output(nft) || nft_ctx_buffer_error(nft))
 		return error_errno(err, -ENOMEM, "libnftables");
+	/* As libnftables itself writes it. */
+	snprintf(rule, sizeof(rule),
+		 "ip saddr %1$s/%2$u ip daddr != %1$s/%2$u ip daddr != 224.0.0.0/4 "
+		 "oifname != \"" NET_BRIDGE "\" masquerade",
+		 inet_ntop(AF_INET, &subnet->address, net, sizeof(net)), subnet->prefix);
 	snprintf(commands, sizeof(commands),
 		 "add table ip podckpt\n"
-		 "add chain ip podckpt postrouting { type nat hook postrouting priority srcnat; policy accept; }\n"
+		 "add chain ip podckpt postrouting "
+		 "{ type nat hook postrouting priority srcnat; policy accept; }\n"
 		 "flush chain ip podckpt postrouting\n"
-		 "add rule ip podckpt postrouting ip saddr %1$s/%2$u ip daddr != %1$s/%2$u "
-		 "ip daddr != 224.0.0.0/4 oifname != \"" NET_BRIDGE "\" masquerade\n",
-		 inet_ntop(AF_INET, &subnet->address, net, sizeof(net)), subnet->prefix);
-	if (!nft_run_cmd_from_buffer(nft, commands)) {
+		 "add rule ip podckpt postrouting %s\n",
+		 rule);
+	if (rule_present(nft, rule) || !nft_run_cmd_from_buffer(nft, commands)) {
 		*ret_nat = true;
 		return 0;
 	}

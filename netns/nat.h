@@ -3,11 +3,13 @@
 #include "netns/net.h"
 
 /*
- * Masquerades what leaves the subnet for elsewhere: table ip 'podckpt', chain 'postrouting'. The chain is ours
- * alone and is filled anew in one transaction. *ret_nat is false where this kernel cannot (no nf_tables, no NAT).
- * The caller holds claim_lock(): libnftables is not meant for two threads at once.
+ * Masquerades what leaves the subnet for elsewhere: table ip 'podckpt', chain 'postrouting'. The
+ * chain is ours alone and is filled anew in one transaction. *ret_nat is false where this kernel
+ * cannot (no nf_tables, no NAT). The caller holds claim_lock(): libnftables is not meant for two
+ * threads at once.
  *
- * nf_tables lets every table have its say, and a drop is final: where another table drops forwarded packets by policy
- * (firewalls, docker's FORWARD chain), no rule of ours can let the pods through. That table's owner must.
+ * nf_tables lets every table have its say, and a drop is final: where another table drops forwarded
+ * packets by policy (firewalls, docker's FORWARD chain), no rule of ours can let the pods through.
+ * That table's owner must.
  */
 int nat_ensure(const struct net_subnet *subnet, bool *ret_nat, struct ct_error *err);

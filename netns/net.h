@@ -2,9 +2,9 @@
 /*
  * The network of pods: a bridge on the host, a veth pair for each pod, addresses, routes and NAT.
  *
- * All through rtnetlink (libnl-3, libnl-route-3) and libnftables; no other program is called. Nothing here knows a pod:
- * a network namespace is a descriptor, a link is a name. Functions return 0 or a negative errno
- * with the words in `err`.
+ * All through rtnetlink (libnl-3, libnl-route-3) and libnftables; no other program is called.
+ * Nothing here knows a pod: a network namespace is a descriptor, a link is a name. Functions return
+ * 0 or a negative errno with the words in `err`.
  */
 #pragma once
 #include <netinet/in.h>
@@ -32,26 +32,30 @@ struct net_config {
 };
 
 /*
- * Makes sure that the bridge exists and is up, has the first address of a subnet, that forwarding is on and that
- * what leaves the subnet for elsewhere is masqueraded. A new bridge takes `subnet`, or where that is
- * NULL the first /16 of 10.88.0.0, 10.89.0.0, ... 10.255.0.0, 172.16-31.0.0, 192.168.x.0/24 that overlaps no address and no route
- * of this host. An existing bridge keeps its own; -EINVAL if `subnet` was given and differs.
- * NAT: where this kernel has no nf_tables, *ret_nat is false and the rest still works. Where a firewall of the host drops
- * forwarded packets, no table of ours can overrule it (netns/nat.h).
+ * Makes sure that the bridge exists and is up, has the first address of a subnet, that forwarding
+ * is on and that what leaves the subnet for elsewhere is masqueraded. A new bridge takes `subnet`,
+ * or where that is NULL the first /16 of 10.88.0.0, 10.89.0.0, ... 10.255.0.0, 172.16-31.0.0,
+ * 192.168.x.0/24 that overlaps no address and no route of this host. An existing bridge keeps its
+ * own; -EINVAL if `subnet` was given and differs. NAT: where this kernel has no nf_tables, *ret_nat
+ * is false and the rest still works. Where a firewall of the host drops forwarded packets, no table
+ * of ours can overrule it (netns/nat.h).
  */
 int net_bridge_ensure(const struct net_subnet *subnet, struct net_subnet *ret, bool *ret_nat,
 		      struct ct_error *err);
 
 /*
- * Makes the veth pair: `host_name` (e.g. "pck1a2b3c") as a port of the bridge and "eth0" inside the namespace `netns_fd`, and chooses
- * the address. `config->ip` zero: the next free one of the subnet; otherwise that one, or -EADDRINUSE. `config->mac` zero: made
- * from the address (02:42:...). The claim is made under one lock for the whole host and is recorded in the kernel itself (the ifalias
- * of the host end: "podckpt a.b.c.d"), so concurrent claims, several state directories and crashes cannot break it: the
- * address is free when the link is gone. Brings lo and eth0 up, sets address, default route through the bridge. `config->mtu`
- * zero: that of the host's default route, or 1500. Fills in *config (prefix and gateway are always the bridge's). When it returns
- * packets flow; with `config->locked` the link is made locked, and not one has passed.
+ * Makes the veth pair: `host_name` (e.g. "pck1a2b3c") as a port of the bridge and "eth0" inside the
+ * namespace `netns_fd`, and chooses the address. `config->ip` zero: the next free one of the
+ * subnet; otherwise that one, or -EADDRINUSE. `config->mac` zero: made from the address
+ * (02:42:...). The claim is made under one lock for the whole host and is recorded in the kernel
+ * itself (the ifalias of the host end: "podckpt a.b.c.d"), so concurrent claims, several state
+ * directories and crashes cannot break it: the address is free when the link is gone. Brings lo and
+ * eth0 up, sets address, default route through the bridge. `config->mtu` zero: that of the host's
+ * default route, or 1500. Fills in *config (prefix and gateway are always the bridge's). When it
+ * returns packets flow; with `config->locked` the link is made locked, and not one has passed.
  */
-int net_attach(int netns_fd, const char *host_name, struct net_config *config, struct ct_error *err);
+int net_attach(int netns_fd, const char *host_name, struct net_config *config,
+	       struct ct_error *err);
 
 /* Only lo, for pods without a network. */
 int net_loopback_up(int netns_fd, struct ct_error *err);
@@ -60,9 +64,9 @@ int net_loopback_up(int netns_fd, struct ct_error *err);
 int net_detach(const char *host_name, struct ct_error *err);
 
 /*
- * The packet lock: while locked, nothing passes between the pod and the bridge in either direction; the carrier inside the pod does
- * not change. The bridge port is set to BR_STATE_DISABLED by rtnetlink. Undone by net_unlock() or with the link. Both may
- * be repeated.
+ * The packet lock: while locked, nothing passes between the pod and the bridge in either direction;
+ * the carrier inside the pod does not change. The bridge port is set to BR_STATE_DISABLED by
+ * rtnetlink. Undone by net_unlock() or with the link. Both may be repeated.
  */
 int net_lock(const char *host_name, struct ct_error *err);
 int net_unlock(const char *host_name, struct ct_error *err);
@@ -70,15 +74,19 @@ int net_unlock(const char *host_name, struct ct_error *err);
 /* Announces the address: gratuitous ARP from inside the namespace. */
 int net_announce(int netns_fd, const struct net_config *config, struct ct_error *err);
 
-/* One thing in a namespace that is not as net_attach() made it, as a phrase: "link 'dummy0'", "route 10.0.0.0/8 by eth0". */
+/*
+ * One thing in a namespace that is not as net_attach() made it, as a phrase: "link 'dummy0'",
+ * "route 10.0.0.0/8 by eth0".
+ */
 struct net_finding {
 	char text[160];
 };
 
 /*
- * Everything in a namespace that net_attach() with that configuration (NULL: net_loopback_up()) would not
- * make again: links, addresses, routes, rules, permanent neighbours, queueing disciplines, XDP programs, nftables and
- * iptables, IPsec. The caller frees *ret, which is NULL where there is nothing.
+ * Everything in a namespace that net_attach() with that configuration (NULL: net_loopback_up())
+ * would not make again: links, addresses, routes, rules, permanent neighbours, queueing
+ * disciplines, XDP programs, nftables and iptables, IPsec. The caller frees *ret, which is NULL
+ * where there is nothing.
  */
-int net_probe(int netns_fd, const struct net_config *config, struct net_finding **ret, size_t *ret_n,
-	      struct ct_error *err);
+int net_probe(int netns_fd, const struct net_config *config, struct net_finding **ret,
+	      size_t *ret_n, struct ct_error *err);

@@ -2,8 +2,9 @@
 /*
  * Requests over netlink sockets that live in a given network namespace.
  *
- * A socket belongs for ever to the namespace in which it was made. So only its making happens in the foreign
- * namespace, on a thread that ends right after; everything else runs where the caller is.
+ * A socket belongs for ever to the namespace in which it was made. So only its making happens in
+ * the foreign namespace, on a thread that ends right after; everything else runs where the caller
+ * is.
  */
 #pragma once
 #include <linux/netlink.h>
@@ -22,15 +23,20 @@ DEFINE_CLEANUP(struct nl_msg *, nlmsg_free)
 #define cleanup_msg __cleanup(nlmsg_free_cleanup)
 
 /*
- * Calls `function` inside the namespace `netns_fd` on a thread of its own (directly where it is -1) and returns
- * what it returned. The caller's thread never changes its namespace. man 2 setns.
+ * Calls `function` inside the namespace `netns_fd` on a thread of its own (directly where it is -1)
+ * and returns what it returned. The caller's thread never changes its namespace. man 2 setns.
  */
 int netns_call(int netns_fd, int (*function)(void *arg), void *arg);
 
-/* socket(2) inside `netns_fd` (-1: the caller's): a descriptor (close-on-exec) or a negative errno. */
+/*
+ * socket(2) inside `netns_fd` (-1: the caller's): a descriptor (close-on-exec) or a negative errno.
+ */
 int netns_socket(int netns_fd, int domain, int type, int protocol);
 
-/* A connected netlink socket of `protocol` (NETLINK_ROUTE, ...) inside `netns_fd` (-1: the caller's). */
+/*
+ * A connected netlink socket of `protocol` (NETLINK_ROUTE, ...) inside `netns_fd` (-1: the
+ * caller's).
+ */
 int netlink_open(int netns_fd, int protocol, struct nl_sock **ret, struct ct_error *err);
 
 /* All messages of an answer, one behind the other. */
@@ -48,9 +54,9 @@ static inline void netlink_reply_release(struct netlink_reply *r)
 #define cleanup_reply __cleanup(netlink_reply_release)
 
 /*
- * Sends `msg` and reads the answer to its end (the acknowledgement, or all of a dump; a dump that was disturbed
- * by a change is asked for again). Returns the kernel's negative errno, or 0 and, where `reply` is not NULL, the messages, which
- * netlink_reply_release() frees.
+ * Sends `msg` and reads the answer to its end (the acknowledgement, or all of a dump; a dump that
+ * was disturbed by a change is asked for again). Returns the kernel's negative errno, or 0 and,
+ * where `reply` is not NULL, the messages, which netlink_reply_release() frees.
  */
 int netlink_request(struct nl_sock *sock, struct nl_msg *msg, struct netlink_reply *reply);
 

@@ -56,11 +56,13 @@ int probe_nftables(struct findings *f, int netns_fd, struct ct_error *err)
 		return 0;
 	if (r < 0)
 		return error_errno(err, r, "list nftables inside");
-	netlink_each(h, &reply) {
+	netlink_each(h, &reply)
+	{
 		struct nfgenmsg *table = NLMSG_DATA(h);
 		struct nlattr *a[NFTA_TABLE_MAX + 1];
 
-		if (nlmsg_parse(h, sizeof(*table), a, NFTA_TABLE_MAX, NULL) < 0 || !a[NFTA_TABLE_NAME])
+		if (nlmsg_parse(h, sizeof(*table), a, NFTA_TABLE_MAX, NULL) < 0 ||
+		    !a[NFTA_TABLE_NAME])
 			continue;
 		findings_add(f, "nftables table '%s %s'", nft_family(table->nfgen_family),
 			     nla_get_string(a[NFTA_TABLE_NAME]));
@@ -89,14 +91,18 @@ struct iptables {
 };
 
 static const struct iptables iptables[] = {
-	{ AF_INET, SOL_IP, IPT_SO_GET_INFO, IPT_SO_GET_ENTRIES, offsetof(struct ipt_entry, target_offset),
-	  "iptables", "/proc/thread-self/net/ip_tables_names" },
+	{ AF_INET, SOL_IP, IPT_SO_GET_INFO, IPT_SO_GET_ENTRIES,
+	  offsetof(struct ipt_entry, target_offset), "iptables",
+	  "/proc/thread-self/net/ip_tables_names" },
 	{ AF_INET6, SOL_IPV6, IP6T_SO_GET_INFO, IP6T_SO_GET_ENTRIES,
 	  offsetof(struct ip6t_entry, target_offset), "ip6tables",
 	  "/proc/thread-self/net/ip6_tables_names" },
 };
 
-/* Whether the policy at `offset` of a table is to accept. The kernel made the table, but is not believed blindly. */
+/*
+ * Whether the policy at `offset` of a table is to accept. The kernel made the table, but is not
+ * believed blindly.
+ */
 static bool accepts(const struct iptables *t, const struct ipt_get_entries *get, size_t offset)
 {
 	const char *entry = (const char *)get->entrytable + offset;
@@ -113,8 +119,8 @@ static bool accepts(const struct iptables *t, const struct ipt_get_entries *get,
 }
 
 /*
- * A table that somebody only looked at exists too. Untouched it has one entry for the policy of each hook and one
- * that ends it, and every policy is to accept.
+ * A table that somebody only looked at exists too. Untouched it has one entry for the policy of
+ * each hook and one that ends it, and every policy is to accept.
  */
 static bool iptables_touched(const struct iptables *t, int fd, const char *table)
 {
@@ -179,8 +185,7 @@ static int count_ipsec(struct nl_sock *sock, int type, const void *fixed, size_t
 	int r = msg ? netlink_request(sock, msg, &reply) : -ENOMEM;
 
 	*ret = 0;
-	netlink_each(h, &reply)
-		(*ret)++;
+	netlink_each(h, &reply)(*ret)++;
 	return r;
 }
 

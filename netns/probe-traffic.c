@@ -19,18 +19,22 @@ static int get_all(struct nl_sock *sock, int type, const void *fixed, size_t len
 	return msg ? netlink_request(sock, msg, reply) : -ENOMEM;
 }
 
-/* The rules that every namespace is born with: all traffic, tables local, main and (IPv4) default. */
+/*
+ * The rules that every namespace is born with: all traffic, tables local, main and (IPv4) default.
+ */
 static bool is_default_rule(const struct fib_rule_hdr *rule, struct nlattr **a)
 {
 	static const struct {
 		uint32_t priority, table;
-	} defaults[] = { { 0, RT_TABLE_LOCAL }, { 32766, RT_TABLE_MAIN }, { 32767, RT_TABLE_DEFAULT } };
+	} defaults[] = { { 0, RT_TABLE_LOCAL },
+			 { 32766, RT_TABLE_MAIN },
+			 { 32767, RT_TABLE_DEFAULT } };
 	uint32_t priority = a[FRA_PRIORITY] ? nla_get_u32(a[FRA_PRIORITY]) : 0;
 	uint32_t table = a[FRA_TABLE] ? nla_get_u32(a[FRA_TABLE]) : rule->table;
 
-	if (rule->action != FR_ACT_TO_TBL || rule->flags || rule->src_len || rule->dst_len || rule->tos ||
-	    a[FRA_IIFNAME] || a[FRA_OIFNAME] || a[FRA_FWMARK] || a[FRA_UID_RANGE] || a[FRA_IP_PROTO] ||
-	    a[FRA_SPORT_RANGE] || a[FRA_DPORT_RANGE] || a[FRA_L3MDEV])
+	if (rule->action != FR_ACT_TO_TBL || rule->flags || rule->src_len || rule->dst_len ||
+	    rule->tos || a[FRA_IIFNAME] || a[FRA_OIFNAME] || a[FRA_FWMARK] || a[FRA_UID_RANGE] ||
+	    a[FRA_IP_PROTO] || a[FRA_SPORT_RANGE] || a[FRA_DPORT_RANGE] || a[FRA_L3MDEV])
 		return false;
 	for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
 		if (priority == defaults[i].priority && table == defaults[i].table)
@@ -50,7 +54,8 @@ static int check_rules(struct findings *f, struct nl_sock *inside, int family, u
 		return 0;
 	if (r < 0)
 		return r;
-	netlink_each(h, &reply) {
+	netlink_each(h, &reply)
+	{
 		struct fib_rule_hdr *rule = NLMSG_DATA(h);
 		struct nlattr *a[FRA_MAX + 1];
 
@@ -77,7 +82,8 @@ static int check_neighbours(struct findings *f, struct nl_sock *inside, const st
 
 	if (r < 0)
 		return r;
-	netlink_each(h, &reply) {
+	netlink_each(h, &reply)
+	{
 		struct ndmsg *neighbour = NLMSG_DATA(h);
 		struct nlattr *a[NDA_MAX + 1];
 		uint8_t address[16] = { 0 };
@@ -107,7 +113,8 @@ static int check_queues(struct findings *f, struct nl_sock *inside, const struct
 		return 0;
 	if (r < 0)
 		return r;
-	netlink_each(h, &reply) {
+	netlink_each(h, &reply)
+	{
 		struct tcmsg *queue = NLMSG_DATA(h);
 		struct nlattr *a[TCA_MAX + 1];
 		char number[IFNAMSIZ];

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What was changed inside a pod's network: links, addresses, routes. The rest is in probe-traffic.c and probe-filters.c. */
+/*
+ * What was changed inside a pod's network: links, addresses, routes. The rest is in probe-traffic.c
+ * and probe-filters.c.
+ */
 #include "netns/probe.h"
 
 #include <arpa/inet.h>
@@ -51,9 +54,9 @@ static bool is_fallback_tunnel(const struct rt_link *l)
 	static const struct {
 		const char *name, *kind;
 	} fallback[] = {
-		{ "tunl0", "ipip" },	   { "sit0", "sit" },	    { "gre0", "gre" },
-		{ "gretap0", "gretap" },   { "erspan0", "erspan" }, { "ip_vti0", "vti" },
-		{ "ip6tnl0", "ip6tnl" },   { "ip6gre0", "ip6gre" }, { "ip6_vti0", "vti6" },
+		{ "tunl0", "ipip" },	       { "sit0", "sit" },	{ "gre0", "gre" },
+		{ "gretap0", "gretap" },       { "erspan0", "erspan" }, { "ip_vti0", "vti" },
+		{ "ip6tnl0", "ip6tnl" },       { "ip6gre0", "ip6gre" }, { "ip6_vti0", "vti6" },
 		{ "ip6gretap0", "ip6gretap" },
 	};
 
@@ -79,10 +82,11 @@ static void check_eth0(struct findings *f, const struct rt_link *l, const struct
 
 	check_common(f, l, config->mtu);
 	if (memcmp(m, config->mac, 6))
-		findings_add(f, "hardware address %02x:%02x:%02x:%02x:%02x:%02x of link '%s'", m[0], m[1], m[2],
-			     m[3], m[4], m[5], l->name);
+		findings_add(f, "hardware address %02x:%02x:%02x:%02x:%02x:%02x of link '%s'", m[0],
+			     m[1], m[2], m[3], m[4], m[5], l->name);
 	if (l->flags & (IFF_NOARP | IFF_PROMISC | IFF_ALLMULTI))
-		findings_add(f, "link '%s' is set to%s%s%s", l->name, l->flags & IFF_NOARP ? " noarp" : "",
+		findings_add(f, "link '%s' is set to%s%s%s", l->name,
+			     l->flags & IFF_NOARP ? " noarp" : "",
 			     l->flags & IFF_PROMISC ? " promiscuous" : "",
 			     l->flags & IFF_ALLMULTI ? " allmulticast" : "");
 	if (l->txqlen != VETH_TXQLEN)
@@ -143,15 +147,23 @@ struct wanted_address {
 
 static size_t wanted_addresses(const struct net_config *config, struct wanted_address w[4])
 {
-	w[0] = (struct wanted_address){ .link = "lo", .family = AF_INET, .prefix = 8, .bytes = { 127, 0, 0, 1 } };
-	w[1] = (struct wanted_address){
-		.link = "lo", .family = AF_INET6, .prefix = 128, .bytes = { [15] = 1 }, .optional = true
+	w[0] = (struct wanted_address){
+		.link = "lo", .family = AF_INET, .prefix = 8, .bytes = { 127, 0, 0, 1 }
 	};
+	w[1] = (struct wanted_address){ .link = "lo",
+					.family = AF_INET6,
+					.prefix = 128,
+					.bytes = { [15] = 1 },
+					.optional = true };
 	if (!config)
 		return 2;
-	w[2] = (struct wanted_address){ .link = "eth0", .family = AF_INET, .prefix = config->prefix };
+	w[2] = (struct wanted_address){ .link = "eth0",
+					.family = AF_INET,
+					.prefix = config->prefix };
 	memcpy(w[2].bytes, &config->ip, 4);
-	w[3] = (struct wanted_address){ .link = "eth0", .family = AF_INET6, .prefix = 64, .optional = true };
+	w[3] = (struct wanted_address){
+		.link = "eth0", .family = AF_INET6, .prefix = 64, .optional = true
+	};
 	link_local(config->mac, w[3].bytes);
 	return 4;
 }
@@ -173,20 +185,23 @@ static int check_addresses(struct findings *f, struct nl_sock *inside, const str
 		for (size_t k = 0; k < n_wanted; k++) {
 			struct wanted_address *w = &wanted[k];
 
-			if (a->family != w->family || a->prefix != w->prefix || strcmp(link, w->link) ||
-			    memcmp(a->bytes, w->bytes, 16) || !(a->flags & IFA_F_PERMANENT))
+			if (a->family != w->family || a->prefix != w->prefix ||
+			    strcmp(link, w->link) || memcmp(a->bytes, w->bytes, 16) ||
+			    !(a->flags & IFA_F_PERMANENT))
 				continue;
 			w->found = known = true;
 		}
 		if (!known)
-			findings_add(f, "address %s/%u on %s", inet_ntop(a->family, a->bytes, text, sizeof(text)),
-				     a->prefix, link);
+			findings_add(f, "address %s/%u on %s",
+				     inet_ntop(a->family, a->bytes, text, sizeof(text)), a->prefix,
+				     link);
 	}
 	for (size_t k = 0; r == 0 && k < n_wanted; k++)
 		if (!wanted[k].found && !wanted[k].optional)
-			findings_add(f, "address %s/%u is gone from %s",
-				     inet_ntop(wanted[k].family, wanted[k].bytes, text, sizeof(text)),
-				     wanted[k].prefix, wanted[k].link);
+			findings_add(
+				f, "address %s/%u is gone from %s",
+				inet_ntop(wanted[k].family, wanted[k].bytes, text, sizeof(text)),
+				wanted[k].prefix, wanted[k].link);
 	return r;
 }
 
@@ -194,10 +209,10 @@ static int check_addresses(struct findings *f, struct nl_sock *inside, const str
 static bool is_our_default(const struct rt_route *route, const char *link,
 			   const struct net_config *config)
 {
-	return config && route->family == AF_INET && route->table == RT_TABLE_MAIN && route->prefix == 0 &&
-	       route->type == RTN_UNICAST && route->protocol == RTPROT_BOOT && route->priority == 0 &&
-	       !route->multipath && !route->metrics && !strcmp(link, "eth0") &&
-	       !memcmp(route->gateway, &config->gateway, 4);
+	return config && route->family == AF_INET && route->table == RT_TABLE_MAIN &&
+	       route->prefix == 0 && route->type == RTN_UNICAST && route->protocol == RTPROT_BOOT &&
+	       route->priority == 0 && !route->multipath && !route->metrics &&
+	       !strcmp(link, "eth0") && !memcmp(route->gateway, &config->gateway, 4);
 }
 
 /* What follows from an address or a link by itself. */
@@ -235,7 +250,8 @@ static int check_routes(struct findings *f, struct nl_sock *inside, const struct
 		}
 		if (is_kernels(route))
 			continue;
-		findings_add(f, "route %s/%u%s%s", inet_ntop(route->family, route->destination, text, sizeof(text)),
+		findings_add(f, "route %s/%u%s%s",
+			     inet_ntop(route->family, route->destination, text, sizeof(text)),
 			     route->prefix, route->oif ? " by " : "", route->oif ? link : "");
 	}
 	if (r == 0 && config && !found)
@@ -248,8 +264,8 @@ static void findings_release(struct findings *f)
 	free(f->list);
 }
 
-int net_probe(int netns_fd, const struct net_config *config, struct net_finding **ret, size_t *ret_n,
-	      struct ct_error *err)
+int net_probe(int netns_fd, const struct net_config *config, struct net_finding **ret,
+	      size_t *ret_n, struct ct_error *err)
 {
 	__cleanup(findings_release) struct findings f = { 0 };
 	cleanup_sock struct nl_sock *inside = NULL;

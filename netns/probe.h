@@ -11,7 +11,8 @@ struct findings {
 	int code;
 };
 
-void findings_add(struct findings *f, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void findings_add(struct findings *f, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* What is in a namespace beside links, addresses and routes. `links` are those of the namespace. */
 int probe_traffic(struct findings *f, struct nl_sock *inside, const struct rt_link *links,

@@ -86,7 +86,8 @@ static bool read_address(struct nlmsghdr *h, struct rt_address *ret)
 				    .family = fixed->ifa_family,
 				    .prefix = fixed->ifa_prefixlen,
 				    .scope = fixed->ifa_scope,
-				    .flags = a[IFA_FLAGS] ? get_u32(a[IFA_FLAGS]) : fixed->ifa_flags };
+				    .flags = a[IFA_FLAGS] ? get_u32(a[IFA_FLAGS])
+							  : fixed->ifa_flags };
 	copy_attr(ret->bytes, sizeof(ret->bytes), ip);
 	return true;
 }
@@ -131,8 +132,7 @@ static int get_all(struct nl_sock *sock, int type, const void *fixed, size_t len
 	if (r < 0)
 		return r;
 	*ret_n = 0;
-	netlink_each(h, reply)
-		(*ret_n)++;
+	netlink_each(h, reply)(*ret_n)++;
 	return 0;
 }
 
@@ -150,8 +150,7 @@ int rt_links(struct nl_sock *sock, struct rt_link **ret, size_t *ret_n)
 	if (!list)
 		return -ENOMEM;
 	n = 0;
-	netlink_each(h, &reply)
-		n += read_link(h, &list[n]);
+	netlink_each(h, &reply) n += read_link(h, &list[n]);
 	*ret = list;
 	*ret_n = n;
 	return 0;
@@ -171,8 +170,7 @@ int rt_addresses(struct nl_sock *sock, int family, struct rt_address **ret, size
 	if (!list)
 		return -ENOMEM;
 	n = 0;
-	netlink_each(h, &reply)
-		n += read_address(h, &list[n]);
+	netlink_each(h, &reply) n += read_address(h, &list[n]);
 	*ret = list;
 	*ret_n = n;
 	return 0;
@@ -192,8 +190,7 @@ int rt_routes(struct nl_sock *sock, int family, struct rt_route **ret, size_t *r
 	if (!list)
 		return -ENOMEM;
 	n = 0;
-	netlink_each(h, &reply)
-		n += read_route(h, &list[n]);
+	netlink_each(h, &reply) n += read_route(h, &list[n]);
 	*ret = list;
 	*ret_n = n;
 	return 0;
@@ -211,8 +208,6 @@ int rt_link_get(struct nl_sock *sock, const char *name, struct rt_link *ret)
 	r = netlink_request(sock, msg, &reply);
 	if (r < 0)
 		return r;
-	netlink_each(h, &reply)
-		if (read_link(h, ret))
-			return 0;
+	netlink_each(h, &reply) if (read_link(h, ret)) return 0;
 	return -ENODEV;
 }

@@ -41,7 +41,10 @@ int rt_bridge_add(struct nl_sock *sock, const char *name, const uint8_t mac[6])
 	if (!msg)
 		return -ENOMEM;
 	sum += nla_put_string(msg, IFLA_IFNAME, name);
-	/* Given and not left to the kernel: otherwise it is the lowest of the ports' and moves as they come and go. */
+	/*
+	 * Given and not left to the kernel: otherwise it is the lowest of the ports' and moves as
+	 * they come and go.
+	 */
 	sum += nla_put(msg, IFLA_ADDRESS, 6, mac);
 	if (put_kind(msg, "bridge", &linkinfo, &data) < 0)
 		return -ENOMEM;
@@ -152,7 +155,8 @@ int rt_address_add(struct nl_sock *sock, int index, struct in_addr ip, unsigned 
 				   .ifa_scope = RT_SCOPE_UNIVERSE,
 				   .ifa_index = (unsigned int)index };
 	cleanup_msg struct nl_msg *msg = netlink_message(RTM_NEWADDR, NEW, &fixed, sizeof(fixed));
-	uint32_t broadcast = ip.s_addr | htonl(prefix ? (uint32_t)((1ull << (32 - prefix)) - 1) : ~0u);
+	uint32_t broadcast =
+		ip.s_addr | htonl(prefix ? (uint32_t)((1ull << (32 - prefix)) - 1) : ~0u);
 	int sum = 0;
 
 	if (!msg)

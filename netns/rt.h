@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rtnetlink as plain C: links, addresses and routes read into arrays of structs, and the few changes
- * that pods need. man 7 rtnetlink. Functions return 0 or the kernel's negative errno; the callers have the words.
+ * rtnetlink as plain C: links, addresses and routes read into arrays of structs, and the few
+ * changes that pods need. man 7 rtnetlink. Functions return 0 or the kernel's negative errno; the
+ * callers have the words.
  */
 #pragma once
 #include <net/if.h>
@@ -23,12 +24,13 @@ struct rt_link {
 	char qdisc[32];
 	int master; /* index of the bridge it is a port of, or 0 */
 	uint32_t mtu;
-	unsigned int flags;  /* IFF_* */
-	uint8_t operstate;   /* RFC 2863; RT_OPER_UP: the carrier is there and the kernel has dealt with it */
-	uint8_t port_state;  /* BR_STATE_*, where it is a port of a bridge */
-	uint8_t address[6];  /* hardware address, where it has that length */
+	unsigned int flags; /* IFF_* */
+	uint8_t operstate;  /* RFC 2863; RT_OPER_UP: the carrier is there and the kernel has dealt
+			       with it */
+	uint8_t port_state; /* BR_STATE_*, where it is a port of a bridge */
+	uint8_t address[6]; /* hardware address, where it has that length */
 	uint32_t txqlen;
-	bool xdp;	     /* a program is attached */
+	bool xdp; /* a program is attached */
 };
 
 struct rt_address {
@@ -82,8 +84,9 @@ int rt_veth_add(struct nl_sock *sock, const char *name, const char *peer, int ne
 		const uint8_t mac[6], uint32_t mtu);
 
 /*
- * Opens or closes a bridge port. A closed one takes only frames from addresses it knows (none), learns none
- * and is not flooded to. With `state` (BR_STATE_*; -1 leaves it) the port's state is set as well.
+ * Opens or closes a bridge port. A closed one takes only frames from addresses it knows (none),
+ * learns none and is not flooded to. With `state` (BR_STATE_*; -1 leaves it) the port's state is
+ * set as well.
  */
 int rt_port_set(struct nl_sock *sock, int index, bool open, int state);
 

@@ -67,7 +67,8 @@ static bool read_unix(struct nlmsghdr *h, struct sockdiag_unix *u, uint32_t **ic
 		u->file_ino = vfs->udiag_vfs_ino;
 		u->has_file = true;
 	}
-	if (a[UNIX_DIAG_RQLEN] && nla_len(a[UNIX_DIAG_RQLEN]) >= (int)sizeof(struct unix_diag_rqlen)) {
+	if (a[UNIX_DIAG_RQLEN] &&
+	    nla_len(a[UNIX_DIAG_RQLEN]) >= (int)sizeof(struct unix_diag_rqlen)) {
 		const struct unix_diag_rqlen *len = nla_data(a[UNIX_DIAG_RQLEN]);
 
 		u->rqlen = len->udiag_rqueue;
@@ -104,17 +105,16 @@ static int ask_unix(int netns_fd, uint32_t ino, struct sockdiag_unix **ret, size
 		return r;
 	r = ask(sock, ino ? 0 : NLM_F_DUMP, &request, sizeof(request), &reply);
 	if (r < 0)
-		return r == -ENOENT && ino ? error_set(err, r, "unix socket %u is gone", ino) :
-					     error_errno(err, r, "ask the kernel about unix sockets");
-	netlink_each(h, &reply)
-		room++;
+		return r == -ENOENT && ino
+			       ? error_set(err, r, "unix socket %u is gone", ino)
+			       : error_errno(err, r, "ask the kernel about unix sockets");
+	netlink_each(h, &reply) room++;
 	/* The icons cannot be more than the answer is long. */
 	list = malloc(room * sizeof(*list) + reply.len);
 	if (!list)
 		return error_errno(err, -ENOMEM, "list unix sockets");
 	icons = (uint32_t *)(list + room);
-	netlink_each(h, &reply)
-		n += read_unix(h, &list[n], &icons);
+	netlink_each(h, &reply) n += read_unix(h, &list[n], &icons);
 	*ret = list;
 	*ret_n = n;
 	return 0;
@@ -198,21 +198,20 @@ static int add_inet(struct nl_sock *sock, int family, int protocol, struct inet_
 
 	if (r < 0)
 		return r;
-	netlink_each(h, &reply)
-		room++;
+	netlink_each(h, &reply) room++;
 	grown = reallocarray(l->list, room, sizeof(*grown));
 	if (!grown)
 		return -ENOMEM;
 	l->list = grown;
-	netlink_each(h, &reply)
-		l->n += read_inet(h, protocol, &l->list[l->n]);
+	netlink_each(h, &reply) l->n += read_inet(h, protocol, &l->list[l->n]);
 	return 0;
 }
 
 int sockdiag_inet_all(int netns_fd, int protocol, struct sockdiag_inet **ret, size_t *ret_n,
 		      struct ct_error *err)
 {
-	static const int protocols[] = { IPPROTO_TCP, IPPROTO_UDP }, families[] = { AF_INET, AF_INET6 };
+	static const int protocols[] = { IPPROTO_TCP, IPPROTO_UDP },
+			 families[] = { AF_INET, AF_INET6 };
 	__cleanup(inet_list_release) struct inet_list l = { 0 };
 	cleanup_sock struct nl_sock *sock = NULL;
 	int r = netlink_open(netns_fd, NETLINK_SOCK_DIAG, &sock, err);

@@ -117,15 +117,19 @@ static int check_wish(const struct taken *t, const struct net_subnet *wish, stru
 
 	inet_ntop(AF_INET, &wish->address, text, sizeof(text));
 	if (wish->prefix < 8 || wish->prefix > 30)
-		return error_set(err, -EINVAL, "subnet %s/%u: the prefix must be from 8 to 30", text,
-				 wish->prefix);
+		return error_set(err, -EINVAL, "subnet %s/%u: the prefix must be from 8 to 30",
+				 text, wish->prefix);
 	if (ntohl(wish->address.s_addr) & ~mask(wish->prefix))
-		return error_set(err, -EINVAL, "subnet %s/%u: the address has bits behind the prefix", text,
+		return error_set(err, -EINVAL,
+				 "subnet %s/%u: the address has bits behind the prefix", text,
 				 wish->prefix);
-	/* A wider route is no reason to refuse what was asked for by name; an address in the way is. */
+	/*
+	 * A wider route is no reason to refuse what was asked for by name; an address in the way
+	 * is.
+	 */
 	if (clashes_with_address(t, wish))
-		return error_set(err, -EADDRINUSE, "subnet %s/%u overlaps an address of this host", text,
-				 wish->prefix);
+		return error_set(err, -EADDRINUSE, "subnet %s/%u overlaps an address of this host",
+				 text, wish->prefix);
 	return 0;
 }
 
@@ -152,6 +156,7 @@ int subnet_choose(struct nl_sock *sock, const struct net_subnet *wish, struct ne
 		*ret = subnet;
 		return 0;
 	}
-	return error_set(err, -EADDRINUSE,
-			 "every private subnet overlaps an address or a route of this host; give one");
+	return error_set(
+		err, -EADDRINUSE,
+		"every private subnet overlaps an address or a route of this host; give one");
 }

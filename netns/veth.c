@@ -7,6 +7,7 @@
 #include <netlink/netlink.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "libct/base/error.h"
@@ -38,7 +39,8 @@ static uint32_t host_mtu(struct nl_sock *sock)
 	const struct rt_route *best = NULL;
 	size_t n_routes, n_links;
 
-	if (rt_routes(sock, AF_INET, &routes, &n_routes) < 0 || rt_links(sock, &links, &n_links) < 0)
+	if (rt_routes(sock, AF_INET, &routes, &n_routes) < 0 ||
+	    rt_links(sock, &links, &n_links) < 0)
 		return 1500;
 	for (size_t i = 0; i < n_routes; i++) {
 		if (routes[i].prefix || routes[i].table != RT_TABLE_MAIN || !routes[i].oif)
@@ -82,7 +84,9 @@ static int choose_config(struct nl_sock *sock, struct net_config *config, int *r
 	return 0;
 }
 
-/* Chooses the address and makes the pair that stands for the claim, as one step for the whole host. */
+/*
+ * Chooses the address and makes the pair that stands for the claim, as one step for the whole host.
+ */
 static int claim_and_make(struct pair *pair, int netns_fd, const char *host_name,
 			  struct net_config *config, struct ct_error *err)
 {
@@ -108,12 +112,17 @@ static int claim_and_make(struct pair *pair, int netns_fd, const char *host_name
 		return error_errno(err, r, "create link '%s'", host_name);
 	pair->index = link.index;
 
-	/* The host end needs no address of its own; where IPv6 is off this is refused and not needed. */
+	/*
+	 * The host end needs no address of its own; where IPv6 is off this is refused and not
+	 * needed.
+	 */
 	rt_link_set(pair->sock, link.index, &change);
 	claim_text(config->ip, alias);
 	change = (struct rt_link_change){ .alias = alias, .master = bridge };
 	r = rt_link_set(pair->sock, link.index, &change);
-	/* The port will forward as soon as it has a carrier. Closed, it passes nothing even then. */
+	/*
+	 * The port will forward as soon as it has a carrier. Closed, it passes nothing even then.
+	 */
 	if (r == 0 && config->locked)
 		r = rt_port_set(pair->sock, link.index, false, -1);
 	return r < 0 ? error_errno(err, r, "set up link '%s'", host_name) : 0;
@@ -146,8 +155,8 @@ static int64_t now_ms(void)
 }
 
 /*
- * Waits until the kernel has seen the carrier of both ends and the port forwards. That happens a little after
- * the links are brought up, and it would undo a later BR_STATE_DISABLED. `events` has
+ * Waits until the kernel has seen the carrier of both ends and the port forwards. That happens a
+ * little after the links are brought up, and it would undo a later BR_STATE_DISABLED. `events` has
  * been subscribed to changes of links since before.
  */
 static int wait_carrier(struct nl_sock *sock, struct nl_sock *events, const char *name,
@@ -171,8 +180,8 @@ static int wait_carrier(struct nl_sock *sock, struct nl_sock *events, const char
 		if (link.operstate == RT_OPER_UP && link.port_state == BR_STATE_FORWARDING)
 			return 0;
 		if (left <= 0)
-			return error_set(err, -ETIMEDOUT, "link '%s' has no carrier after %d s", name,
-					 CARRIER_TIMEOUT_MS / 1000);
+			return error_set(err, -ETIMEDOUT, "link '%s' has no carrier after %d s",
+					 name, CARRIER_TIMEOUT_MS / 1000);
 		poll(&p, 1, (int)left);
 	}
 }
@@ -213,7 +222,10 @@ static int set_up_inside(struct pair *pair, int netns_fd, const char *host_name,
 	r = rt_link_get(inside, INSIDE, &eth0);
 	if (r < 0)
 		return error_errno(err, r, "link '" INSIDE "' inside");
-	/* Its addresses are known to be the pod's alone; waiting for the check would hold up a restored pod. */
+	/*
+	 * Its addresses are known to be the pod's alone; waiting for the check would hold up a
+	 * restored pod.
+	 */
 	r = netns_call(netns_fd, no_dad, NULL);
 	if (r < 0)
 		return error_errno(err, r, "write 'accept_dad' of '" INSIDE "' inside");
@@ -229,22 +241,30 @@ static int set_up_inside(struct pair *pair, int netns_fd, const char *host_name,
 	return r < 0 ? error_errno(err, r, "set the default route inside") : 0;
 }
 
-static int check_name(const char *host_name, struct ct_error *err)
+/* A mistake here would give the host itself a new link and default route. */
+static int check_arguments(int netns_fd, const char *host_name, struct ct_error *err)
 {
 	size_t n = strlen(host_name);
+	struct stat own, pod;
 
+	if (stat("/proc/thread-self/ns/net", &own) < 0 || fstat(netns_fd, &pod) < 0)
+		return error_errno(err, -errno, "network namespace of the pod");
+	if (own.st_dev == pod.st_dev && own.st_ino == pod.st_ino)
+		return error_set(err, -EINVAL, "the pod has the host's own network namespace");
 	if (n == 0 || n >= IFNAMSIZ)
-		return error_set(err, -EINVAL, "link name '%s' must have 1 to %d characters", host_name,
-				 IFNAMSIZ - 1);
+		return error_set(err, -EINVAL, "link name '%s' must have 1 to %d characters",
+				 host_name, IFNAMSIZ - 1);
 	return 0;
 }
 
 int net_attach(int netns_fd, const char *host_name, struct net_config *config, struct ct_error *err)
 {
 	cleanup_sock struct nl_sock *sock = NULL;
-	__cleanup(pair_undo) struct pair pair = { 0 }; /* undone before the socket it needs is closed */
+	__cleanup(pair_undo) struct pair pair = {
+		0
+	}; /* undone before the socket it needs is closed */
 	struct net_config chosen = *config;
-	int r = check_name(host_name, err);
+	int r = check_arguments(netns_fd, host_name, err);
 
 	if (r == 0)
 		r = netlink_open(-1, NETLINK_ROUTE, &sock, err);

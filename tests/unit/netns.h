@@ -16,7 +16,8 @@ static inline void own_namespaces(void)
 		printf("1..0 # SKIP needs root\n");
 		exit(77);
 	}
-	if (unshare(CLONE_NEWNET | CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	if (unshare(CLONE_NEWNET | CLONE_NEWNS) < 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("tmpfs", "/run", "tmpfs", 0, NULL) < 0) {
 		perror("# own namespaces");
 		exit(1);

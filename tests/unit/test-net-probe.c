@@ -122,7 +122,9 @@ static int lo_down(struct pod *p)
 static int add_neighbour(struct pod *p)
 {
 	const struct in_addr who = ip("10.88.0.99");
-	struct ndmsg fixed = { .ndm_family = AF_INET, .ndm_ifindex = p->eth0, .ndm_state = NUD_PERMANENT };
+	struct ndmsg fixed = { .ndm_family = AF_INET,
+			       .ndm_ifindex = p->eth0,
+			       .ndm_state = NUD_PERMANENT };
 	struct nl_msg *msg = netlink_message(RTM_NEWNEIGH, NLM_F_CREATE, &fixed, sizeof(fixed));
 
 	nla_put(msg, NDA_DST, 4, &who);
@@ -216,7 +218,8 @@ static int change_policy(struct pod *p)
 	if (getsockopt(fd, SOL_IP, IPT_SO_GET_ENTRIES, get, &len) < 0)
 		return -1;
 	entry = (void *)((char *)get->entrytable + info.underflow[NF_INET_FORWARD]);
-	((struct xt_standard_target *)((char *)entry + entry->target_offset))->verdict = -NF_DROP - 1;
+	((struct xt_standard_target *)((char *)entry + entry->target_offset))->verdict =
+		-NF_DROP - 1;
 	memcpy(replace->name, info.name, sizeof(replace->name));
 	replace->valid_hooks = info.valid_hooks;
 	replace->num_entries = info.num_entries;
@@ -245,7 +248,8 @@ static int add_ipsec(struct pod *p)
 
 	if (netlink_open(p->ns, NETLINK_XFRM, &sock, &err))
 		return -1;
-	return request(sock, netlink_message(XFRM_MSG_NEWPOLICY, NLM_F_CREATE, &policy, sizeof(policy)));
+	return request(sock,
+		       netlink_message(XFRM_MSG_NEWPOLICY, NLM_F_CREATE, &policy, sizeof(policy)));
 }
 
 /* The findings, one behind the other. */
@@ -301,7 +305,8 @@ static void test_case(size_t i)
 
 	REQUIRE("a pod is attached", !net_attach(ns, "probed", &p.config, &err));
 	REQUIRE("it is open to change", !netlink_open(ns, NETLINK_ROUTE, &inside, &err) &&
-						!rt_link_get(inside, "eth0", &eth0) && !rt_link_get(inside, "lo", &lo));
+						!rt_link_get(inside, "eth0", &eth0) &&
+						!rt_link_get(inside, "lo", &lo));
 	p.inside = inside;
 	p.eth0 = eth0.index;
 	p.lo = lo.index;

@@ -53,9 +53,9 @@ static int make_world(void)
 
 	if (world < 0 || r < 0)
 		return -1;
-	if (rt_veth_add(sock, "up0", "down0", world, mac, 1400) || set_up(-1, "up0", "198.51.100.2", 24) ||
-	    set_up(world, "down0", "198.51.100.1", 24) || rt_link_get(sock, "up0", &l) ||
-	    rt_default_route_add(sock, l.index, ip("198.51.100.1")))
+	if (rt_veth_add(sock, "up0", "down0", world, mac, 1400) ||
+	    set_up(-1, "up0", "198.51.100.2", 24) || set_up(world, "down0", "198.51.100.1", 24) ||
+	    rt_link_get(sock, "up0", &l) || rt_default_route_add(sock, l.index, ip("198.51.100.1")))
 		return -1;
 	return take_fd(&world);
 }
@@ -63,7 +63,9 @@ static int make_world(void)
 static int bound_socket(int ns, int type, const char *address, uint16_t port)
 {
 	cleanup_fd int fd = netns_socket(ns, AF_INET, type, 0);
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = ip(address) };
+	struct sockaddr_in a = { .sin_family = AF_INET,
+				 .sin_port = htons(port),
+				 .sin_addr = ip(address) };
 
 	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
 		return -1;
@@ -87,7 +89,8 @@ static void send_to(int fd, struct in_addr to, uint16_t port)
 }
 
 /* Sends datagrams until one arrives at `server`; *ret_from is the sender as the server sees it. */
-static bool reaches(int client, struct in_addr to, uint16_t port, int server, struct in_addr *ret_from)
+static bool reaches(int client, struct in_addr to, uint16_t port, int server,
+		    struct in_addr *ret_from)
 {
 	struct sockaddr_in from = { 0 };
 	socklen_t len = sizeof(from);
@@ -122,8 +125,8 @@ static bool tcp_reaches(int from_ns, int to_ns, struct in_addr to)
 		return false;
 	peer = accept(server, NULL, NULL);
 	setsockopt(peer, SOL_SOCKET, SO_LINGER, &abort_it, sizeof(abort_it));
-	return write(client, "hello", 5) == 5 && readable(peer, WAIT_MS) && read(peer, text, 5) == 5 &&
-	       !strcmp(text, "hello");
+	return write(client, "hello", 5) == 5 && readable(peer, WAIT_MS) &&
+	       read(peer, text, 5) == 5 && !strcmp(text, "hello");
 }
 
 static int attach(int ns, const char *name, const char *address, struct net_config *config)
@@ -140,7 +143,9 @@ static int attach(int ns, const char *name, const char *address, struct net_conf
 #define PROCESSES 8
 #define EACH 6
 
-/* One of several podckpts at work at the same time: tells its addresses, waits until it is let go. */
+/*
+ * One of several podckpts at work at the same time: tells its addresses, waits until it is let go.
+ */
 static int racer(int number, int report, int hold)
 {
 	struct net_subnet subnet;
@@ -153,7 +158,8 @@ static int racer(int number, int report, int hold)
 		int ns = new_ns(); /* open until the process ends */
 
 		snprintf(name, sizeof(name), "race%d.%d", number, i);
-		if (net_bridge_ensure(NULL, &subnet, &nat, &err) || attach(ns, name, NULL, &config)) {
+		if (net_bridge_ensure(NULL, &subnet, &nat, &err) ||
+		    attach(ns, name, NULL, &config)) {
 			fprintf(stderr, "# %s: %s\n", name, err.text);
 			return 1;
 		}
@@ -190,7 +196,8 @@ static void test_race(void)
 	close(report[1]);
 	while (n < PROCESSES * EACH && !io_read_exact(report[0], &got[n], sizeof(got[n])))
 		n++;
-	CHECK("8 processes that make the bridge and attach 6 pods each all succeed", n == PROCESSES * EACH);
+	CHECK("8 processes that make the bridge and attach 6 pods each all succeed",
+	      n == PROCESSES * EACH);
 	qsort(got, (size_t)n, sizeof(got[0]), by_number);
 	for (int i = 0; i < n; i++)
 		wrong += ntohl(got[i].s_addr) != ntohl(ip("10.89.0.2").s_addr) + (uint32_t)i;
@@ -225,12 +232,15 @@ static void test_bridge(void)
 	int failed = 0;
 
 	REQUIRE("a socket", !netlink_open(-1, NETLINK_ROUTE, &sock, &err));
-	CHECK("the bridge is made again without harm", !net_bridge_ensure(NULL, &subnet, &nat, &err));
-	CHECK_STR("a subnet is chosen that no address and no route overlaps", ip_text(subnet.address),
-		  "10.89.0.0");
+	CHECK("the bridge is made again without harm",
+	      !net_bridge_ensure(NULL, &subnet, &nat, &err));
+	CHECK_STR("a subnet is chosen that no address and no route overlaps",
+		  ip_text(subnet.address), "10.89.0.0");
 	CHECK("it is a /16", subnet.prefix == 16);
-	CHECK("the same subnet asked for by name is fine", !net_bridge_ensure(&same, &subnet, &nat, &err));
-	CHECK("another subnet is refused", net_bridge_ensure(&other, &subnet, &nat, &err) == -EINVAL);
+	CHECK("the same subnet asked for by name is fine",
+	      !net_bridge_ensure(&same, &subnet, &nat, &err));
+	CHECK("another subnet is refused",
+	      net_bridge_ensure(&other, &subnet, &nat, &err) == -EINVAL);
 	CHECK_STR("... in words", err.text,
 		  "bridge 'podckpt0' already has the subnet 10.89.0.0/16 and not 10.99.0.0/16; "
 		  "remove the pods and the bridge first to change it");
@@ -247,7 +257,8 @@ static void test_bridge(void)
 	}
 	CHECK("pods come and go", failed == 0);
 	REQUIRE("the bridge is still there", !rt_link_get(sock, NET_BRIDGE, &after));
-	CHECK("its hardware address does not follow its ports", !memcmp(before.address, after.address, 6));
+	CHECK("its hardware address does not follow its ports",
+	      !memcmp(before.address, after.address, 6));
 }
 
 /* In a namespace of its own: what happens to a subnet that is given. */
@@ -259,11 +270,15 @@ static int wished_bridge(void *arg)
 	bool nat;
 
 	CHECK("lo is up", !set_up(-1, "lo", "10.0.0.1", 32));
-	CHECK("a subnet with host bits is refused", net_bridge_ensure(&crooked, &subnet, &nat, &err) == -EINVAL);
-	CHECK_STR("... in words", err.text, "subnet 10.20.0.1/16: the address has bits behind the prefix");
-	CHECK("a subnet without room is refused", net_bridge_ensure(&tiny, &subnet, &nat, &err) == -EINVAL);
+	CHECK("a subnet with host bits is refused",
+	      net_bridge_ensure(&crooked, &subnet, &nat, &err) == -EINVAL);
+	CHECK_STR("... in words", err.text,
+		  "subnet 10.20.0.1/16: the address has bits behind the prefix");
+	CHECK("a subnet without room is refused",
+	      net_bridge_ensure(&tiny, &subnet, &nat, &err) == -EINVAL);
 	CHECK_STR("... in words", err.text, "subnet 10.20.0.0/31: the prefix must be from 8 to 30");
-	CHECK("a subnet of this host is refused", net_bridge_ensure(&own, &subnet, &nat, &err) == -EADDRINUSE);
+	CHECK("a subnet of this host is refused",
+	      net_bridge_ensure(&own, &subnet, &nat, &err) == -EADDRINUSE);
 	CHECK_STR("... in words", err.text, "subnet 127.0.0.0/8 overlaps an address of this host");
 	CHECK("after that a good one is taken", !net_bridge_ensure(&good, &subnet, &nat, &err));
 	for (int i = 0; i < 14; i++) {
@@ -283,7 +298,8 @@ static void test_wished_bridge(void)
 {
 	cleanup_fd int host = new_ns();
 
-	CHECK("a /28 has room for 13 pods beside the bridge", netns_call(host, wished_bridge, NULL) == 13);
+	CHECK("a /28 has room for 13 pods beside the bridge",
+	      netns_call(host, wished_bridge, NULL) == 13);
 	CHECK_STR("... and then says so", err.text,
 		  "no address is free in the subnet of the bridge 'podckpt0'");
 }
@@ -305,7 +321,8 @@ static void test_attach(int pod)
 	CHECK("its MTU is that of the host's default route", config.mtu == 1400);
 
 	REQUIRE("a socket inside", !netlink_open(pod, NETLINK_ROUTE, &inside, &err));
-	REQUIRE("lo and eth0 are inside", !rt_link_get(inside, "lo", &lo) && !rt_link_get(inside, "eth0", &eth0));
+	REQUIRE("lo and eth0 are inside",
+		!rt_link_get(inside, "lo", &lo) && !rt_link_get(inside, "eth0", &eth0));
 	CHECK("both are up", lo.flags & eth0.flags & IFF_UP);
 	CHECK("eth0 has address and MTU", !memcmp(eth0.address, config.mac, 6) && eth0.mtu == 1400);
 	REQUIRE("routes are listed", !rt_routes(inside, AF_INET, &routes, &n));
@@ -335,19 +352,23 @@ static void test_attach_refused(int pod)
 		  "address 10.89.0.0 is the network address of the subnet 10.89.0.0/16" },
 		{ "the broadcast address is refused", "podb", "10.89.255.255", -EINVAL,
 		  "address 10.89.255.255 is the broadcast address of the subnet 10.89.0.0/16" },
-		{ "a link name that exists is refused", "poda", NULL, -EEXIST, "link 'poda' exists" },
+		{ "a link name that exists is refused", "poda", NULL, -EEXIST,
+		  "link 'poda' exists" },
 		{ "a link name that is too long is refused", "pod-with-long-name", NULL, -EINVAL,
 		  "link name 'pod-with-long-name' must have 1 to 15 characters" },
 	};
-	cleanup_fd int second = new_ns();
+	cleanup_fd int second = new_ns(), own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	struct net_config config;
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		CHECK(cases[i].what, attach(second, cases[i].link, cases[i].address, &config) == cases[i].code);
+		CHECK(cases[i].what,
+		      attach(second, cases[i].link, cases[i].address, &config) == cases[i].code);
 		CHECK_STR("... in words", err.text, cases[i].text);
 	}
 	CHECK("a namespace with an eth0 is refused", attach(pod, "podb", NULL, &config) == -EEXIST);
 	CHECK_STR("... in words", err.text, "link 'eth0' exists in the pod's network namespace");
+	CHECK("this namespace itself is refused", attach(own, "podb", NULL, &config) == -EINVAL);
+	CHECK_STR("... in words", err.text, "the pod has the host's own network namespace");
 	CHECK("nothing of a refused pod is left", if_nametoindex("podb") == 0);
 }
 
@@ -356,7 +377,8 @@ static void test_two_pods(int pod)
 	cleanup_fd int second = new_ns();
 	struct net_config config;
 
-	REQUIRE("a second pod gets the address it asks for", !attach(second, "podb", "10.89.0.77", &config));
+	REQUIRE("a second pod gets the address it asks for",
+		!attach(second, "podb", "10.89.0.77", &config));
 	CHECK_STR("... exactly", ip_text(config.ip), "10.89.0.77");
 	CHECK("one pod reaches the other", tcp_reaches(pod, second, config.ip));
 	CHECK("... and the other way", tcp_reaches(second, pod, ip("10.89.0.2")));
@@ -384,6 +406,15 @@ static void test_nat(int pod, int world)
 	text = nft_ctx_get_output_buffer(nft);
 	rule = strstr(text, "masquerade");
 	CHECK("one rule masquerades", rule && !strstr(rule + 1, "masquerade"));
+	CHECK("somebody else's change of our chain",
+	      !nft_run_cmd_from_buffer(nft,
+				       "insert rule ip podckpt postrouting ip daddr 1.2.3.4 drop"));
+	CHECK("... is taken back", !net_bridge_ensure(NULL, &subnet, &nat, &err) && nat);
+	nft_run_cmd_from_buffer(nft, "list table ip podckpt");
+	text = nft_ctx_get_output_buffer(nft);
+	rule = strstr(text, "masquerade");
+	CHECK("one rule is there again",
+	      rule && !strstr(rule + 1, "masquerade") && !strstr(text, "drop"));
 	CHECK("a pod reaches the world", reaches(client, ip("198.51.100.1"), 7000, server, &from));
 	CHECK_STR("... under the host's address", ip_text(from), "198.51.100.2");
 	CHECK("a pod reaches the host", reaches(client, ip("198.51.100.2"), 7000, here, &from));
@@ -447,7 +478,8 @@ static void test_attach_locked(void)
 	struct sockaddr_ll on = { .sll_family = AF_PACKET,
 				  .sll_protocol = htons(ETH_P_ALL),
 				  .sll_ifindex = (int)if_nametoindex(NET_BRIDGE) };
-	struct net_config config = { .ip = ip("10.89.0.80"), .locked = true, .mtu = 1300 }, again = config;
+	struct net_config config = { .ip = ip("10.89.0.80"), .locked = true, .mtu = 1300 },
+			  again = config;
 	cleanup_fd int pod = new_ns();
 	cleanup_fd int out = bound_socket(-1, SOCK_DGRAM, "0.0.0.0", 7002), in = -1;
 	cleanup_sock struct nl_sock *events = NULL;
@@ -458,7 +490,8 @@ static void test_attach_locked(void)
 	REQUIRE("a socket inside", !netlink_open(pod, NETLINK_ROUTE, &events, &err));
 	nl_socket_add_membership(events, RTNLGRP_LINK);
 	CHECK("its MTU is the one given", config.mtu == 1300);
-	CHECK("its address is claimed already", net_attach(pod, "podm", &again, &err) == -EADDRINUSE);
+	CHECK("its address is claimed already",
+	      net_attach(pod, "podm", &again, &err) == -EADDRINUSE);
 	send_to(out, config.ip, 7002);
 	send_to(in, config.gateway, 7002);
 	CHECK("nothing goes in", !readable(in, QUIET_MS));
@@ -480,7 +513,8 @@ static void test_attach_locked(void)
 
 static void test_announce(int pod)
 {
-	const struct net_config config = { .ip = ip("10.89.0.2"), .mac = { 0x02, 0x42, 10, 89, 0, 2 } };
+	const struct net_config config = { .ip = ip("10.89.0.2"),
+					   .mac = { 0x02, 0x42, 10, 89, 0, 2 } };
 	cleanup_fd int ear = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETHERTYPE_ARP));
 	struct sockaddr_ll on = { .sll_family = AF_PACKET,
 				  .sll_protocol = htons(ETHERTYPE_ARP),
@@ -496,8 +530,10 @@ static void test_announce(int pod)
 		} frame;
 
 		if (recv(ear, &frame, sizeof(frame), 0) < (ssize_t)sizeof(frame) ||
-		    memcmp(frame.ether.ether_shost, config.mac, 6) || memcmp(frame.arp.arp_sha, config.mac, 6) ||
-		    memcmp(frame.arp.arp_spa, &config.ip, 4) || memcmp(frame.arp.arp_tpa, &config.ip, 4) ||
+		    memcmp(frame.ether.ether_shost, config.mac, 6) ||
+		    memcmp(frame.arp.arp_sha, config.mac, 6) ||
+		    memcmp(frame.arp.arp_spa, &config.ip, 4) ||
+		    memcmp(frame.arp.arp_tpa, &config.ip, 4) ||
 		    memcmp(frame.ether.ether_dhost, "\xff\xff\xff\xff\xff\xff", 6))
 			continue;
 		request |= frame.arp.ea_hdr.ar_op == htons(ARPOP_REQUEST);

@@ -102,7 +102,8 @@ static void test_unix_names(void)
 	CHECK("it has no file", !a->has_file);
 	CHECK("a path is without its NUL", b->name_len == 9 && !memcmp(b->name, "/run/name", 9));
 	REQUIRE("stat", !stat("/run/name", &st));
-	CHECK("its file", b->has_file && b->file_dev == st.st_dev && b->file_ino == (uint32_t)st.st_ino);
+	CHECK("its file",
+	      b->has_file && b->file_dev == st.st_dev && b->file_ino == (uint32_t)st.st_ino);
 }
 
 static void test_unix_listener(void)
@@ -151,8 +152,8 @@ static void test_unix_all(void)
 	      sockdiag_unix_one(ns, ino(s[0]), &(struct sockdiag_unix *){ NULL }, &err) == -ENOENT);
 	for (int i = 0; i < 40; i++)
 		close(s[i]);
-	CHECK("one that is closed is not found", sockdiag_unix_one(-1, 1, &(struct sockdiag_unix *){ NULL }, &err) ==
-							 -ENOENT);
+	CHECK("one that is closed is not found",
+	      sockdiag_unix_one(-1, 1, &(struct sockdiag_unix *){ NULL }, &err) == -ENOENT);
 	CHECK_STR("... in words", err.text, "unix socket 1 is gone");
 }
 
@@ -166,10 +167,13 @@ static const struct sockdiag_inet *find(const struct sockdiag_inet *list, size_t
 
 static int inet_socket(int ns, int type, const char *address, uint16_t port)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = ip(address) };
+	struct sockaddr_in a = { .sin_family = AF_INET,
+				 .sin_port = htons(port),
+				 .sin_addr = ip(address) };
 	int fd = netns_socket(ns, AF_INET, type, 0);
 
-	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || (type == SOCK_STREAM && listen(fd, 9) < 0))
+	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
+	    (type == SOCK_STREAM && listen(fd, 9) < 0))
 		exit(1);
 	return fd;
 }
@@ -179,7 +183,9 @@ static void test_tcp(int ns)
 	cleanup_free struct sockdiag_inet *list = NULL;
 	cleanup_fd int server = inet_socket(ns, SOCK_STREAM, "127.0.0.1", 9000);
 	cleanup_fd int client = netns_socket(ns, AF_INET, SOCK_STREAM, 0), peer = -1;
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9000), .sin_addr = ip("127.0.0.1") };
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_port = htons(9000),
+				  .sin_addr = ip("127.0.0.1") };
 	const struct sockdiag_inet *s, *c, *p;
 	size_t n;
 
@@ -191,10 +197,13 @@ static void test_tcp(int ns)
 	c = find(list, n, client);
 	p = find(list, n, peer);
 	REQUIRE("the three are there", n == 3 && s && c && p);
-	CHECK("the listener", s->state == TCP_LISTEN && s->local_port == 9000 && s->remote_port == 0);
+	CHECK("the listener",
+	      s->state == TCP_LISTEN && s->local_port == 9000 && s->remote_port == 0);
 	CHECK("its queue and backlog", s->rqlen == 0 && s->wqlen == 9);
-	CHECK("its address", s->family == AF_INET && !memcmp(s->local, (uint8_t[16]){ 127, 0, 0, 1 }, 16));
-	CHECK("the client", c->state == TCP_ESTABLISHED && c->remote_port == 9000 && c->protocol == IPPROTO_TCP);
+	CHECK("its address",
+	      s->family == AF_INET && !memcmp(s->local, (uint8_t[16]){ 127, 0, 0, 1 }, 16));
+	CHECK("the client",
+	      c->state == TCP_ESTABLISHED && c->remote_port == 9000 && c->protocol == IPPROTO_TCP);
 	CHECK("the accepted end", p->state == TCP_ESTABLISHED && p->remote_port == c->local_port);
 	CHECK("what is to be read", p->rqlen == 5);
 	CHECK("each is told from the others", c->cookie != p->cookie && p->cookie != s->cookie);
@@ -205,7 +214,9 @@ static void test_udp(int ns)
 	cleanup_free struct sockdiag_inet *list = NULL;
 	cleanup_fd int bound = inet_socket(ns, SOCK_DGRAM, "0.0.0.0", 9001);
 	cleanup_fd int six = netns_socket(ns, AF_INET6, SOCK_DGRAM, 0);
-	struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_port = htons(9002), .sin6_addr = in6addr_loopback };
+	struct sockaddr_in6 a = { .sin6_family = AF_INET6,
+				  .sin6_port = htons(9002),
+				  .sin6_addr = in6addr_loopback };
 	const struct sockdiag_inet *u, *v;
 	const int yes = 1;
 	size_t n;
@@ -220,7 +231,8 @@ static void test_udp(int ns)
 	CHECK("UDP", u->protocol == IPPROTO_UDP && u->state == TCP_CLOSE && u->local_port == 9001);
 	CHECK("its link", u->ifindex == 1);
 	CHECK("any address is zero", !memcmp(u->local, (uint8_t[16]){ 0 }, 16));
-	CHECK("IPv6", v->family == AF_INET6 && !memcmp(v->local, &in6addr_loopback, 16) && v->v6only);
+	CHECK("IPv6",
+	      v->family == AF_INET6 && !memcmp(v->local, &in6addr_loopback, 16) && v->v6only);
 }
 
 int main(void)
