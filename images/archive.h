@@ -14,7 +14,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-struct archive; /* libarchive's */
+struct archive;	      /* libarchive's */
+struct archive_entry; /* likewise */
 struct archive_writer;
 struct archive_reader;
 struct ct_error;
@@ -37,10 +38,13 @@ int archive_put(struct archive_writer *w, const char *name, const void *data, si
 		struct ct_error *err);
 
 /*
- * Ordinary files through libarchive: between begin and end the caller writes entries whose path begins with "rootfs/"
- * (or "log/") to the struct archive (pax restricted; sparse, xattr, ACL as libarchive does).
+ * Ordinary files through libarchive: between begin and end the caller gives entries whose path begins with "rootfs/"
+ * (or "log/"; pax; sparse, xattr, ACL as libarchive does) to archive_files_entry(), never to archive_write_header():
+ * names are kept byte by byte whatever the locale. Data goes to archive_write_data() of *ret.
  */
 int archive_files_begin(struct archive_writer *w, struct archive **ret, struct ct_error *err);
+/* -EOPNOTSUPP: tar cannot hold it; nothing was written of it. */
+int archive_files_entry(struct archive_writer *w, struct archive_entry *entry, struct ct_error *err);
 int archive_files_end(struct archive_writer *w, struct ct_error *err);
 
 /*
@@ -89,7 +93,8 @@ int archive_next(struct archive_reader *r, enum image_member *ret, struct ct_err
 /* IMAGE_MANIFEST: its text; the caller frees it. */
 int archive_read_manifest(struct archive_reader *r, char **ret, size_t *ret_len, struct ct_error *err);
 
-/* IMAGE_FILES: the group as a libarchive reader; valid until the next archive_next(). */
+/* IMAGE_FILES: the group as a libarchive reader; valid until the next archive_next(). Paths and link targets are the
+ * image's word: nothing but the prefix was checked. */
 int archive_files_read(struct archive_reader *r, struct archive **ret, struct ct_error *err);
 
 /* IMAGE_PAGES */

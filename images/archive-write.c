@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The order of members, small members, ordinary files through libarchive, and the end. */
+#include "images/writer-impl.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "images/tar.h"
+#include "libct/base/cleanup.h"
+
+/* ---- errors and order ---- */
+
+int writer_fail(struct archive_writer *w, struct ct_error *err, int code, const char *what)
+{
+	if (!w->error.code)
+		error_errno(&w->error, code, "%s", what);
+	return writer_check(w, err);
+}
+
+int writer_check(struct archive_writer *w, struct ct_error *err)
+{
+	return w->error.code ? error_set(err, w->error.code, "%s", w->error.text) : 0;
+}
+
+int writer_misuse(struct archive_writer *w, struct ct_error *err, const char *what)
+{
+	if (!w->error.code)
+		error_set(&w->error, -EINVAL, "write the image: %s", what);
+	return writer_check(w, err);
+}
+
+/* The group of files ends where another member begins: its row stands for all of it. */
+static int close_files(struct archive_writer *w, struct ct_error *err)
+{
+	int r;
+
+	if (!w->files_size)
+		return 0;
+	r = rows_add(&w->rows, ROW_FILES, w->files_size, XXH3_64bits_digest(w->files_hash));
+	w->files_size = 0;
+	return r < 0 ? writer_fail(w, err, r, "write the image") : 0;
+}
+
+int writer_enter(struct archive_writer *w, enum writer_phase phase, struct ct_error *err)
+{
+	int r = writer_check(w, err);
+
+	if (r < 0)
+		return r;
+	if (w->files_open)
+		return writer_misuse(w, err, "the files are not ended");
+	if (w->phase == WRITE_DONE)
+		return writer_misuse(w, err, "it is finished");
+	if ((w->phase == WRITE_MANIFEST) != (phase == WRITE_MANIFEST))
+		return writer_misuse(w, err, phase == WRITE_MANIFEST ? "a second manifest" : "no manifest yet");
+	if (phase < w->phase)
+		return writer_misuse(w, err, "members out of order");
+	if (phase > WRITE_FILES)
+		r = close_files(w, err);
+	w->phase = phase;
+	return r;
+}
+
+int archive_writer_new(int fd, enum image_compress compress, int level, struct archive_writer **ret,
+		       struct ct_error *err)
+{
+	struct archive_writer *w = calloc(1, sizeof(*w));
+	int r;
+
+	if (!w)
+		return error_set(err, -ENOMEM, "out of memory");
+	w->compress = compress;
+	w->level = level;
+	w->mtime = (uint64_t)time(NULL);
+	w->files_hash = XXH3_createState();
+	r = w->files_hash ? sink_init(&w->sink, fd) : -ENOMEM;
+	if (r < 0) {
+		XXH3_freeState(w->files_hash);
+		free(w);
+		return error_errno(err, r, "write the image");
+	}
+	XXH3_64bits_reset(w->files_hash);
+	*ret = w;
+	return 0;
+}
+
+void archive_writer_free(struct archive_writer *w)
+{
+	if (!w)
+		return;
+	/* Nothing of an unfinished image is worth waiting for. */
+	if (w->phase != WRITE_DONE)
+		sink_stop(&w->sink);
+	pages_writer_free(w);
+	w->files_discard = true;
+	archive_write_free(w->files);
+	rows_release(&w->rows);
+	sink_release(&w->sink);
+	XXH3_freeState(w->files_hash);
+	free(w);
+}
+
+uint64_t archive_bytes_written(const struct archive_writer *w)
+{
+	return w->sink.offset;
+}
+
+uint64_t archive_pages_written(const struct archive_writer *w)
+{
+	return w->pages_written;
+}
+
+/* ---- small members ---- */
+
+/* One of our own members: head, data, padding. With `group` its bytes count for the row of files. */
+static int put_member(struct archive_writer *w, const char *name, const void *data, size_t len, bool group,
+		      struct ct_error *err)
+{
+	static const char zero[TAR_BLOCK];
+	unsigned char head[3 * TAR_BLOCK];
+	uint64_t hash = XXH3_64bits(data, len);
+	size_t head_len, pad = tar_padded(len) - len;
+	char text[32];
+	int r;
+
+	snprintf(text, sizeof(text), "xxh3 %016" PRIx64, hash);
+	head_len = tar_build_member(head, name, len, w->mtime, text, 0);
+	if (group) {
+		XXH3_64bits_update(w->files_hash, head, head_len);
+		XXH3_64bits_update(w->files_hash, data, len);
+		XXH3_64bits_update(w->files_hash, zero, pad);
+		w->files_size += head_len + len + pad;
+	}
+	r = sink_write(&w->sink, head, head_len);
+	if (r == 0)
+		r = sink_write(&w->sink, data, len);
+	if (r == 0)
+		r = sink_write(&w->sink, zero, pad);
+	if (r == 0 && !group)
+		r = rows_add(&w->rows, name, len, hash);
+	return r < 0 ? writer_fail(w, err, r, "write the image") : 0;
+}
+
+int archive_put(struct archive_writer *w, const char *name, const void *data, size_t len,
+		struct ct_error *err)
+{
+	bool manifest = !strcmp(name, "manifest.json");
+	int r = writer_enter(w, manifest ? WRITE_MANIFEST : WRITE_FILES, err);
+
+	if (r < 0)
+		return r;
+	if (!manifest && strncmp(name, "log/", 4) && strncmp(name, "rootfs/", 7))
+		return writer_misuse(w, err, "a member of unknown name");
+	if (strlen(name) > 80 || len > IMAGE_MANIFEST_MAX)
+		return writer_misuse(w, err, "a member that is too big");
+	r = put_member(w, name, data, len, !manifest, err);
+	if (manifest && r == 0)
+		w->phase = WRITE_FILES;
+	return r;
+}
+
+/* ---- ordinary files ---- */
+
+static la_ssize_t files_write(struct archive *a, void *ctx, const void *data, size_t len)
+{
+	struct archive_writer *w = ctx;
+	int r;
+
+	if (w->files_discard)
+		return (la_ssize_t)len;
+	XXH3_64bits_update(w->files_hash, data, len);
+	w->files_size += len;
+	r = sink_write(&w->sink, data, len);
+	if (r < 0) {
+		writer_fail(w, NULL, r, "write the image");
+		archive_set_error(a, -r, "%s", w->error.text);
+		return -1;
+	}
+	return (la_ssize_t)len;
+}
+
+int archive_files_begin(struct archive_writer *w, struct archive **ret, struct ct_error *err)
+{
+	struct archive *a;
+	int r = writer_enter(w, WRITE_FILES, err);
+
+	if (r < 0)
+		return r;
+	a = archive_write_new();
+	if (!a)
+		return writer_fail(w, err, -ENOMEM, "write the image");
+	/*
+	 * No blocking: what libarchive wrote must be with us, to the byte, when an entry ends. Not "pax
+	 * restricted": it drops nanoseconds. SCHILY is the form of extended attributes that other tars know.
+	 */
+	if (archive_write_set_format_pax(a) != ARCHIVE_OK ||
+	    archive_write_set_bytes_per_block(a, 0) != ARCHIVE_OK ||
+	    archive_write_set_format_option(a, "pax", "xattrheader", "SCHILY") != ARCHIVE_OK ||
+	    archive_write_open(a, w, NULL, files_write, NULL) != ARCHIVE_OK) {
+		archive_write_free(a);
+		return writer_fail(w, err, -ENOMEM, "write the image: libarchive");
+	}
+	w->files = a;
+	w->files_open = true;
+	*ret = a;
+	return 0;
+}
+
+static bool has_non_ascii(const char *s)
+{
+	for (; s && *s; s++)
+		if ((unsigned char)*s >= 0x80)
+			return true;
+	return false;
+}
+
+/* A record's key ends at the first '=', so the attribute would come back under another name. */
+static bool has_odd_xattr(struct archive_entry *entry)
+{
+	const char *name;
+	const void *value;
+	bool odd = false;
+	size_t size;
+
+	archive_entry_xattr_reset(entry);
+	while (archive_entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK)
+		odd = odd || strchr(name, '=');
+	return odd;
+}
+
+/*
+ * Names are bytes on Linux, but libarchive converts them from the character set of the locale. In
+ * the C locale it finds that it cannot, warns, and stores the bytes as they are, marked as such.
+ */
+int archive_files_entry(struct archive_writer *w, struct archive_entry *entry, struct ct_error *err)
+{
+	const char *path = archive_entry_pathname(entry);
+	locale_t c, old;
+	int r = writer_check(w, err);
+
+	if (r < 0)
+		return r;
+	if (!w->files_open || !path || (strncmp(path, "rootfs/", 7) && strncmp(path, "log/", 4)))
+		return writer_misuse(w, err, "no file, or outside of rootfs/ and log/");
+	if (has_odd_xattr(entry))
+		return error_set(err, -EOPNOTSUPP, "'%s': the name of an extended attribute has '=' inside",
+				 path + 6);
+	c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+	if (!c)
+		return writer_fail(w, err, -ENOMEM, "write the image");
+	old = uselocale(c);
+	r = archive_write_header(w->files, entry);
+	uselocale(old);
+	freelocale(c);
+	if (r == ARCHIVE_OK ||
+	    (r == ARCHIVE_WARN && (has_non_ascii(path) || has_non_ascii(archive_entry_symlink(entry)) ||
+				   has_non_ascii(archive_entry_hardlink(entry)) ||
+				   has_non_ascii(archive_entry_uname(entry)) ||
+				   has_non_ascii(archive_entry_gname(entry)))))
+		return 0;
+	return error_set(err, -EIO, "write the image: %s: %s", path, archive_error_string(w->files));
+}
+
+int archive_files_end(struct archive_writer *w, struct ct_error *err)
+{
+	int r = writer_check(w, err);
+
+	if (r == 0 && !w->files_open)
+		return writer_misuse(w, err, "the files were not begun");
+	w->files_open = false;
+	/* The last entry's padding is ours, the end of archive that closing writes is not. */
+	if (r == 0 && archive_write_finish_entry(w->files) != ARCHIVE_OK && !w->error.code)
+		error_set(&w->error, -EIO, "write the image: %s", archive_error_string(w->files));
+	w->files_discard = true;
+	archive_write_free(w->files);
+	w->files = NULL;
+	w->files_discard = false;
+	return writer_check(w, err);
+}
+
+/* ---- the end ---- */
+
+int archive_finish(struct archive_writer *w, struct ct_error *err)
+{
+	static const char zero[TAR_END];
+	cleanup_free char *text = NULL;
+	size_t len;
+	int r = writer_enter(w, WRITE_SHM, err);
+
+	if (r == 0)
+		r = pages_writer_finish(w, err);
+	if (r == 0)
+		r = end_format(&w->rows, &text, &len, err);
+	if (r == 0)
+		r = put_member(w, "end.json", text, len, false, err);
+	if (r < 0)
+		return r;
+	r = sink_write(&w->sink, zero, sizeof(zero));
+	if (r == 0)
+		r = sink_flush(&w->sink);
+	if (r < 0)
+		return writer_fail(w, err, r, "write the image");
+	w->phase = WRITE_DONE;
+	return 0;
+}
