@@ -151,10 +151,10 @@ struct fpx_sw_bytes {
 #define UC_STRICT_RESTORE_SS 4
 
 /*
- * The frame that rt_sigreturn(2) returns through to the task's own state. Its alternate stack is
- * given as invalid, which the kernel ignores: the task keeps the one it has.
+ * The frame that rt_sigreturn(2) returns through to the task's own state; returns its length. Its
+ * alternate stack is given as invalid, which the kernel ignores: the task keeps the one it has.
  */
-static void build_frame(const struct tracee *t, uint64_t at, uint8_t *frame)
+static size_t build_frame(const struct tracee *t, uint64_t at, uint8_t *frame)
 {
 	const size_t fp_offset = (8 + sizeof(ucontext_t) + 63) & ~63UL;
 	ucontext_t *uc = (ucontext_t *)(frame + 8);
@@ -194,6 +194,7 @@ static void build_frame(const struct tracee *t, uint64_t at, uint8_t *frame)
 	memcpy(&sw.xfeatures, (uint8_t *)t->xstate + XSAVE_SW_OFFSET, sizeof(sw.xfeatures));
 	memcpy(frame + fp_offset + XSAVE_SW_OFFSET, &sw, sizeof(sw));
 	memcpy(frame + fp_offset + t->xstate_len, &magic2, sizeof(magic2));
+	return fp_offset + t->xstate_len + sizeof(magic2);
 }
 
 static int write_remote(pid_t pid, uint64_t at, const void *data, size_t len)
@@ -225,8 +226,8 @@ int tape_start(struct tape *tape, struct tracee *t, struct ct_error *err)
 		t->frame = malloc(TAPE_FRAME);
 	if (!t->frame)
 		return error_errno(err, -ENOMEM, "tape");
-	build_frame(t, tape->site.area, t->frame);
-	r = write_remote(t->tid, tape->site.area, t->frame, TAPE_FRAME);
+	r = write_remote(t->tid, tape->site.area, t->frame,
+			 build_frame(t, tape->site.area, t->frame));
 	if (r == 0)
 		r = write_remote(t->tid, tape->entries_at, tape->entries,
 				 tape->n * sizeof(*tape->entries));
@@ -390,12 +391,13 @@ int tape_site_find(const struct vma_list *areas, int mem, int pagemap, struct ta
 	return r;
 }
 
-int tape_site_remove(const struct tape_site *site, int mem)
+int tape_site_remove(const struct tape_site *site, int mem, int pagemap)
 {
-	static const uint8_t zero[4096];
+	static const uint8_t zero[PAGE];
 	int r = io_pwrite_all(mem, zero, (size_t)(tape_stub_end - tape_stub), (off_t)site->stub);
 
-	for (size_t at = 0; r == 0 && at < site->area_size; at += sizeof(zero))
-		r = io_pwrite_all(mem, zero, sizeof(zero), (off_t)(site->area + at));
+	for (size_t at = 0; r == 0 && at < site->area_size; at += PAGE)
+		if (!untouched_pages(pagemap, site->area + at, 1))
+			r = io_pwrite_all(mem, zero, PAGE, (off_t)(site->area + at));
 	return r;
 }

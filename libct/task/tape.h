@@ -113,7 +113,7 @@ int tape_start(struct tape *tape, struct tracee *t, struct ct_error *err);
 struct vma_list;
 int tape_site_find(const struct vma_list *areas, int mem, int pagemap, struct tape_site *ret,
 		   struct ct_error *err);
-int tape_site_remove(const struct tape_site *site, int mem);
+int tape_site_remove(const struct tape_site *site, int mem, int pagemap);
 
 /* The stub's bytes, position independent. */
 extern const uint8_t tape_stub[], tape_stub_end[];
