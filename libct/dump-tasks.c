@@ -66,7 +66,7 @@ static int dump_process(struct dump *d, struct dump_process *p, struct ct_error 
 	struct node *threads;
 	int r;
 
-	p->node = node_put_object(node_array_of(d->root, "processes"), NULL);
+	p->node = node_put_object(d->process_array, NULL);
 	node_put_i64(p->node, "vpid", p->vpid);
 	node_put_i64(p->node, "parent", p->parent_vpid);
 	node_put_i64(p->node, "process_group", p->vpgid);
@@ -94,7 +94,7 @@ static int dump_process(struct dump *d, struct dump_process *p, struct ct_error 
 
 int dump_tasks(struct dump *d, struct ct_error *err)
 {
-	node_put_array(d->root, "processes");
+	d->process_array = node_put_array(d->root, "processes");
 	for (size_t i = 0; i < d->n_processes; i++) {
 		struct dump_process *p = &d->processes[i];
 		int r = dump_process(d, p, err);

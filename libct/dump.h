@@ -50,7 +50,7 @@ struct dump {
 	int proc;	/* the host's /proc */
 	int netns;	/* the pod's namespaces, as descriptors */
 	struct doc *doc;
-	struct node *root;
+	struct node *root, *process_array;
 	struct tracee init; /* podckpt-init, stopped too; it is not dumped */
 	struct dump_process *processes; /* parents before their children */
 	size_t n_processes;

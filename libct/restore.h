@@ -16,6 +16,7 @@ struct restore_shared;
 
 struct restore_thread {
 	struct restore_process *process;
+	pid_t vtid;
 	struct tracee t;
 	const struct node *node;
 };
@@ -23,17 +24,22 @@ struct restore_thread {
 struct restore_process {
 	struct restore *restore;
 	pid_t vpid, pid; /* pid 0: not made yet */
+	int pidfd;
 	pid_t parent_vpid, vpgid, vsid;
-	bool zombie;
+	pid_t now_pgid, now_sid; /* what it has while the tree grows */
+	bool zombie, helper;	 /* `helper`: stands in for a dead leader while the tree grows */
 	uint32_t index;
 	struct restore_thread *threads; /* [0] is the leader */
 	size_t n_threads;
 	struct tape tape;    /* of the process: see process_restore */
 	struct tape_site site;
-	uint64_t vdso;	     /* where its vdso is now */
+	uint64_t syscall_at; /* a `syscall` instruction in its vdso */
 	int restorer_fd;     /* our own pidfd in its descriptor table (for pidfd_getfd); -1: given up */
-	bool has_memory;     /* its address space is the image's now */
-	const struct node *node, *space;
+	struct restore_area *areas; /* memory-restore.c */
+	size_t n_areas;
+	int mem, uffd;	      /* /proc/PID/mem; userfaultfd(2) of the process, -1: none */
+	int64_t uffd_number; /* its number there */
+	const struct node *node;
 };
 
 struct restore {
@@ -43,6 +49,7 @@ struct restore {
 	struct doc *doc;
 	const struct node *root;
 	struct archive_reader *archive;
+	struct restore_process init;	   /* PID 1, where that is podckpt-init (vpid 1) */
 	struct restore_process *processes; /* as in the manifest: parents before children */
 	size_t n_processes;
 	int *ofds; /* by number: our descriptor, -1: not made yet */
@@ -50,6 +57,8 @@ struct restore {
 	int stream[3]; /* what PID 1 of the new pod has as 0, 1, 2 */
 	struct restore_shared *shared;
 	size_t n_shared;
+	struct restore_process **helpers; /* see restore-tree.c */
+	size_t n_helpers;
 	uint64_t tape_area; /* the same address in every process: free in all of them, old and new */
 	struct ct_stats stats;
 };

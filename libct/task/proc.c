@@ -261,36 +261,68 @@ int proc_status(int proc, pid_t pid, pid_t tid, struct proc_status *ret)
 }
 
 /* The two-letter flags of VmFlags (man 5 proc) that we act on or may ignore. */
+static const struct {
+	char name[3];
+	uint32_t flag;
+} vm_flag_names[] = {
+	{ "mw", VMA_MAYWRITE }, { "ms", VMA_MAYSHARE }, { "gd", VMA_GROWSDOWN },
+	{ "lo", VMA_LOCKED }, { "lf", VMA_LOCKONFAULT }, { "dc", VMA_DONTFORK },
+	{ "dd", VMA_DONTDUMP }, { "wf", VMA_WIPEONFORK }, { "hg", VMA_HUGEPAGE },
+	{ "nh", VMA_NOHUGEPAGE }, { "mg", VMA_MERGEABLE }, { "rr", VMA_RANDOM },
+	{ "sr", VMA_SEQUENTIAL }, { "ht", VMA_HUGETLB }, { "nr", VMA_NORESERVE },
+	{ "io", VMA_IO }, { "pf", VMA_IO }, { "um", VMA_UFFD }, { "uw", VMA_UFFD },
+	{ "ui", VMA_UFFD }, { "sl", VMA_SEALED }, { "ac", VMA_ACCOUNT }, { "dp", VMA_DROPPABLE },
+	{ "ss", VMA_SHADOW_STACK }, { "rd", 0 }, { "wr", 0 }, { "ex", 0 }, { "sh", 0 },
+	{ "mr", 0 }, { "me", 0 }, { "sd", 0 }, { "de", 0 }, { "mm", 0 }, { "gu", 0 }, { "nl", 0 },
+	{ "ar", 0 }, { "mt", 0 }, { "??", 0 },
+};
+#define N_VM_FLAGS (sizeof(vm_flag_names) / sizeof(vm_flag_names[0]))
+
+static bool vm_flag(const char *text, uint32_t *flags)
+{
+	for (size_t i = 0; i < N_VM_FLAGS; i++)
+		if (!memcmp(text, vm_flag_names[i].name, 2)) {
+			*flags |= vm_flag_names[i].flag;
+			return true;
+		}
+	return false;
+}
+
 static uint32_t vm_flags(const char *text)
 {
-	static const struct {
-		char name[3];
-		uint32_t flag;
-	} table[] = {
-		{ "rd", 0 }, { "wr", 0 }, { "ex", 0 }, { "sh", 0 }, { "mr", 0 }, { "me", 0 },
-		{ "sd", 0 }, { "de", 0 }, { "mw", VMA_MAYWRITE }, { "ms", VMA_MAYSHARE },
-		{ "gd", VMA_GROWSDOWN }, { "lo", VMA_LOCKED }, { "dc", VMA_DONTFORK },
-		{ "dd", VMA_DONTDUMP }, { "wf", VMA_WIPEONFORK }, { "hg", VMA_HUGEPAGE },
-		{ "nh", VMA_NOHUGEPAGE }, { "mg", VMA_MERGEABLE }, { "rr", VMA_RANDOM },
-		{ "sr", VMA_SEQUENTIAL }, { "ht", VMA_HUGETLB }, { "nr", VMA_NORESERVE },
-		{ "io", VMA_IO }, { "pf", VMA_IO }, { "um", VMA_UFFD }, { "uw", VMA_UFFD },
-		{ "ui", VMA_UFFD }, { "sl", VMA_SEALED }, { "lf", VMA_LOCKONFAULT },
-		{ "ac", VMA_ACCOUNT }, { "dp", VMA_DROPPABLE }, { "ss", VMA_SHADOW_STACK },
-		{ "mm", 0 }, { "gu", 0 }, { "nl", 0 }, { "ar", 0 }, { "mt", 0 }, { "??", 0 },
-	};
 	uint32_t flags = 0;
 
 	for (;;) {
-		size_t i;
-
 		text += strspn(text, " \t");
 		if (!text[0] || !text[1])
 			return flags;
-		for (i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-			if (!memcmp(text, table[i].name, 2))
-				break;
-		flags |= i < sizeof(table) / sizeof(table[0]) ? table[i].flag : (uint32_t)VMA_UNKNOWN;
+		if (!vm_flag(text, &flags))
+			flags |= VMA_UNKNOWN;
 		text += 2;
+	}
+}
+
+void vma_flags_format(uint32_t flags, char text[64])
+{
+	char *at = text;
+
+	*text = '\0';
+	for (size_t i = 0; i < N_VM_FLAGS && at < text + 60; i++)
+		if (vm_flag_names[i].flag & flags) {
+			at += sprintf(at, "%s%s", at > text ? " " : "", vm_flag_names[i].name);
+			flags &= ~vm_flag_names[i].flag;
+		}
+}
+
+bool vma_flags_parse(const char *text, uint32_t *ret)
+{
+	*ret = 0;
+	for (;; text += 2) {
+		text += strspn(text, " ");
+		if (!*text)
+			return true;
+		if (!text[1] || !vm_flag(text, ret))
+			return false;
 	}
 }
 

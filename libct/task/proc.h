@@ -97,5 +97,8 @@ struct vma_list {
 /* Reads the areas in address order, [vsyscall] left out. */
 int proc_areas(int proc, pid_t pid, struct vma_list *ret);
 void vma_list_release(struct vma_list *list);
+/* The kernel's two-letter names of flags ("gd lo"), and back; false: a name that is none of ours. */
+void vma_flags_format(uint32_t flags, char text[64]);
+bool vma_flags_parse(const char *text, uint32_t *ret);
 /* The area that begins at, or holds, an address; NULL. */
 const struct vma *vma_find(const struct vma_list *list, uint64_t address);

@@ -25,8 +25,12 @@ tape_stub:
 	test	%rcx, %rcx
 	jz	2f
 	mov	%rax, (%rcx)
-2:	cmpq	$0, 72(%rbx)
-	lea	80(%rbx), %rbx
+	mov	72(%rbx), %rcx
+	test	%rcx, %rcx
+	jz	2f
+	mov	%rax, (%rcx)
+2:	cmpq	$0, 80(%rbx)
+	lea	88(%rbx), %rbx
 	je	1b
 	cmp	$-4096, %rax
 	jbe	1b

@@ -84,6 +84,7 @@ size_t tape_call(struct tape *tape, long nr, uint64_t a0, uint64_t a1, uint64_t 
 	e->arg[4] = a4;
 	e->arg[5] = a5;
 	e->result = TAPE_NOT_RUN;
+	e->out[0] = e->out[1] = 0;
 	e->must = 0;
 	tape->what[tape->n] = NULL;
 	return tape->n++;
@@ -99,10 +100,20 @@ size_t tape_must(struct tape *tape, const char *what, long nr, uint64_t a0, uint
 	return i;
 }
 
+void tape_chain_data(struct tape *tape, size_t from, uint64_t address)
+{
+	struct tape_entry *e = &tape->entries[from];
+
+	if (e->out[1])
+		tape->error = -EINVAL;
+	e->out[e->out[0] ? 1 : 0] = address;
+}
+
 void tape_chain(struct tape *tape, size_t from, size_t to, unsigned int arg)
 {
-	tape->entries[from].out = tape->entries_at + to * sizeof(struct tape_entry) +
-				  offsetof(struct tape_entry, arg) + arg * sizeof(uint64_t);
+	tape_chain_data(tape, from,
+			tape->entries_at + to * sizeof(struct tape_entry) +
+				offsetof(struct tape_entry, arg) + arg * sizeof(uint64_t));
 }
 
 uint64_t tape_room(struct tape *tape, size_t len)

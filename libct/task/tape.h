@@ -29,7 +29,7 @@ struct tape_entry {
 	uint64_t nr;
 	uint64_t arg[6];
 	int64_t result; /* negative errno, or TAPE_NOT_RUN */
-	uint64_t out;	/* address in the task where the result is also stored; 0: nowhere */
+	uint64_t out[2]; /* addresses in the task where the result is also stored; 0: nowhere */
 	uint64_t must;	/* non-zero: a failure ends the tape here */
 };
 
@@ -71,8 +71,10 @@ size_t tape_call(struct tape *tape, long nr, uint64_t a0, uint64_t a1, uint64_t 
 /* Adds a call that must succeed: `what` (a literal) says what for, in the error. */
 size_t tape_must(struct tape *tape, const char *what, long nr, uint64_t a0, uint64_t a1,
 		 uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5);
-/* The result of entry `from` becomes argument `arg` of entry `to`, which is not added yet or was just added. */
+/* The result of entry `from` becomes argument `arg` of entry `to`; at most twice for one `from`. */
 void tape_chain(struct tape *tape, size_t from, size_t to, unsigned int arg);
+/* The result of entry `from` is stored (64 bits) at an address of the tape's data. */
+void tape_chain_data(struct tape *tape, size_t from, uint64_t address);
 
 /* Copies bytes into the tape's data (16-aligned); their address in the task. */
 uint64_t tape_data(struct tape *tape, const void *data, size_t len);
