@@ -286,7 +286,7 @@ static int dump_table(struct dump *d, struct dump_process *p, struct node *table
 		row = node_put_array(table, NULL);
 		node_put_u64(row, NULL, (uint64_t)list[i]);
 		node_put_u64(row, NULL, id);
-		node_put_bool(row, NULL, at && strtoul(at + 6, NULL, 8) & O_CLOEXEC);
+		node_put_u64(row, NULL, at && strtoul(at + 6, NULL, 8) & O_CLOEXEC);
 		free(info);
 	}
 	return 0;

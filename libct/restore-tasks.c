@@ -2,6 +2,7 @@
 /* Descriptor tables, attributes, threads and registers of the processes; and their release. */
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -38,7 +39,7 @@ static int parse_table(struct restore_process *p, struct table_row **ret, size_t
 
 		rows[i].fd = (int)node_at_i64(row, 0, 0, 1 << 20);
 		rows[i].ofd = (uint32_t)node_at_u64(row, 1, p->restore->n_ofds - 1);
-		rows[i].cloexec = node_bool(node_at(row, 2), NULL);
+		rows[i].cloexec = node_at_u64(row, 2, 1);
 		if (rows[i].fd <= last)
 			node_complain(row, "descriptors out of order");
 		last = rows[i].fd;

@@ -112,7 +112,7 @@ static int put_guards(struct dump_process *p, const struct vma *v, struct node *
 	while (pagemap_next_guard(p->pagemap, &at, v->end, &run) > 0) {
 		if (!guards)
 			guards = node_put_array(n, "guards");
-		node_put_hex(guards, NULL, run.address);
+		node_put_u64(guards, NULL, run.address);
 		node_put_u64(guards, NULL, run.pages);
 	}
 	return 0;

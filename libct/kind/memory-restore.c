@@ -403,7 +403,7 @@ static int seal_area(struct restore_area *a, struct tape *tape, struct ct_error 
 	if (node_has(a->node, "guards")) {
 		guards = node_array(a->node, "guards");
 		for (size_t i = 0; i + 1 < node_count(guards); i += 2) {
-			uint64_t at = node_hex(node_at(guards, i), NULL);
+			uint64_t at = node_at_u64(guards, i, USER_TOP);
 			uint64_t pages = node_at_u64(guards, i + 1, len / IMAGE_PAGE);
 
 			if (at < a->start || at + pages * IMAGE_PAGE > a->end)

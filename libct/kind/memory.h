@@ -10,6 +10,11 @@
 #pragma once
 #include "libct/kind.h"
 
+#ifndef PR_SET_MEMORY_MERGE /* Linux 6.4 */
+#define PR_SET_MEMORY_MERGE 67
+#define PR_GET_MEMORY_MERGE 68
+#endif
+
 struct archive_writer;
 struct pages_chunk;
 

@@ -9,6 +9,7 @@
 
 #include "images/archive.h"
 #include "libct/base/io.h"
+#include "libct/dump-steps.h"
 #include "libct/kind/memory.h"
 
 struct mapping {
