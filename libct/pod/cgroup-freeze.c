@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Freezing a pod's cgroup: by v2 wherever it is mounted, controllers or not; by the v1 freezer else. */
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <time.h>
+
+#include "libct/base/error.h"
+#include "libct/pod/cgroup-impl.h"
+#include "libct/pod/pod.h"
+
+/* Where freezing happens on this host. */
+static int find_freezer(const struct cgroup_host *host, const struct cgroup_hierarchy **ret,
+			struct ct_error *err)
+{
+	const struct cgroup_hierarchy *h = cgroup_v2(host);
+
+	if (!h)
+		h = cgroup_v1(host, "freezer");
+	if (!h)
+		return error_set(err, -ENOSYS,
+				 "this host has neither cgroup v2 nor the v1 freezer mounted");
+	*ret = h;
+	return 0;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* The kernel reports a change of the file as POLLPRI. */
+int cgroup_wait_event(const struct cgroup_hierarchy *h, const char *cgroup, const char *line,
+		      unsigned int timeout_ms, struct ct_error *err)
+{
+	uint64_t end = now_ms() + timeout_ms;
+	cleanup_fd int fd = -1;
+	char path[PATH_MAX];
+	int r = cgroup_path(h, cgroup, "cgroup.events", path);
+
+	if (r < 0)
+		return error_errno(err, r, "cgroup '%s'", cgroup);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return error_errno(err, -errno, "open '%s'", path);
+	for (;;) {
+		struct pollfd poll_fd = { .fd = fd, .events = POLLPRI };
+		uint64_t now = now_ms();
+		char text[256];
+		ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+
+		if (n < 0)
+			return error_errno(err, -errno, "read '%s'", path);
+		text[n] = '\0';
+		if (strstr(text, line))
+			return 0;
+		if (now >= end)
+			return -ETIMEDOUT;
+		poll(&poll_fd, 1, (int)(end - now));
+	}
+}
+
+/* The v1 freezer has no notification, and asking is what makes it go on. */
+static int wait_v1_frozen(const struct cgroup_hierarchy *h, const char *cgroup,
+			  unsigned int timeout_ms, struct ct_error *err)
+{
+	uint64_t end = now_ms() + timeout_ms;
+
+	for (;;) {
+		cleanup_free char *state = NULL;
+		ssize_t n = cgroup_read(h, cgroup, "freezer.state", &state);
+
+		if (n < 0)
+			return error_errno(err, (int)n, "read '%s%s/freezer.state'", h->mount, cgroup);
+		if (!strcmp(state, "FROZEN\n"))
+			return 0;
+		if (now_ms() >= end)
+			return -ETIMEDOUT;
+		poll(NULL, 0, 1);
+	}
+}
+
+int cgroup_freeze(const char *cgroup, unsigned int timeout_ms, struct ct_error *err)
+{
+	cleanup_cgroup_host struct cgroup_host host = { 0 };
+	const struct cgroup_hierarchy *h;
+	int r = cgroup_open_own(cgroup, &host, err);
+
+	if (r == 0)
+		r = find_freezer(&host, &h, err);
+	if (r < 0)
+		return r;
+	if (h->v2) {
+		r = cgroup_write(h, cgroup, "cgroup.freeze", "1", err);
+		if (r == 0)
+			r = cgroup_wait_event(h, cgroup, "frozen 1\n", timeout_ms, err);
+	} else {
+		r = cgroup_write(h, cgroup, "freezer.state", "FROZEN", err);
+		if (r == 0)
+			r = wait_v1_frozen(h, cgroup, timeout_ms, err);
+	}
+	if (r < 0)
+		cgroup_thaw(cgroup, NULL);
+	if (r == -ETIMEDOUT)
+		error_set(err, r, "cgroup '%s' did not freeze within %u ms", cgroup, timeout_ms);
+	return r;
+}
+
+int cgroup_thaw(const char *cgroup, struct ct_error *err)
+{
+	cleanup_cgroup_host struct cgroup_host host = { 0 };
+	const struct cgroup_hierarchy *h;
+	int r = cgroup_open_own(cgroup, &host, err);
+
+	if (r == 0)
+		r = find_freezer(&host, &h, err);
+	if (r < 0)
+		return r;
+	return h->v2 ? cgroup_write(h, cgroup, "cgroup.freeze", "0", err)
+		     : cgroup_write(h, cgroup, "freezer.state", "THAWED", err);
+}
+
+int cgroup_is_frozen(const char *cgroup, struct ct_error *err)
+{
+	cleanup_cgroup_host struct cgroup_host host = { 0 };
+	const struct cgroup_hierarchy *v2, *v1;
+	int r = cgroup_open_own(cgroup, &host, err);
+
+	if (r < 0)
+		return r;
+	v2 = cgroup_v2(&host);
+	v1 = cgroup_v1(&host, "freezer");
+	if (v2) {
+		cleanup_free char *asked = NULL, *events = NULL;
+
+		if (cgroup_read(v2, cgroup, "cgroup.freeze", &asked) < 0 ||
+		    cgroup_read(v2, cgroup, "cgroup.events", &events) < 0)
+			return error_set(err, -ENOENT, "cgroup '%s%s' is gone", v2->mount, cgroup);
+		if (asked[0] == '1' || strstr(events, "frozen 1\n"))
+			return 1;
+	}
+	if (v1) { /* another tool may have used this one although there is v2 */
+		cleanup_free char *state = NULL;
+
+		if (cgroup_read(v1, cgroup, "freezer.state", &state) < 0)
+			return error_set(err, -ENOENT, "cgroup '%s%s' is gone", v1->mount, cgroup);
+		if (strcmp(state, "THAWED\n"))
+			return 1;
+	}
+	return 0;
+}
