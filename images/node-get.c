@@ -138,7 +138,9 @@ static const char *to_str(const struct node *n)
 
 bool node_has(const struct node *n, const char *key)
 {
-	return n && n->type == NODE_OBJECT && node_find(n, key, strlen(key));
+	const struct node *f = n && n->type == NODE_OBJECT ? node_find(n, key, strlen(key)) : NULL;
+
+	return f && f->type != NODE_NULL;
 }
 
 const struct node *node_object(const struct node *n, const char *key)

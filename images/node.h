@@ -52,6 +52,7 @@ void node_put_str(struct node *parent, const char *key, const char *s);
 void node_put_blob(struct node *parent, const char *key, const void *data, size_t len);
 
 /* ---- getting: a missing field is an error, so ask node_has() for optional ones ---- */
+/* A field that is null counts as absent. */
 bool node_has(const struct node *n, const char *key);
 const struct node *node_object(const struct node *n, const char *key); /* NULL-safe all through */
 const struct node *node_array(const struct node *n, const char *key);
