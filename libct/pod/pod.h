@@ -77,17 +77,12 @@ struct pod_config {
 	unsigned short rows, columns;
 };
 
-/* 1-63 of letters, digits, '_', '.', '-', the first a letter or digit. */
-bool pod_name_valid(const char *name);
-
-/* Checks everything that can be checked without making anything. `ct`: its directory is no part of any tree. */
+/*
+ * Checks everything that can be checked without making anything; name and hostname stay NULL where
+ * the options have none. `ct`: its directory is no part of any tree.
+ */
 int pod_config_from_options(const struct ct *ct, const struct ct_run_options *options,
 			    struct pod_config *ret, struct ct_error *err);
-/*
- * Another made-up name for a configuration whose options had none, after pod_reserve() said -EEXIST;
- * `attempt` counts from 1. The host name follows where it is the name.
- */
-int pod_config_rename(struct pod_config *config, unsigned int attempt, struct ct_error *err);
 void pod_config_put(const struct pod_config *config, struct node *to);
 /*
  * Untrusted input: everything is checked (names, absolute paths without "..", capabilities within
@@ -240,7 +235,7 @@ bool pod_path_tree(const struct pod_config *config, const char *path, size_t *re
 
 /*
  * Every pod has some mounts besides its trees and volumes (proc, sysfs, /dev and what is in it, /run,
- * masks over files of the host in /proc and /sys): they are made afresh by a restore. True where `at`
- * is the mount point of one of them.
+ * masks over files of the host in /proc and /sys, over the state directory): they are made afresh by
+ * a restore. True where `at` is the mount point of one of them.
  */
-bool pod_path_own_mount(const struct pod_config *config, const char *at);
+bool pod_path_own_mount(const struct pod *pod, const char *at);

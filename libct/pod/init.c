@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * podckpt-init: PID 1 of a pod. It waits to be let go, then reaps, passes signals on to the main
+ * process, and ends with that one's code when the last process has ended.
+ *
+ * Freestanding, a page of code and nothing else: it is embedded in the library, it must run in
+ * whatever root a pod has, and a restorer clones the pod's processes from its address space, so
+ * every byte less is a byte less to unmap.
+ *
+ * Only system calls below; see libct/pod/pod.h for the descriptors.
+ */
+#include <asm/unistd.h>
+
+#define SYNC_FD 3 /* POD_SYNC_FD */
+#define GO_FD 5	  /* POD_GO_FD */
+
+#define EINTR 4
+#define ECHILD 10
+#define SIGCHLD 17
+#define SIG_BLOCK 0
+#define PR_SET_NAME 15
+#define WNOHANG 1
+#define __WALL 0x40000000
+
+/* What it ends with when it was never let go. */
+#define CODE_GIVEN_UP 125
+
+static inline long sys(long number, long a, long b, long c, long d)
+{
+	register long r10 __asm__("r10") = d;
+	long ret;
+
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10)
+			 : "rcx", "r11", "memory");
+	return ret;
+}
+
+static void __attribute__((noreturn)) leave(int code)
+{
+	for (;;)
+		sys(__NR_exit_group, code, 0, 0, 0);
+}
+
+/* Waits for struct init_go: the main process. */
+static int wait_until_let_go(void)
+{
+	int main_vpid;
+	long n;
+
+	sys(__NR_write, SYNC_FD, (long)"r", 1, 0); /* in front of our work */
+	do
+		n = sys(__NR_read, SYNC_FD, (long)&main_vpid, sizeof(main_vpid), 0);
+	while (n == -EINTR);
+	if (n != sizeof(main_vpid))
+		leave(CODE_GIVEN_UP);
+	/* The command that was forked before we were executed: the first PID after ours. */
+	return main_vpid ? main_vpid : 2;
+}
+
+static void run(int main_vpid)
+{
+	const unsigned long all = ~0UL;
+	int main_lives = 1, code = 0, status;
+
+	for (;;) {
+		long pid, signal;
+
+		while ((pid = sys(__NR_wait4, -1, (long)&status, WNOHANG | __WALL, 0)) > 0) {
+			if (pid != main_vpid || !main_lives)
+				continue;
+			main_lives = 0;
+			code = status & 0x7f ? 128 + (status & 0x7f) : status >> 8 & 0xff;
+		}
+		if (pid == -ECHILD)
+			leave(code);
+		signal = sys(__NR_rt_sigtimedwait, (long)&all, 0, 0, sizeof(all));
+		if (signal > 0 && signal != SIGCHLD && main_lives)
+			sys(__NR_kill, main_vpid, signal, 0, 0);
+	}
+}
+
+void _start(void);
+void __attribute__((noreturn, force_align_arg_pointer)) _start(void)
+{
+	const unsigned long all = ~0UL;
+	int main_vpid;
+
+	/* Blocked signals are kept for rt_sigtimedwait() even where PID 1's default is to ignore. */
+	sys(__NR_rt_sigprocmask, SIG_BLOCK, (long)&all, 0, sizeof(all));
+	sys(__NR_prctl, PR_SET_NAME, (long)"podckpt-init", 0, 0);
+	main_vpid = wait_until_let_go();
+	sys(__NR_write, GO_FD, (long)"g", 1, 0); /* in a restore nobody waits for it: EBADF */
+	sys(__NR_close_range, SYNC_FD, ~0U, 0, 0);
+	run(main_vpid);
+	leave(0);
+}
