@@ -5,7 +5,7 @@
 # whatever pods the host has. At the end nothing may be left of it.
 
 : "${BUILD:?the build directory}"
-PODCKPT=${PODCKPT:-$BUILD/podckpt}
+export PODCKPT=${PODCKPT:-$BUILD/podckpt}
 STEP_TIMEOUT=${STEP_TIMEOUT:-60}
 
 # The program under test, never longer than STEP_TIMEOUT.
@@ -19,6 +19,7 @@ lib_setup() {
 	PODCKPT_ROOT=$(mktemp -d "/var/tmp/podckpt-${1:-test}.XXXXXX") || return 1
 	export PODCKPT_ROOT
 	TRACES=$(mktemp "/tmp/podckpt-traces.XXXXXX") || return 1
+	export TRACES
 }
 
 # Host PID of the pod's PID 1; fails where it has ended.
@@ -49,8 +50,17 @@ until_ok() {
 
 # Remembers the pod's cgroup and link, so that lib_teardown can tell whether they are gone.
 remember() {
+	[ -e "$PODCKPT_ROOT/pods/$1/state.json" ] || return 0
 	jq -r '.cgroup // empty | "cgroup \(.)"' "$PODCKPT_ROOT/pods/$1/state.json" >>"$TRACES"
 	jq -r '.link // empty | "link \(.)"' "$PODCKPT_ROOT/pods/$1/state.json" >>"$TRACES"
+}
+
+remember_all() {
+	local dir
+
+	for dir in "$PODCKPT_ROOT"/pods/*/; do
+		[ ! -e "$dir/state.json" ] || remember "$(basename "$dir")"
+	done
 }
 
 # Removes every pod of this state directory, checks that nothing is left of them, removes the rest.
@@ -58,10 +68,10 @@ lib_teardown() {
 	local name what value left=0
 
 	[ -n "${PODCKPT_ROOT:-}" ] || return 0
+	remember_all
 	for name in "$PODCKPT_ROOT"/pods/*/; do
 		[ -e "$name" ] || continue
 		name=$(basename "$name")
-		[ ! -e "$PODCKPT_ROOT/pods/$name/state.json" ] || remember "$name"
 		podckpt rm -f "$name" || { echo "left behind: pod $name cannot be removed"; left=1; }
 	done
 	while read -r what value; do

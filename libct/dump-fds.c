@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Open file descriptions, each found once however many descriptors of however many processes lead
+ * to it (kcmp(2) tells), and the tables of descriptors.
+ */
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <string.h>
+#include <sys/vfs.h>
+
+#include "libct/base/io.h"
+#include "libct/base/sys.h"
+#include "libct/dump-steps.h"
+#include "libct/kind.h"
+
+#define BUCKETS 4096
+
+struct fd_entry {
+	pid_t pid; /* who holds it */
+	int fd, own; /* `own`: kept by us because only a socket's queue held it, else -1 */
+	dev_t dev;
+	ino_t ino;
+	const struct kind *kind;
+	struct node *node;
+	uint32_t next; /* in its bucket, plus one */
+};
+
+struct fd_registry {
+	struct fd_entry *entries;
+	size_t n, max;
+	uint32_t bucket[BUCKETS]; /* plus one */
+	struct node *array;
+};
+
+void fd_registry_free(struct fd_registry *fds)
+{
+	if (!fds)
+		return;
+	for (size_t i = 0; i < fds->n; i++)
+		fd_close(fds->entries[i].own);
+	free(fds->entries);
+	free(fds);
+}
+
+static size_t bucket_of(const struct stat *st)
+{
+	return (st->st_ino * 31 + st->st_dev) % BUCKETS;
+}
+
+static int find(struct fd_registry *fds, pid_t pid, int fd, const struct stat *st, uint32_t *ret)
+{
+	for (uint32_t i = fds->bucket[bucket_of(st)]; i; i = fds->entries[i - 1].next) {
+		struct fd_entry *e = &fds->entries[i - 1];
+		int r;
+
+		if (e->dev != st->st_dev || e->ino != st->st_ino)
+			continue;
+		if (e->pid == pid && e->fd == fd)
+			r = 0;
+		else
+			r = sys_kcmp(e->pid, pid, KCMP_FILE, (unsigned long)e->fd, (unsigned long)fd);
+		if (r == 0) {
+			*ret = i - 1;
+			return 1;
+		}
+		if (r < 0 && r != -ESRCH && r != -EBADF)
+			return r;
+	}
+	return 0;
+}
+
+/* A duplicate of somebody's descriptor; our own are ours to duplicate. */
+static int duplicate(struct dump *d, pid_t pid, int fd)
+{
+	struct dump_process *p;
+	int r;
+
+	if (pid == getpid()) {
+		r = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		return r < 0 ? -errno : r;
+	}
+	p = dump_by_pid(d, pid);
+	return p ? sys_pidfd_getfd(p->pidfd, fd) : -ESRCH;
+}
+
+/* What every kind wants to know. The strings are freed by view_release(). */
+static int view_fill(struct dump *d, struct fd_view *v, struct ct_error *err)
+{
+	char name[64], *link = NULL, *info = NULL;
+	const char *at;
+	struct statfs fs;
+	ssize_t n;
+	int r;
+
+	snprintf(name, sizeof(name), "fd/%d", v->fd);
+	r = proc_readlink(d->proc, v->pid, name, &link);
+	if (r < 0)
+		return error_errno(err, r, "read '%s'", name);
+	v->link = link;
+	snprintf(name, sizeof(name), "fdinfo/%d", v->fd);
+	n = proc_read(d->proc, v->pid, name, &info);
+	if (n < 0)
+		return error_errno(err, (int)n, "read '%s'", name);
+	v->fdinfo = info;
+	at = strstr(info, "pos:");
+	v->pos = at ? strtoull(at + 4, NULL, 10) : 0;
+	at = strstr(info, "mnt_id:");
+	v->mnt_id = at ? (unsigned int)strtoul(at + 7, NULL, 10) : 0;
+	v->flags = fcntl(v->dup, F_GETFL);
+	if (v->flags < 0)
+		return error_errno(err, -errno, "fcntl F_GETFL");
+	v->fstype = fstatfs(v->dup, &fs) < 0 ? 0 : fs.f_type;
+	return 0;
+}
+
+static void view_release(struct fd_view *v)
+{
+	free((char *)v->link);
+	free((char *)v->fdinfo);
+	v->dup = fd_close(v->dup);
+}
+
+/* F_GETOWN_EX and F_GETSIG: who gets SIGIO. */
+static void put_owner(struct dump *d, const struct fd_view *v, struct node *n)
+{
+	struct f_owner_ex owner = { 0 };
+	struct node *o;
+	int sig;
+
+	if (v->flags & O_PATH)
+		return;
+	sig = fcntl(v->dup, F_GETSIG);
+	if (sig > 0)
+		node_put_i64(n, "signal", sig);
+	if (fcntl(v->dup, F_GETOWN_EX, &owner) < 0 || !owner.pid)
+		return;
+	o = node_put_object(n, "owner");
+	node_put_i64(o, "type", owner.type);
+	if (owner.type == F_OWNER_PGRP) {
+		for (size_t i = 0; i < d->n_processes; i++)
+			if (d->processes[i].stat.pgrp == owner.pid) {
+				node_put_i64(o, "id", d->processes[i].vpgid);
+				return;
+			}
+	} else {
+		struct dump_process *p = dump_by_pid(d, owner.pid);
+
+		for (size_t k = 0; p && k < p->n_threads; k++)
+			if (p->threads[k].t.tid == owner.pid) {
+				node_put_i64(o, "id", p->threads[k].t.vtid);
+				return;
+			}
+	}
+	node_put_i64(o, "id", 0); /* it has ended: nobody gets the signal */
+}
+
+static int describe(struct dump *d, struct fd_view *v, struct fd_entry *e, struct ct_error *err)
+{
+	for (size_t i = 0; kinds[i]; i++) {
+		int r;
+
+		if (!kinds[i]->fd_is || !kinds[i]->fd_is(d, v))
+			continue;
+		e->kind = kinds[i];
+		node_put_str(e->node, "kind", kinds[i]->name);
+		node_put_hex(e->node, "flags", (uint64_t)v->flags);
+		put_owner(d, v, e->node);
+		r = kinds[i]->fd_dump(d, v, e->node, err);
+		return r < 0 ? error_prefix(err, r, "fd %d (%s)", v->fd, kinds[i]->name) : 0;
+	}
+	dump_refuse_fd(d, v, "%s is not carried yet; close it before the checkpoint", v->link);
+	return 0;
+}
+
+static int registry(struct dump *d, struct fd_registry **ret)
+{
+	if (!d->fds) {
+		d->fds = calloc(1, sizeof(*d->fds));
+		if (!d->fds)
+			return -ENOMEM;
+		d->fds->array = node_put_array(d->root, "descriptors");
+	}
+	*ret = d->fds;
+	return 0;
+}
+
+int dump_descriptor(struct dump *d, pid_t pid, int fd, uint32_t *ret_id, struct ct_error *err)
+{
+	struct fd_view v = { .pid = pid, .fd = fd, .dup = -1 };
+	struct fd_registry *fds;
+	struct fd_entry *e;
+	uint32_t id;
+	int r = registry(d, &fds);
+
+	if (r < 0)
+		return error_errno(err, r, "descriptors");
+	v.dup = duplicate(d, pid, fd);
+	if (v.dup < 0)
+		return error_errno(err, v.dup, "fd %d", fd);
+	if (fstat(v.dup, &v.st) < 0) {
+		r = error_errno(err, -errno, "fd %d: fstat", fd);
+		goto out;
+	}
+	r = find(fds, pid, fd, &v.st, ret_id);
+	if (r != 0) {
+		r = r < 0 ? error_errno(err, r, "kcmp") : 0;
+		goto out;
+	}
+	r = view_fill(d, &v, err);
+	if (r < 0)
+		goto out;
+	if (fds->n == fds->max) {
+		e = realloc(fds->entries, sizeof(*e) * (fds->max = fds->max ? fds->max * 2 : 256));
+		if (!e) {
+			r = error_errno(err, -ENOMEM, "descriptors");
+			goto out;
+		}
+		fds->entries = e;
+	}
+	id = v.id = (uint32_t)fds->n++;
+	e = &fds->entries[id];
+	*e = (struct fd_entry){ .pid = pid, .fd = fd, .own = -1, .dev = v.st.st_dev, .ino = v.st.st_ino,
+				.node = node_put_object(fds->array, NULL),
+				.next = fds->bucket[bucket_of(&v.st)] };
+	fds->bucket[bucket_of(&v.st)] = id + 1;
+	if (pid == getpid()) {
+		/* Kept, so that the number cannot be taken by another while the dump goes on. */
+		e->own = take_fd(&v.dup);
+		e->fd = e->own;
+		v.fd = e->own;
+		v.dup = fcntl(e->own, F_DUPFD_CLOEXEC, 3);
+	}
+	*ret_id = id;
+	/* A kind may register others: `fds->entries` moves then, so the entry is found anew. */
+	{
+		struct fd_entry mine = *e;
+
+		r = describe(d, &v, &mine, err);
+		fds->entries[id].kind = mine.kind;
+	}
+out:
+	view_release(&v);
+	return r;
+}
+
+int dump_descriptor_find(struct dump *d, pid_t pid, int fd, uint32_t *ret_id)
+{
+	int r, dup = duplicate(d, pid, fd);
+	struct fd_registry *fds;
+	struct stat st;
+
+	if (dup < 0)
+		return dup;
+	r = registry(d, &fds);
+	if (r == 0 && fstat(dup, &st) < 0)
+		r = -errno;
+	if (r == 0)
+		r = find(fds, pid, fd, &st, ret_id);
+	fd_close(dup);
+	return r < 0 ? r : r ? 0 : -ENOENT;
+}
+
+static int dump_table(struct dump *d, struct dump_process *p, struct node *table, struct ct_error *err)
+{
+	cleanup_free int *list = NULL;
+	ssize_t n = proc_numbers(d->proc, p->pid, "fd", &list);
+
+	if (n < 0)
+		return error_errno(err, (int)n, "descriptors");
+	d->stats.n_descriptors += (uint64_t)n;
+	for (ssize_t i = 0; i < n; i++) {
+		struct node *row;
+		char name[64], *info = NULL, *at;
+		uint32_t id;
+		int r;
+
+		r = dump_descriptor(d, p->pid, list[i], &id, err);
+		if (r < 0 && d->preflight)
+			continue; /* closed meanwhile, or will be met again after the stop */
+		if (r < 0)
+			return r;
+		snprintf(name, sizeof(name), "fdinfo/%d", list[i]);
+		if (proc_read(d->proc, p->pid, name, &info) < 0)
+			continue;
+		at = strstr(info, "flags:");
+		row = node_put_array(table, NULL);
+		node_put_u64(row, NULL, (uint64_t)list[i]);
+		node_put_u64(row, NULL, id);
+		node_put_u64(row, NULL, at && strtoul(at + 6, NULL, 8) & O_CLOEXEC);
+		free(info);
+	}
+	return 0;
+}
+
+int dump_descriptors(struct dump *d, struct ct_error *err)
+{
+	struct node *tables = node_put_array(d->root, "descriptor_tables");
+	struct fd_registry *fds;
+	uint32_t n_tables = 0;
+	int r = registry(d, &fds);
+
+	if (r < 0)
+		return error_errno(err, r, "descriptors");
+	for (size_t i = 0; i < d->n_processes; i++) {
+		struct dump_process *p = &d->processes[i];
+
+		if (p->zombie)
+			continue;
+		p->table = n_tables++;
+		r = dump_table(d, p, node_put_array(tables, NULL), err);
+		if (r < 0 && !(d->preflight && r == -ESRCH))
+			return error_prefix(err, r, "pid %d (%s)", p->vpid, p->stat.comm);
+	}
+	return 0;
+}
+
+int dump_link_descriptors(struct dump *d, struct ct_error *err)
+{
+	for (size_t i = 0; d->fds && i < d->fds->n; i++) {
+		struct fd_entry *e = &d->fds->entries[i];
+		struct fd_view v = { .pid = e->pid, .fd = e->fd, .id = (uint32_t)i };
+		int r;
+
+		if (!e->kind || !e->kind->fd_link)
+			continue;
+		v.dup = duplicate(d, e->pid, e->fd);
+		if (v.dup < 0 && d->preflight)
+			continue;
+		if (v.dup < 0 || fstat(v.dup, &v.st) < 0)
+			return error_errno(err, v.dup < 0 ? v.dup : -errno, "fd %d", e->fd);
+		r = view_fill(d, &v, err);
+		if (r == 0)
+			r = e->kind->fd_link(d, &v, e->node, err);
+		view_release(&v);
+		if (r < 0 && !d->preflight)
+			return r;
+	}
+	return 0;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The steps of a dump, for the conductors (checkpoint.c, verify.c). Each leaves findings for what
+ * cannot be carried and fails only where something went wrong.
+ */
+#pragma once
+#include "libct/dump.h"
+
+struct archive_writer;
+
+/* An empty dump of a pod; dump_free() lets every process go with its own registers. */
+int dump_new(struct pod *pod, bool preflight, struct dump **ret, struct ct_error *err);
+void dump_free(struct dump *d);
+DEFINE_CLEANUP(struct dump *, dump_free)
+
+/* Finds the pod's processes, zombies included, parents before children, siblings by PID. */
+int dump_find_processes(struct dump *d, struct ct_error *err);
+/* For dump_find_processes(): the children of one process and all below. */
+int dump_add_children(struct dump *d, pid_t pid, pid_t vpid, size_t *max, struct ct_error *err);
+void dump_process_release(struct dump_process *p);
+
+/* Findings about namespaces, sharing, tracers. */
+void dump_check_processes(struct dump *d);
+
+/*
+ * Freezes the pod, finds its processes and stops every thread under ptrace; the pod's cgroup is
+ * thawed again then, the threads stay stopped until dump_free() or dump_resume().
+ */
+int dump_stop(struct dump *d, struct ct_error *err);
+
+/* Everything but memory contents into the document. */
+int dump_describe(struct dump *d, struct ct_error *err);
+/* The parts of it: */
+int dump_descriptors(struct dump *d, struct ct_error *err);
+int dump_link_descriptors(struct dump *d, struct ct_error *err);
+int dump_areas(struct dump *d, struct dump_process *p, struct node *space, struct ct_error *err);
+int dump_tasks(struct dump *d, struct ct_error *err);
+void fd_registry_free(struct fd_registry *fds);
+void shared_registry_free(struct shared_registry *shared);
+
+/* Memory contents: private pages of each process, then the shared objects. */
+int dump_pages(struct dump *d, struct archive_writer *w, struct ct_error *err);
+
+/* -EOPNOTSUPP with all findings, one a line; 0 where there are none. */
+int dump_verdict(const struct dump *d, struct ct_error *err);

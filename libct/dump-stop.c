@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A dump's life: made, the pod stopped, let go again. */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/ptrace.h>
+
+#include "images/node.h"
+#include "libct/base/error.h"
+#include "libct/base/sys.h"
+#include "libct/dump-steps.h"
+#include "libct/task/restart.h"
+
+#define FREEZE_TIMEOUT_MS 10000
+
+int dump_new(struct pod *pod, bool preflight, struct dump **ret, struct ct_error *err)
+{
+	__cleanup(dump_free_cleanup) struct dump *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return error_errno(err, -ENOMEM, "dump");
+	d->pod = pod;
+	d->preflight = preflight;
+	d->netns = -1;
+	d->proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (d->proc < 0)
+		return error_errno(err, -errno, "open '/proc'");
+	d->netns = proc_open(d->proc, pod->state.pid1, "ns/net", O_RDONLY);
+	if (d->netns < 0)
+		return error_errno(err, d->netns, "open the pod's network namespace");
+	d->doc = doc_new();
+	if (!d->doc)
+		return error_errno(err, -ENOMEM, "dump");
+	d->root = doc_root(d->doc);
+	*ret = take_ptr(d);
+	return 0;
+}
+
+void dump_free(struct dump *d)
+{
+	if (!d)
+		return;
+	for (size_t i = 0; i < d->n_processes; i++)
+		dump_process_release(&d->processes[i]);
+	free(d->processes);
+	tracee_release(&d->init);
+	fd_registry_free(d->fds);
+	shared_registry_free(d->shared);
+	doc_free(d->doc);
+	free(d->findings);
+	fd_close(d->proc);
+	fd_close(d->netns);
+	free(d);
+}
+
+static int seize_all(struct dump *d, struct ct_error *err)
+{
+	int r;
+
+	if (!d->pod->config.no_init) {
+		d->init = (struct tracee){ .pid = d->pod->state.pid1, .tid = d->pod->state.pid1,
+					   .vpid = 1, .vtid = 1 };
+		r = tracee_seize(&d->init, 0, err);
+		if (r < 0)
+			return error_prefix(err, r, "PID 1");
+	}
+	for (size_t i = 0; i < d->n_processes; i++) {
+		struct dump_process *p = &d->processes[i];
+
+		for (size_t k = 0; k < p->n_threads; k++) {
+			struct dump_thread *t = &p->threads[k];
+
+			if (t->status.state == 'Z' || t->status.state == 'X')
+				continue;
+			r = tracee_seize(&t->t, 0, err);
+			if (r < 0)
+				return error_prefix(err, r, "pid %d (%s)", p->vpid, p->stat.comm);
+			d->stats.n_threads++;
+		}
+	}
+	return 0;
+}
+
+static int stop_thread(struct dump_thread *t, struct ct_error *err)
+{
+	int r = tracee_wait_stop(&t->t, err);
+
+	if (r == 0)
+		r = tracee_read(&t->t, err);
+	if (r < 0)
+		return r;
+	/*
+	 * epoll_wait and some others end with EINTR after a mere stop. The task is to see neither the
+	 * stop nor, in the image, the restore.
+	 */
+	if (restart_mend_eintr(&t->t.regs, (t->status.sig_pending | t->status.sig_shared_pending) &
+						   ~t->status.sig_blocked))
+		t->t.dirty = true;
+	return 0;
+}
+
+int dump_stop(struct dump *d, struct ct_error *err)
+{
+	int r, thawed;
+
+	r = cgroup_freeze(d->pod->state.cgroup, FREEZE_TIMEOUT_MS, err);
+	if (r < 0)
+		return r;
+	r = dump_find_processes(d, err);
+	if (r == 0)
+		r = seize_all(d, err);
+	/* A frozen task cannot run a tape, a traced one cannot run anything else. */
+	thawed = cgroup_thaw(d->pod->state.cgroup, r < 0 ? NULL : err);
+	if (r < 0 || thawed < 0)
+		return r < 0 ? r : thawed;
+	if (d->init.seized) {
+		r = tracee_wait_stop(&d->init, err);
+		if (r < 0)
+			return error_prefix(err, r, "PID 1");
+	}
+	for (size_t i = 0; i < d->n_processes; i++) {
+		struct dump_process *p = &d->processes[i];
+
+		for (size_t k = 0; k < p->n_threads; k++) {
+			if (!p->threads[k].t.seized)
+				continue;
+			r = stop_thread(&p->threads[k], err);
+			if (r < 0)
+				return error_prefix(err, r, "pid %d (%s)", p->vpid, p->stat.comm);
+		}
+	}
+	return 0;
+}
+
+int dump_verdict(const struct dump *d, struct ct_error *err)
+{
+	if (!d->n_findings)
+		return 0;
+	return error_set(err, -EOPNOTSUPP, "%s", d->findings ? d->findings : "objects that cannot be carried");
+}

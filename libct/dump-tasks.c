@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Processes and threads into the manifest: registers from ptrace, the rest from the kinds, which
+ * ask by tapes.
+ */
+#include <string.h>
+#include <sys/wait.h>
+
+#include "libct/dump-steps.h"
+#include "libct/kind.h"
+#include "libct/task/regs.h"
+
+#define ASK_ENTRIES 160
+#define MAX_KINDS 64
+
+static int find_site(struct dump_process *p, struct ct_error *err)
+{
+	if (p->site.stub)
+		return 0;
+	return tape_site_find(&p->areas, p->mem, p->pagemap, &p->site, err);
+}
+
+static void put_registers(struct dump_thread *t)
+{
+	node_put_i64(t->node, "vtid", t->t.vtid);
+	regs_put(&t->t, t->node);
+}
+
+/* Asks one thread (the leader for its process as well) and puts the answers. */
+static int ask_thread(struct dump_thread *t, bool leader, struct ct_error *err)
+{
+	struct dump_process *p = t->process;
+	struct tape_mark process_mark[MAX_KINDS], thread_mark[MAX_KINDS];
+	__cleanup(tape_release) struct tape tape = { 0 };
+	int r = tape_init(&tape, &p->site, ASK_ENTRIES, err);
+
+	for (size_t i = 0; r == 0 && kinds[i]; i++) {
+		process_mark[i] = tape_mark(&tape);
+		if (leader && kinds[i]->process_ask)
+			r = kinds[i]->process_ask(p->dump, p, &tape);
+		thread_mark[i] = tape_mark(&tape);
+		if (r == 0 && kinds[i]->thread_ask)
+			r = kinds[i]->thread_ask(p->dump, t, &tape);
+	}
+	if (r == 0)
+		r = tape_run(&tape, &t->t, NULL, NULL, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; r == 0 && kinds[i]; i++) {
+		const struct kind *k = kinds[i];
+
+		if (leader && k->process_dump)
+			r = k->process_dump(p->dump, p, &tape, process_mark[i],
+					    node_put_object(p->node, k->name), err);
+		if (r == 0 && k->thread_dump)
+			r = k->thread_dump(p->dump, t, &tape, thread_mark[i],
+					   node_put_object(t->node, k->name), err);
+		if (r < 0)
+			return error_prefix(err, r, "%s", k->name);
+	}
+	return tracee_put_back(&t->t, err);
+}
+
+static int dump_process(struct dump *d, struct dump_process *p, struct ct_error *err)
+{
+	struct node *threads;
+	int r;
+
+	p->node = node_put_object(d->process_array, NULL);
+	node_put_i64(p->node, "vpid", p->vpid);
+	node_put_i64(p->node, "parent", p->parent_vpid);
+	node_put_i64(p->node, "process_group", p->vpgid);
+	node_put_i64(p->node, "session", p->vsid);
+	node_put_str(p->node, "name", p->stat.comm);
+	node_put_bool(p->node, "zombie", p->zombie);
+	if (p->zombie) {
+		node_put_i64(p->node, "wait_status", (int64_t)p->stat.f[52]);
+		return 0;
+	}
+	node_put_bool(p->node, "stopped", p->threads[0].t.group_stopped);
+	node_put_u64(p->node, "descriptor_table", p->table);
+	node_put_u64(p->node, "address_space", p->index);
+	threads = node_put_array(p->node, "threads");
+	r = find_site(p, err);
+	for (size_t i = 0; r == 0 && i < p->n_threads; i++) {
+		struct dump_thread *t = &p->threads[i];
+
+		t->node = node_put_object(threads, NULL);
+		put_registers(t);
+		r = ask_thread(t, i == 0, err);
+	}
+	return r;
+}
+
+int dump_tasks(struct dump *d, struct ct_error *err)
+{
+	d->process_array = node_put_array(d->root, "processes");
+	for (size_t i = 0; i < d->n_processes; i++) {
+		struct dump_process *p = &d->processes[i];
+		int r = dump_process(d, p, err);
+
+		if (r == -EOPNOTSUPP) {
+			dump_refuse_process(d, p, "%s", err ? err->text : "it cannot be asked");
+			continue;
+		}
+		if (r < 0)
+			return error_prefix(err, r, "pid %d (%s)", p->vpid, p->stat.comm);
+	}
+	return 0;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The state of a dump while it is made: what the kinds see of it. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "libct/libct.h"
+#include "libct/pod/pod.h"
+#include "libct/task/proc.h"
+#include "libct/task/tape.h"
+#include "libct/task/tracee.h"
+
+struct node;
+struct doc;
+struct fd_registry;
+struct shared_registry;
+
+struct dump_thread {
+	struct dump_process *process;
+	struct tracee t; /* t.tid, t.vtid; stopped, unless preflight */
+	struct proc_status status;
+	uint64_t slept; /* ns it had been asleep when it was stopped; 0: not known */
+	struct node *node;
+};
+
+struct dump_process {
+	struct dump *dump;
+	pid_t pid, vpid;   /* host, pod */
+	pid_t parent_vpid; /* 0: outside */
+	pid_t vpgid, vsid; /* 0: outside the pod */
+	bool zombie;
+	int pidfd;
+	struct proc_stat stat;
+	struct proc_status status; /* of the leader */
+	struct dump_thread *threads; /* [0] is the leader */
+	size_t n_threads;
+	struct vma_list areas;
+	int mem, pagemap;	/* /proc/PID/mem, read and write; /proc/PID/pagemap */
+	struct tape_site site;	/* site.stub 0: none yet */
+	uint32_t index;		/* in the manifest's "processes"; also that of its address space */
+	uint32_t table;		/* in the manifest's "descriptor_tables" */
+	struct node *node;
+};
+
+struct dump {
+	struct pod *pod;
+	bool preflight; /* looking at a running pod: nothing is stopped, nothing may be touched, things may vanish */
+	bool verify;	/* reading back a restored pod: see verify.c */
+	int proc;	/* the host's /proc */
+	int netns;	/* the pod's namespaces, as descriptors */
+	struct doc *doc;
+	struct node *root, *process_array;
+	struct tracee init; /* podckpt-init, stopped too; it is not dumped */
+	struct dump_process *processes; /* parents before their children */
+	size_t n_processes;
+	struct fd_registry *fds;
+	struct shared_registry *shared;
+	char *findings; /* one a line; NULL: none */
+	size_t n_findings;
+	struct ct_stats stats;
+};
+
+/*
+ * Reports an object that cannot be carried; the dump goes on looking and fails at the end with all of
+ * them. The text reads "pid 12 (node) fd 7: io_uring is not carried; close it first": process and object
+ * are put in front by these, the format gives the rest. The text says what would help.
+ */
+void dump_refuse(struct dump *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void dump_refuse_process(struct dump *d, const struct dump_process *p, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+struct fd_view;
+void dump_refuse_fd(struct dump *d, const struct fd_view *v, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* A process by a host PID or TID, or by a PID of the pod; NULL: not one of the pod's. */
+struct dump_process *dump_by_pid(struct dump *d, pid_t pid);
+struct dump_process *dump_by_vpid(struct dump *d, pid_t vpid);
+
+/*
+ * The number in "descriptors" of the open file description behind descriptor `fd` of `pid` (host PID; our own
+ * for descriptors that we got from a socket's queue), which is added with everything it needs
+ * where it was not known yet. Stops at nothing: a refused one gets a number too.
+ */
+int dump_descriptor(struct dump *d, pid_t pid, int fd, uint32_t *ret_id, struct ct_error *err);
+/* The number of one that must be known already; -ENOENT. For fd_link. `file` NULL or compares with kcmp(2). */
+int dump_descriptor_find(struct dump *d, pid_t pid, int fd, uint32_t *ret_id);

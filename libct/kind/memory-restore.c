@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Builds an address space in a stopped process: a tape unmaps what is there, moves the vdso and maps every
+ * area; then private anonymous pages are filled from outside with UFFDIO_COPY (man 2 userfaultfd), which
+ * neither zeroes them first nor cares for their protection, and private file pages through /proc/PID/mem.
+ */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/userfaultfd.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "images/archive.h"
+#include "libct/base/io.h"
+#include "libct/base/sys.h"
+#include "libct/kind/memory.h"
+#include "libct/restore-steps.h"
+
+#define USER_TOP (1ULL << 47)
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+#define SYS_MSEAL 462
+#define SPECIALS 8
+
+struct restore_area {
+	uint64_t start, end, offset;
+	int prot;
+	uint32_t flags; /* VMA_* */
+	bool shared, special, registered;
+	int64_t descriptor; /* -1: anonymous */
+	const char *name;   /* of a special one */
+	const struct node *node;
+};
+
+static int parse_protection(const struct node *n)
+{
+	const char *text = node_str(n, "protection");
+
+	if (strlen(text) != 3 || (text[0] != 'r' && text[0] != '-') ||
+	    (text[1] != 'w' && text[1] != '-') || (text[2] != 'x' && text[2] != '-')) {
+		node_complain(n, "a protection that is none");
+		return 0;
+	}
+	return (text[0] == 'r' ? PROT_READ : 0) | (text[1] == 'w' ? PROT_WRITE : 0) |
+	       (text[2] == 'x' ? PROT_EXEC : 0);
+}
+
+static void parse_area(struct restore *r, const struct node *n, struct restore_area *a)
+{
+	a->node = n;
+	a->start = node_hex(n, "start");
+	a->end = node_hex(n, "end");
+	a->descriptor = -1;
+	if (a->start % IMAGE_PAGE || a->end % IMAGE_PAGE || a->start >= a->end || a->end > USER_TOP)
+		node_complain(n, "an area that no program can have");
+	if (node_has(n, "special")) {
+		a->special = true;
+		a->name = node_str(n, "special");
+		return;
+	}
+	a->prot = parse_protection(n);
+	if (node_has(n, "flags") && !vma_flags_parse(node_str(n, "flags"), &a->flags))
+		node_complain(n, "flags this version does not know");
+	if (node_has(n, "descriptor")) {
+		a->descriptor = (int64_t)node_u64(n, "descriptor", r->n_ofds ? r->n_ofds - 1 : 0);
+		a->shared = node_bool(n, "shared");
+		a->offset = node_hex(n, "offset");
+	}
+}
+
+int memory_parse(struct restore_process *p, struct ct_error *err)
+{
+	struct restore *r = p->restore;
+	const struct node *list = node_array(node_object(p->node, "memory"), "areas");
+	uint64_t last = 0;
+
+	p->n_areas = node_count(list);
+	p->areas = calloc(p->n_areas ? p->n_areas : 1, sizeof(*p->areas));
+	if (!p->areas)
+		return error_errno(err, -ENOMEM, "areas");
+	for (size_t i = 0; i < p->n_areas; i++) {
+		parse_area(r, node_at(list, i), &p->areas[i]);
+		if (p->areas[i].start < last)
+			node_complain(p->areas[i].node, "areas that overlap or are out of order");
+		last = p->areas[i].end;
+	}
+	return doc_check(r->doc, err);
+}
+
+static bool overlaps(uint64_t at, uint64_t size, uint64_t start, uint64_t end, uint64_t *next)
+{
+	if (at >= end || at + size <= start)
+		return false;
+	*next = end;
+	return true;
+}
+
+int memory_find_hole(struct restore *r, const struct vma_list *init, uint64_t size, uint64_t *ret,
+		     struct ct_error *err)
+{
+	uint64_t at = 0x10000000000ULL, next;
+	bool moved;
+
+	/* Each collision moves the candidate up past what it hit; the areas are finite, so it ends. */
+	do {
+		moved = false;
+		for (size_t i = 0; i < init->n; i++)
+			while (overlaps(at, size, init->v[i].start, init->v[i].end, &next)) {
+				at = next;
+				moved = true;
+			}
+		for (size_t i = 0; i < r->n_processes; i++)
+			for (size_t k = 0; k < r->processes[i].n_areas; k++) {
+				struct restore_area *a = &r->processes[i].areas[k];
+
+				while (overlaps(at, size, a->start, a->end, &next)) {
+					at = next;
+					moved = true;
+				}
+			}
+	} while (moved && at + size < USER_TOP);
+	if (at + size >= USER_TOP)
+		return error_set(err, -ENOMEM, "no address is free in every process");
+	*ret = at;
+	return 0;
+}
+
+/* Unmaps what the process has, but for the vdso's areas (their places are given back) and our own. */
+static int unmap_old(struct restore_process *p, struct tape *tape, struct vma *special,
+		     size_t *ret_n, struct ct_error *err)
+{
+	__cleanup(vma_list_release) struct vma_list old = { 0 };
+	struct restore *r = p->restore;
+	int e = proc_areas(r->proc, p->pid, &old);
+
+	if (e < 0)
+		return error_errno(err, e, "read its areas");
+	*ret_n = 0;
+	for (size_t i = 0; i < old.n; i++) {
+		struct vma *v = &old.v[i];
+
+		if (v->start >= r->tape_area && v->end <= r->tape_area + TAPE_AREA_SIZE)
+			continue;
+		if (!strcmp(v->name, "[vdso]") || !strncmp(v->name, "[vvar", 5)) {
+			if (*ret_n < SPECIALS)
+				special[(*ret_n)++] = *v;
+			v->name = NULL; /* handed over */
+			continue;
+		}
+		e = tape_need(tape, 1, 0, err);
+		if (e < 0)
+			return e;
+		tape_must(tape, "unmap", SYS_munmap, v->start, v->end - v->start, 0, 0, 0, 0);
+	}
+	return 0;
+}
+
+/*
+ * The vdso and its data pages go together: the code addresses the data relative to itself. They move
+ * to a free place first, because old and new places may overlap.
+ */
+static int move_special(struct restore_process *p, struct tape *tape, const struct vma *old, size_t n,
+			struct ct_error *err)
+{
+	const struct restore_area *to[SPECIALS] = { 0 };
+	uint64_t between = p->restore->tape_area + TAPE_AREA_SIZE;
+	size_t k = 0;
+	int e = tape_need(tape, 2 * SPECIALS, 0, err);
+
+	if (e < 0)
+		return e;
+	for (size_t i = 0; i < p->n_areas; i++)
+		if (p->areas[i].special && k < SPECIALS)
+			to[k++] = &p->areas[i];
+	if (k != n)
+		goto differs;
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(old[i].name, to[i]->name) ||
+		    old[i].end - old[i].start != to[i]->end - to[i]->start ||
+		    old[i].start - old[0].start != to[i]->start - to[0]->start)
+			goto differs;
+		tape_must(tape, "move the vdso", SYS_mremap, old[i].start, old[i].end - old[i].start,
+			  old[i].end - old[i].start, MREMAP_MAYMOVE | MREMAP_FIXED,
+			  between + (old[i].start - old[0].start), 0);
+	}
+	for (size_t i = 0; i < n; i++) {
+		tape_must(tape, "move the vdso", SYS_mremap, between + (old[i].start - old[0].start),
+			  old[i].end - old[i].start, old[i].end - old[i].start,
+			  MREMAP_MAYMOVE | MREMAP_FIXED, to[i]->start, 0);
+		if (!strcmp(to[i]->name, "[vdso]"))
+			p->syscall_at += to[i]->start - old[i].start;
+	}
+	return 0;
+differs:
+	return error_set(err, -ENOSYS,
+			 "the vdso of this kernel has another layout than that of the image; restore "
+			 "on a host with the same kernel");
+}
+
+/* Maps the areas; descriptors stay open over neighbours of one file. */
+static int map_areas(struct restore_process *p, struct tape *tape, struct ct_error *err)
+{
+	for (size_t i = 0; i < p->n_areas; i++) {
+		struct restore_area *a = &p->areas[i];
+		int flags = MAP_FIXED_NOREPLACE | (a->shared ? MAP_SHARED : MAP_PRIVATE);
+		ssize_t fd_entry = -1;
+		size_t map;
+		int e;
+
+		if (a->special)
+			continue;
+		e = tape_need(tape, 6, 0, err);
+		if (e < 0)
+			return e;
+		if (a->descriptor >= 0) {
+			int fd = restore_ofd(p->restore, (uint32_t)a->descriptor, err);
+
+			if (fd < 0)
+				return fd;
+			fd_entry = restore_tape_fd(p, tape, fd, -1, true);
+		} else {
+			flags |= MAP_ANONYMOUS;
+		}
+		if (a->flags & VMA_NORESERVE)
+			flags |= MAP_NORESERVE;
+		if (a->flags & VMA_GROWSDOWN)
+			flags |= MAP_GROWSDOWN;
+		map = tape_must(tape, "map an area", SYS_mmap, a->start, a->end - a->start,
+				(uint64_t)a->prot, (uint64_t)flags, UINT64_MAX, a->offset);
+		if (fd_entry >= 0) {
+			tape_chain(tape, (size_t)fd_entry, map, 4);
+			tape_chain(tape, (size_t)fd_entry,
+				   tape_call(tape, SYS_close, 0, 0, 0, 0, 0, 0), 0);
+		}
+	}
+	return 0;
+}
+
+static int open_uffd(struct restore_process *p, struct ct_error *err)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+
+	if (p->uffd_number < 0)
+		return 0; /* not here: /proc/PID/mem does it all */
+	p->uffd = sys_pidfd_getfd(p->pidfd, (int)p->uffd_number);
+	if (p->uffd < 0)
+		return error_errno(err, p->uffd, "userfaultfd");
+	if (ioctl(p->uffd, UFFDIO_API, &api) < 0)
+		return error_errno(err, -errno, "userfaultfd");
+	return 0;
+}
+
+int memory_build(struct restore_process *p, struct ct_error *err)
+{
+	struct vma special[SPECIALS] = { 0 };
+	size_t n_special = 0, uffd;
+	int e;
+
+	p->mem = proc_open(p->restore->proc, p->pid, "mem", O_RDWR);
+	if (p->mem < 0)
+		return error_errno(err, p->mem, "open 'mem'");
+	e = unmap_old(p, &p->tape, special, &n_special, err);
+	if (e == 0)
+		e = move_special(p, &p->tape, special, n_special, err);
+	for (size_t i = 0; i < n_special; i++)
+		free(special[i].name);
+	if (e == 0)
+		e = map_areas(p, &p->tape, err);
+	if (e == 0)
+		e = tape_need(&p->tape, 1, 0, err);
+	if (e < 0)
+		return e;
+	uffd = tape_call(&p->tape, SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY, 0, 0, 0, 0, 0);
+	e = restore_run_keep(p, err);
+	if (e < 0)
+		return e;
+	p->uffd_number = p->tape.entries[uffd].result;
+	tape_clear(&p->tape);
+	return open_uffd(p, err);
+}
+
+static struct restore_area *find_area(struct restore_process *p, uint64_t address)
+{
+	size_t low = 0, high = p->n_areas;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (p->areas[mid].end <= address)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < p->n_areas && p->areas[low].start <= address ? &p->areas[low] : NULL;
+}
+
+static int copy_pages(struct restore_process *p, struct restore_area *a, uint64_t at,
+		      const char *data, size_t len)
+{
+	if (!a->registered) {
+		struct uffdio_register reg = { .range = { a->start, a->end - a->start },
+					       .mode = UFFDIO_REGISTER_MODE_MISSING };
+
+		if (ioctl(p->uffd, UFFDIO_REGISTER, &reg) < 0)
+			return -errno;
+		a->registered = true;
+	}
+	while (len) {
+		struct uffdio_copy copy = { .dst = at, .src = (uint64_t)(uintptr_t)data, .len = len,
+					    .mode = UFFDIO_COPY_MODE_DONTWAKE };
+
+		if (ioctl(p->uffd, UFFDIO_COPY, &copy) == 0)
+			return 0;
+		if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+		if (copy.copy > 0) {
+			at += (uint64_t)copy.copy;
+			data += copy.copy;
+			len -= (size_t)copy.copy;
+		}
+	}
+	return 0;
+}
+
+static int fill_run(struct restore_process *p, uint64_t at, const char *data, uint64_t len)
+{
+	while (len) {
+		struct restore_area *a = find_area(p, at);
+		uint64_t part;
+		int e;
+
+		if (!a || a->shared || a->special)
+			return -EBADMSG;
+		part = a->end - at < len ? a->end - at : len;
+		if (a->descriptor < 0 && p->uffd >= 0)
+			e = copy_pages(p, a, at, data, part);
+		else
+			e = io_pwrite_all(p->mem, data, part, (off_t)at);
+		if (e < 0)
+			return e;
+		at += part;
+		data += part;
+		len -= part;
+	}
+	return 0;
+}
+
+int memory_restore_chunk(struct restore *r, const struct pages_chunk *chunk, struct ct_error *err)
+{
+	const char *data = chunk->data;
+	struct restore_process *p;
+	unsigned long index;
+	char *end;
+
+	index = strtoul(chunk->space + 4, &end, 10);
+	if (*end)
+		return error_set(err, -EBADMSG, "%s: not a space of pages", chunk->space);
+	if (!strncmp(chunk->space, "shm/", 4))
+		return shared_restore_chunk(r, (uint32_t)index, chunk, err);
+	if (index >= r->n_processes || r->processes[index].zombie)
+		return error_set(err, -EBADMSG, "%s: no such process in the manifest", chunk->space);
+	p = &r->processes[index];
+	for (size_t i = 0; i < chunk->n_runs; i++) {
+		uint64_t len = chunk->runs[i].pages * IMAGE_PAGE;
+		int e = fill_run(p, chunk->runs[i].address, data, len);
+
+		if (e == -EBADMSG)
+			return error_set(err, e, "%s: pages at %" PRIx64 " outside every private area",
+					 chunk->space, chunk->runs[i].address);
+		if (e < 0)
+			return error_errno(err, e, "%s: fill %" PRIx64, chunk->space,
+					   chunk->runs[i].address);
+		data += len;
+	}
+	return 0;
+}
+
+static int seal_area(struct restore_area *a, struct tape *tape, struct ct_error *err)
+{
+	static const struct {
+		uint32_t flag;
+		int advice;
+	} advice[] = {
+		{ VMA_DONTFORK, MADV_DONTFORK }, { VMA_DONTDUMP, MADV_DONTDUMP },
+		{ VMA_WIPEONFORK, MADV_WIPEONFORK }, { VMA_HUGEPAGE, MADV_HUGEPAGE },
+		{ VMA_NOHUGEPAGE, MADV_NOHUGEPAGE }, { VMA_MERGEABLE, MADV_MERGEABLE },
+		{ VMA_RANDOM, MADV_RANDOM }, { VMA_SEQUENTIAL, MADV_SEQUENTIAL },
+	};
+	uint64_t len = a->end - a->start;
+	const struct node *guards;
+	int e = tape_need(tape, 16, 0, err);
+
+	if (e < 0)
+		return e;
+	for (size_t i = 0; i < sizeof(advice) / sizeof(advice[0]); i++)
+		if (a->flags & advice[i].flag)
+			tape_must(tape, "madvise", SYS_madvise, a->start, len,
+				  (uint64_t)advice[i].advice, 0, 0, 0);
+	if (node_has(a->node, "guards")) {
+		guards = node_array(a->node, "guards");
+		for (size_t i = 0; i + 1 < node_count(guards); i += 2) {
+			uint64_t at = node_at_u64(guards, i, USER_TOP);
+			uint64_t pages = node_at_u64(guards, i + 1, len / IMAGE_PAGE);
+
+			if (at < a->start || at + pages * IMAGE_PAGE > a->end)
+				node_complain(a->node, "guard pages outside their area");
+			e = tape_need(tape, 16, 0, err);
+			if (e < 0)
+				return e;
+			tape_must(tape, "madvise(MADV_GUARD_INSTALL)", SYS_madvise, at,
+				  pages * IMAGE_PAGE, MADV_GUARD_INSTALL, 0, 0, 0);
+		}
+	}
+	if (a->flags & VMA_LOCKED)
+		tape_must(tape, "mlock", SYS_mlock2, a->start, len,
+			  a->flags & VMA_LOCKONFAULT ? MLOCK_ONFAULT : 0, 0, 0, 0);
+	if (a->flags & VMA_SEALED)
+		tape_must(tape, "mseal", SYS_MSEAL, a->start, len, 0, 0, 0, 0);
+	return 0;
+}
+
+/* struct prctl_mm_map of <linux/prctl.h>, from the manifest's fields of the same names. */
+static int set_mm_map(struct restore_process *p, const struct node *memory, struct ct_error *err)
+{
+	struct prctl_mm_map map = {
+		.start_code = node_hex(memory, "start_code"),
+		.end_code = node_hex(memory, "end_code"),
+		.start_data = node_hex(memory, "start_data"),
+		.end_data = node_hex(memory, "end_data"),
+		.start_brk = node_hex(memory, "start_brk"),
+		.brk = node_hex(memory, "brk"),
+		.start_stack = node_hex(memory, "start_stack"),
+		.arg_start = node_hex(memory, "arg_start"),
+		.arg_end = node_hex(memory, "arg_end"),
+		.env_start = node_hex(memory, "env_start"),
+		.env_end = node_hex(memory, "env_end"),
+	};
+	uint32_t program = (uint32_t)node_u64(memory, "program", UINT32_MAX);
+	struct tape *tape = &p->tape;
+	size_t auxv_len;
+	const void *auxv = node_blob(memory, "auxv", &auxv_len);
+	ssize_t fd_entry;
+	uint64_t at;
+	int fd, e;
+
+	e = doc_check(p->restore->doc, err);
+	if (e < 0)
+		return e;
+	if (auxv_len > 4096)
+		return error_set(err, -EBADMSG, "an auxiliary vector of %zu bytes", auxv_len);
+	fd = restore_ofd(p->restore, program, err);
+	if (fd < 0)
+		return fd;
+	e = tape_need(tape, 5, auxv_len + sizeof(map) + 64, err);
+	if (e < 0)
+		return e;
+	map.auxv = (void *)tape_data(tape, auxv, auxv_len);
+	map.auxv_size = (uint32_t)auxv_len;
+	at = tape_data(tape, &map, sizeof(map));
+	fd_entry = restore_tape_fd(p, tape, fd, -1, true);
+	tape_must(tape, "prctl(PR_SET_MM_MAP)", SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, at,
+		  sizeof(map), 0, 0);
+	/* exe_fd is the last field: the store of 64 bits spills into the padding of the tape's data. */
+	tape_chain_data(tape, (size_t)fd_entry, at + offsetof(struct prctl_mm_map, exe_fd));
+	tape_chain(tape, (size_t)fd_entry, tape_call(tape, SYS_close, 0, 0, 0, 0, 0, 0), 0);
+	return 0;
+}
+
+int memory_seal(struct restore_process *p, struct ct_error *err)
+{
+	const struct node *memory = node_object(p->node, "memory");
+	int e = tape_need(&p->tape, 4, 0, err);
+
+	if (e < 0)
+		return e;
+	p->uffd = fd_close(p->uffd);
+	if (p->uffd_number >= 0)
+		tape_call(&p->tape, SYS_close, (uint64_t)p->uffd_number, 0, 0, 0, 0, 0);
+	p->uffd_number = -1;
+	if (node_bool(memory, "thp_disable"))
+		tape_must(&p->tape, "prctl(PR_SET_THP_DISABLE)", SYS_prctl, PR_SET_THP_DISABLE, 1, 0, 0,
+			  0, 0);
+	if (node_bool(memory, "memory_merge"))
+		tape_must(&p->tape, "prctl(PR_SET_MEMORY_MERGE)", SYS_prctl, PR_SET_MEMORY_MERGE, 1, 0,
+			  0, 0, 0);
+	for (size_t i = 0; i < p->n_areas; i++) {
+		if (p->areas[i].special)
+			continue;
+		e = seal_area(&p->areas[i], &p->tape, err);
+		if (e < 0)
+			return e;
+	}
+	e = set_mm_map(p, memory, err);
+	return e < 0 ? e : restore_run(p, err);
+}

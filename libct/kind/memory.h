@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Address spaces: areas, their contents, and the objects that several map.
+ *
+ * In the manifest each process has "memory": the fields of struct prctl_mm_map (man 2 PR_SET_MM),
+ * and "areas", ascending, neighbours that differ in nothing joined. Contents follow the manifest as
+ * page members: "mem/<process>" for private pages, "shm/<descriptor>" for the bytes of files that have no
+ * other home (memfd, shared anonymous memory, deleted files).
+ */
+#pragma once
+#include "libct/kind.h"
+
+#ifndef PR_SET_MEMORY_MERGE /* Linux 6.4 */
+#define PR_SET_MEMORY_MERGE 67
+#define PR_GET_MEMORY_MERGE 68
+#endif
+
+struct archive_writer;
+struct pages_chunk;
+
+/* ---- dump ---- */
+
+/*
+ * To be called by the kind of a descriptor whose file lives only as long as it is open: its bytes
+ * go into the image. *ret_first is the number of the first descriptor seen of the same file; where that is
+ * v->id, this descriptor is the one that fd_restore() makes the file for.
+ */
+int shared_dump(struct dump *d, const struct fd_view *v, uint32_t *ret_first, struct ct_error *err);
+
+/* The descriptor under which a file is known that is mapped again and again. */
+bool shared_find_mapping(struct dump *d, const struct vma *v, bool writable, uint32_t *ret);
+int shared_put_mapping(struct dump *d, const struct vma *v, bool writable, uint32_t id);
+int shared_dump_pages(struct dump *d, struct archive_writer *w, struct ct_error *err);
+
+/* Contents: private pages process by process, then the shared files. */
+int memory_dump_pages(struct dump *d, struct archive_writer *w, struct ct_error *err);
+
+/* ---- restore ---- */
+
+void shared_restore_free(struct restore *r);
+
+/* A descriptor (ours) that "shm/<id>" is to be written into; sets its size. The descriptor stays the caller's and open. */
+int shared_restore(struct restore *r, uint32_t id, int fd, uint64_t size, struct ct_error *err);
+
+int shared_restore_chunk(struct restore *r, uint32_t id, const struct pages_chunk *chunk,
+			 struct ct_error *err);
+
+/* Puts a chunk where it belongs. -EBADMSG for one that no process and no file of the manifest asks for. */
+int memory_restore_chunk(struct restore *r, const struct pages_chunk *chunk, struct ct_error *err);
+
+/* An address range of `size` bytes that is free in every address space of the manifest and in PID 1: for tapes. */
+int memory_find_hole(struct restore *r, const struct vma_list *init, uint64_t size, uint64_t *ret,
+		     struct ct_error *err);
+
+/*
+ * Turns the address space of a stopped process into the image's: unmaps what is there (tape and
+ * vdso stay), moves the vdso, maps every area. Its private pages are filled by
+ * memory_restore_chunk() from now until memory_seal().
+ */
+int memory_build(struct restore_process *p, struct ct_error *err);
+
+/* After the last chunk: lock, advice, guard pages, prctl(PR_SET_MM_MAP). */
+int memory_seal(struct restore_process *p, struct ct_error *err);

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The steps of a restore, for its conductor (restore.c). */
+#pragma once
+#include "libct/restore.h"
+
+/* At r->tape_area in every process: a page for the stub, the tape, and behind it room for the vdso to pass through. */
+#define TAPE_AREA_SIZE (4UL << 20)
+#define TAPE_HOLE_SIZE (TAPE_AREA_SIZE + (1UL << 20))
+#define TAPE_ENTRIES 8192
+
+/* Reads processes, threads and areas of the manifest: what the tree needs. */
+int restore_parse(struct restore *r, struct ct_error *err);
+int memory_parse(struct restore_process *p, struct ct_error *err);
+
+/* Seizes PID 1 in front of its work and maps the tape's area in it. */
+int restore_seize_init(struct restore *r, struct ct_error *err);
+
+/* Makes every process of the tree, stopped, small, in its session and process group. */
+int restore_tree(struct restore *r, struct ct_error *err);
+/* One process, executed by `creator`. `flags`: 0 or CLONE_PARENT. */
+int restore_birth(struct restore_process *creator, struct restore_process *p, uint64_t flags,
+		  struct ct_error *err);
+
+/* Descriptor tables, attributes and threads of every process. */
+int restore_tasks(struct restore *r, struct ct_error *err);
+
+/* Gives every thread its registers; the tapes are gone then. */
+int restore_registers(struct restore *r, struct ct_error *err);
+/* Lets all of them go at once. */
+int restore_release_tasks(struct restore *r, bool stopped, struct ct_error *err);
+
+/* Makes every description of the manifest. */
+int restore_descriptors(struct restore *r, struct ct_error *err);
+int restore_descriptors_late(struct restore *r, struct ct_error *err);
+
+/* Like restore_run(), but leaves results and data on the tape for the caller to read and clear. */
+int restore_run_keep(struct restore_process *p, struct ct_error *err);
+
+void restore_process_release(struct restore_process *p);

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The state of a restore while it goes on: what the kinds see of it. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "images/node.h"
+#include "libct/libct.h"
+#include "libct/pod/pod.h"
+#include "libct/task/tape.h"
+#include "libct/task/tracee.h"
+
+struct archive_reader;
+struct restore_shared;
+
+struct restore_thread {
+	struct restore_process *process;
+	pid_t vtid;
+	struct tracee t;
+	const struct node *node;
+};
+
+struct restore_process {
+	struct restore *restore;
+	pid_t vpid, pid; /* pid 0: not made yet */
+	int pidfd;
+	pid_t parent_vpid, vpgid, vsid;
+	pid_t now_pgid, now_sid; /* what it has while the tree grows */
+	bool zombie, helper;	 /* `helper`: stands in for a dead leader while the tree grows */
+	uint32_t index;
+	struct restore_thread *threads; /* [0] is the leader */
+	size_t n_threads;
+	struct tape tape;    /* of the process: see process_restore */
+	struct tape_site site;
+	uint64_t syscall_at; /* a `syscall` instruction in its vdso */
+	int restorer_fd;     /* our own pidfd in its descriptor table (for pidfd_getfd); -1: given up */
+	struct restore_area *areas; /* memory-restore.c */
+	size_t n_areas;
+	int mem, uffd;	      /* /proc/PID/mem; userfaultfd(2) of the process, -1: none */
+	int64_t uffd_number; /* its number there */
+	const struct node *node;
+};
+
+struct restore {
+	struct pod *pod;
+	const struct ct_restore_options *options;
+	int proc; /* the host's /proc */
+	struct doc *doc;
+	const struct node *root;
+	struct archive_reader *archive;
+	struct restore_process init;	   /* PID 1, where that is podckpt-init (vpid 1) */
+	struct restore_process *processes; /* as in the manifest: parents before children */
+	size_t n_processes;
+	int *ofds; /* by number: our descriptor, -1: not made yet */
+	size_t n_ofds;
+	int stream[3]; /* what PID 1 of the new pod has as 0, 1, 2 */
+	struct restore_shared *shared;
+	size_t n_shared;
+	struct restore_process **helpers; /* see restore-tree.c */
+	size_t n_helpers;
+	uint64_t tape_area; /* the same address in every process: free in all of them, old and new */
+	struct ct_stats stats;
+};
+
+/* Our descriptor for number `id`, making it first if need be. Stays ours. Negative errno with words. */
+int restore_ofd(struct restore *r, uint32_t id, struct ct_error *err);
+/* Stores a description that a kind made along with another; takes `fd`. */
+int restore_put_ofd(struct restore *r, uint32_t id, int fd, struct ct_error *err);
+/* The manifest's node of number `id`; NULL (complained about at `at`). */
+const struct node *restore_ofd_node(struct restore *r, uint32_t id, const struct node *at);
+
+struct restore_process *restore_by_vpid(struct restore *r, pid_t vpid);
+
+/*
+ * Adds the calls that give the executing task a duplicate of our descriptor `fd` as number `target`
+ * (-1: any; then the index of the entry whose result is the number is returned, for tape_chain()).
+ */
+ssize_t restore_tape_fd(struct restore_process *p, struct tape *tape, int fd, int target, bool cloexec);
+
+/* Runs what is on the process's tape in its leader (or in a thread) and empties it. */
+int restore_run(struct restore_process *p, struct ct_error *err);
+int restore_run_thread(struct restore_thread *t, struct tape *tape, struct ct_error *err);

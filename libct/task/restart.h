@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * System calls that a stop interrupted: man 7 signal, "Interruption of system calls and library
+ * functions by stop signals". A task stopped inside one shows -ERESTART* in rax and the call's
+ * number in orig_rax; the kernel goes back into the call when the task runs on, unless a handler
+ * runs first. The numbers are the kernel's own (include/linux/errno.h) and never reach a program.
+ */
+#pragma once
+#include <stdbool.h>
+#include <sys/user.h>
+
+enum {
+	RESTART_SYS = 512,
+	RESTART_NOINTR = 513,
+	RESTART_NOHAND = 514,
+	RESTART_BLOCK = 516,
+};
+
+/* The -ERESTART* in rax as a positive number, 0 where no call was interrupted. */
+int restart_kind(const struct user_regs_struct *regs);
+
+/*
+ * A few calls are not restarted by the kernel after a mere stop but give EINTR, which no program
+ * could see without podckpt: epoll_wait and its kin, sigtimedwait, semtimedop and some. Where
+ * no signal explains the EINTR, it becomes RESTART_NOHAND. True: *regs was changed.
+ */
+bool restart_mend_eintr(struct user_regs_struct *regs, bool signal_pending);
+
+/* Registers such that the call is made anew if the task merely goes on with them. */
+void restart_rewind(struct user_regs_struct *regs);

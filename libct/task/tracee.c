@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "libct/task/tracee.h"
+
+#include <elf.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#include "libct/base/cleanup.h"
+#include "libct/base/error.h"
+
+int tracee_seize(struct tracee *t, unsigned long options, struct ct_error *err)
+{
+	if (ptrace(PTRACE_SEIZE, t->tid, 0, options) < 0)
+		return errno == EPERM
+			       ? error_set(err, -EOPNOTSUPP,
+					   "another program (a debugger, strace) is tracing it; end that first")
+			       : error_errno(err, -errno, "ptrace seize");
+	t->seized = true;
+	if (ptrace(PTRACE_INTERRUPT, t->tid, 0, 0) < 0)
+		return error_errno(err, -errno, "ptrace interrupt");
+	return 0;
+}
+
+int tracee_wait_stop(struct tracee *t, struct ct_error *err)
+{
+	for (;;) {
+		int status;
+		pid_t r = waitpid(t->tid, &status, __WALL);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return error_errno(err, -errno, "waitpid");
+		if (!WIFSTOPPED(status)) {
+			t->seized = false;
+			return error_set(err, -ESRCH, "it ended");
+		}
+		if (status >> 16 == PTRACE_EVENT_STOP) {
+			int sig = WSTOPSIG(status);
+
+			t->group_stopped = sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN ||
+					   sig == SIGTTOU;
+			return 0;
+		}
+		/*
+		 * A signal was on its way: it must not be lost, and no handler may run now. The
+		 * signal goes on (its frame is built when the task runs next), the interrupt that we
+		 * asked for comes first.
+		 */
+		if (ptrace(PTRACE_CONT, t->tid, 0, WSTOPSIG(status)) < 0)
+			return error_errno(err, -errno, "ptrace cont");
+	}
+}
+
+static int get_regset(pid_t tid, unsigned long type, void *buf, size_t *len)
+{
+	struct iovec io = { buf, *len };
+
+	if (ptrace(PTRACE_GETREGSET, tid, type, &io) < 0)
+		return -errno;
+	*len = io.iov_len;
+	return 0;
+}
+
+static int set_regset(pid_t tid, unsigned long type, const void *buf, size_t len)
+{
+	struct iovec io = { (void *)buf, len };
+
+	return ptrace(PTRACE_SETREGSET, tid, type, &io) < 0 ? -errno : 0;
+}
+
+int tracee_read(struct tracee *t, struct ct_error *err)
+{
+	size_t len = sizeof(t->regs);
+	int r;
+
+	r = get_regset(t->tid, NT_PRSTATUS, &t->regs, &len);
+	if (r < 0)
+		return error_errno(err, r, "read registers");
+	if (t->regs.cs != 0x33)
+		return error_set(err, -EOPNOTSUPP, "it runs 32-bit code, which is not carried");
+	if (!t->xstate)
+		t->xstate = malloc(XSTATE_MAX);
+	if (!t->xstate)
+		return error_errno(err, -ENOMEM, "read registers");
+	t->xstate_len = XSTATE_MAX;
+	r = get_regset(t->tid, NT_X86_XSTATE, t->xstate, &t->xstate_len);
+	if (r < 0)
+		return error_errno(err, r, "read the extended state");
+	if (ptrace(PTRACE_GETSIGMASK, t->tid, sizeof(t->sigmask), &t->sigmask) < 0)
+		return error_errno(err, -errno, "read the signal mask");
+	return 0;
+}
+
+static int write_general(const struct tracee *t, struct ct_error *err)
+{
+	int r = set_regset(t->tid, NT_PRSTATUS, &t->regs, sizeof(t->regs));
+
+	if (r < 0)
+		return error_errno(err, r, "write registers");
+	if (ptrace(PTRACE_SETSIGMASK, t->tid, sizeof(t->sigmask), &t->sigmask) < 0)
+		return error_errno(err, -errno, "write the signal mask");
+	return 0;
+}
+
+int tracee_put_back(struct tracee *t, struct ct_error *err)
+{
+	int r;
+
+	if (!t->dirty)
+		return 0;
+	r = write_general(t, err);
+	if (r == 0)
+		t->dirty = false;
+	return r;
+}
+
+int tracee_write(const struct tracee *t, struct ct_error *err)
+{
+	int r = set_regset(t->tid, NT_X86_XSTATE, t->xstate, t->xstate_len);
+
+	if (r < 0)
+		return error_errno(err, r, "write the extended state");
+	return write_general(t, err);
+}
+
+void tracee_detach(struct tracee *t)
+{
+	if (!t->seized)
+		return;
+	tracee_put_back(t, NULL);
+	ptrace(PTRACE_DETACH, t->tid, 0, t->urgent ? SIGURG : 0);
+	t->seized = false;
+}
+
+void tracee_release(struct tracee *t)
+{
+	tracee_detach(t);
+	free(t->xstate);
+	free(t->frame);
+	t->xstate = NULL;
+	t->frame = NULL;
+}
+
+int64_t tracee_syscall(struct tracee *t, uint64_t syscall_at, long nr, const uint64_t args[6],
+		       struct ct_error *err)
+{
+	struct user_regs_struct regs = t->regs;
+	size_t len = sizeof(regs);
+	int status, r;
+
+	regs.rip = syscall_at;
+	regs.rax = (uint64_t)nr;
+	regs.orig_rax = UINT64_MAX;
+	regs.rdi = args[0];
+	regs.rsi = args[1];
+	regs.rdx = args[2];
+	regs.r10 = args[3];
+	regs.r8 = args[4];
+	regs.r9 = args[5];
+	t->dirty = true;
+	r = set_regset(t->tid, NT_PRSTATUS, &regs, sizeof(regs));
+	if (r < 0)
+		return error_errno(err, r, "write registers");
+	if (ptrace(PTRACE_SINGLESTEP, t->tid, 0, 0) < 0)
+		return error_errno(err, -errno, "ptrace singlestep");
+	while (waitpid(t->tid, &status, __WALL) < 0)
+		if (errno != EINTR)
+			return error_errno(err, -errno, "waitpid");
+	if (!WIFSTOPPED(status)) {
+		t->seized = false;
+		return error_set(err, -ESRCH, "it ended");
+	}
+	if (WSTOPSIG(status) != SIGTRAP)
+		return error_set(err, -EIO, "signal %d in an injected system call", WSTOPSIG(status));
+	r = get_regset(t->tid, NT_PRSTATUS, &regs, &len);
+	if (r < 0)
+		return error_errno(err, r, "read registers");
+	return (int64_t)regs.rax;
+}

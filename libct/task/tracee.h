@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One thread under ptrace(2), and the address space that its tapes run in.
+ *
+ * All functions must be called from the thread that seized.
+ */
+#pragma once
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/user.h>
+
+#include "libct/libct.h"
+
+/* The largest extended state we carry: AVX-512 is 2.7 KB, AMX tiles 11 KB. */
+#define XSTATE_MAX 16384
+
+struct tracee {
+	pid_t pid, tid;	  /* on the host */
+	pid_t vpid, vtid; /* in the pod */
+	bool seized;	  /* ours until tracee_detach() */
+	bool group_stopped; /* job control had stopped it (man 2 ptrace, "Group-stop") */
+	bool dirty;	  /* its registers or mask are not its own just now */
+	struct user_regs_struct regs; /* its own */
+	uint64_t sigmask;	      /* its own */
+	void *xstate;		      /* NT_X86_XSTATE, xstate_len bytes */
+	size_t xstate_len;
+	uint8_t *frame; /* while a dump tape may run: see tape.h */
+	bool urgent;	/* a SIGURG of somebody else arrived while a tape ran: it is sent on */
+	siginfo_t urgent_info;
+};
+
+/* PTRACE_SEIZE and PTRACE_INTERRUPT with `options` (PTRACE_O_*). -ESRCH: it is gone. */
+int tracee_seize(struct tracee *t, unsigned long options, struct ct_error *err);
+
+/* Waits for the stop that tracee_seize() asked for. -ESRCH: it ended instead. */
+int tracee_wait_stop(struct tracee *t, struct ct_error *err);
+
+/* Reads registers, extended state and signal mask into *t. */
+int tracee_read(struct tracee *t, struct ct_error *err);
+
+/* Writes back registers and signal mask where a tape changed them. */
+int tracee_put_back(struct tracee *t, struct ct_error *err);
+
+/* Writes all of *t: registers, extended state, mask. For restore. */
+int tracee_write(const struct tracee *t, struct ct_error *err);
+
+/* Puts back what is dirty and lets go. Never fails: a task that is gone needs nothing. */
+void tracee_detach(struct tracee *t);
+
+/* Detaches if seized, frees what it owns. */
+void tracee_release(struct tracee *t);
+
+/*
+ * Executes one system call in a stopped tracee by single-stepping over the instruction at
+ * `syscall_at`, and returns its result or negative errno. For restore only: if podckpt dies meanwhile
+ * the task is lost.
+ */
+int64_t tracee_syscall(struct tracee *t, uint64_t syscall_at, long nr, const uint64_t args[6],
+		       struct ct_error *err);

@@ -1,0 +1,78 @@
+# shellcheck shell=bash
+# For every e2e file: `load helpers`. Each file has a state directory of its own and at its end
+# nothing may be left of its pods; each test begins without pods, in an empty directory.
+
+: "${BUILD:=$BATS_TEST_DIRNAME/../../build}"
+BUILD=$(cd "$BUILD" && pwd)
+export BUILD
+# shellcheck source-path=SCRIPTDIR source=../lib.bash
+. "$BATS_TEST_DIRNAME/../lib.bash"
+bats_load_library bats-support
+bats_load_library bats-assert
+bats_load_library bats-file
+
+setup_file() {
+	lib_setup "$(basename "$BATS_TEST_FILENAME" .bats)"
+}
+
+teardown_file() {
+	lib_teardown
+}
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || return 1
+}
+
+teardown() {
+	local dir
+
+	# A test that failed: what did its pods say?
+	if [ -z "${BATS_TEST_COMPLETED:-}" ]; then
+		podckpt ps
+		for dir in "$PODCKPT_ROOT"/pods/*/; do
+			[ -e "$dir" ] || continue
+			echo "-- output of $(basename "$dir"):"
+			podckpt logs "$(basename "$dir")" | tail -n 30
+		done
+	fi
+	remember_all
+	podckpt rm -f -a
+}
+
+# A field of a pod from ps.
+pod_field() {
+	podckpt ps --format json | jq -r --arg n "$1" --arg f "$2" '.pods[] | select(.name == $n) | .[$f]'
+}
+
+pod_ip() {
+	pod_field "$1" ip
+}
+
+status_is() {
+	[ "$(pod_field "$1" status)" = "$2" ]
+}
+
+# output_has POD TEXT: has the pod printed it?
+output_has() {
+	podckpt logs "$1" 2>/dev/null | grep -qF -- "$2"
+}
+
+wait_output() {
+	until_ok 30 output_has "$1" "$2"
+}
+
+# One checkpoint and restore, in the ways the requirement names: cycle POD plain|verify|pipe
+cycle() {
+	case $2 in
+	plain)
+		podckpt checkpoint -o "$BATS_TEST_TMPDIR/$1.tar" "$1" || return 1
+		podckpt restore -d "$BATS_TEST_TMPDIR/$1.tar" ;;
+	verify)
+		podckpt checkpoint -o "$BATS_TEST_TMPDIR/$1.tar" "$1" || return 1
+		podckpt restore -d --verify "$BATS_TEST_TMPDIR/$1.tar" ;;
+	pipe)
+		set -o pipefail
+		podckpt checkpoint -o - "$1" | podckpt restore -d - ;;
+	esac || return 1
+	remember "$1"
+}

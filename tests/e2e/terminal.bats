@@ -1,0 +1,54 @@
+#!/usr/bin/env bats
+# bash on a terminal, with a job in the background and an editor in the foreground.
+
+load helpers
+
+# Types into the pod's terminal; the script comes on standard input.
+type_into() {
+	{
+		echo "spawn $PODCKPT attach $1"
+		cat
+		printf '%s\n' 'send \x10\x11'
+		echo "end 0"
+	} | python3 "$BATS_TEST_DIRNAME/pty-driver.py" 60
+}
+
+@test "an editor is frozen in the middle of a word, its shell and the shell's job with it" {
+	local mode n=0
+
+	podckpt run -d -it --name ed --net none -e PS1='ready> ' -- bash --norc -i
+	type_into ed <<-'END'
+		send echo $((40+2))\n
+		expect 42
+		send sleep 98765 &\n
+		expect ready>
+		send cd /var/tmp && vim -u NONE -i NONE story.txt\n
+		expect story.txt
+		send ihel
+	END
+	for mode in plain verify pipe; do
+		n=$((n + 1))
+		cycle ed "$mode"
+		type_into ed <<-END
+			send lo$n hel
+			expect lo$n
+		END
+	done
+	type_into ed <<-'END'
+		send p\x1b
+		send :wq\n
+		expect written
+		expect ready>
+		send cat story.txt\n
+		expect hello1 hello2 hello3 help
+		expect ready>
+		send jobs\n
+		expect sleep 98765
+		expect ready>
+		send kill %1; wait; jobs; echo go''ne\n
+		expect gone
+		expect ready>
+	END
+	assert_equal "$(podckpt exec ed -- cat /var/tmp/story.txt)" "hello1 hello2 hello3 help"
+	podckpt stop -t 2 ed
+}
