@@ -47,6 +47,11 @@ void archive_reader_free(struct archive_reader *r)
 	free(r);
 }
 
+void archive_reader_digest(const struct archive_reader *r, char ret[33])
+{
+	memcpy(ret, r->rows.digest, DIGEST_TEXT);
+}
+
 /* ---- small members of ours ---- */
 
 /* The head's own text names the checksum of what follows; anything else is not ours. */

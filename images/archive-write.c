@@ -106,6 +106,11 @@ void archive_writer_free(struct archive_writer *w)
 	free(w);
 }
 
+void archive_writer_digest(const struct archive_writer *w, char ret[33])
+{
+	memcpy(ret, w->rows.digest, DIGEST_TEXT);
+}
+
 uint64_t archive_bytes_written(const struct archive_writer *w)
 {
 	return w->sink.offset;

@@ -28,7 +28,12 @@ enum image_compress { IMAGE_COMPRESS_NONE, IMAGE_COMPRESS_LZ4, IMAGE_COMPRESS_ZS
 
 /* ---- writing ---- */
 
-/* `fd` stays the caller's. Writing to a file that allows it bypasses the page cache for page data. */
+/*
+ * Errors are sticky: what went wrong first, in a worker thread perhaps, comes back from the next call and from
+ * archive_finish(). The caller ignores SIGPIPE if `fd` can be a pipe.
+ */
+
+/* `fd` stays the caller's, who touches neither it nor its offset meanwhile. Writing to a file that allows it bypasses the page cache for page data. */
 int archive_writer_new(int fd, enum image_compress compress, int level, struct archive_writer **ret,
 		       struct ct_error *err);
 void archive_writer_free(struct archive_writer *w);
@@ -72,6 +77,8 @@ int pages_end(struct archive_writer *w, struct ct_error *err);
  * archive_finish() writes end.json and the end of the tar; returns after every byte was written (not synced).
  */
 int archive_finish(struct archive_writer *w, struct ct_error *err);
+/* After archive_finish(): what names this image, 32 hexadecimal digits. */
+void archive_writer_digest(const struct archive_writer *w, char ret[33]);
 uint64_t archive_bytes_written(const struct archive_writer *w);
 uint64_t archive_pages_written(const struct archive_writer *w);
 
@@ -89,6 +96,9 @@ enum image_member { IMAGE_MANIFEST, IMAGE_FILES, IMAGE_PAGES, IMAGE_END };
  * -EBADMSG with a clear text for anything that is not as docs/FORMAT.md says.
  */
 int archive_next(struct archive_reader *r, enum image_member *ret, struct ct_error *err);
+
+/* After IMAGE_END: the digest that the writer had. */
+void archive_reader_digest(const struct archive_reader *r, char ret[33]);
 
 /* IMAGE_MANIFEST: its text; the caller frees it. */
 int archive_read_manifest(struct archive_reader *r, char **ret, size_t *ret_len, struct ct_error *err);

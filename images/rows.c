@@ -42,7 +42,7 @@ void rows_release(struct rows *rows)
 	*rows = (struct rows){ 0 };
 }
 
-int rows_digest(const struct rows *rows, char ret[DIGEST_TEXT])
+int rows_digest(struct rows *rows)
 {
 	XXH3_state_t *state = XXH3_createState();
 	XXH128_hash_t hash;
@@ -60,15 +60,15 @@ int rows_digest(const struct rows *rows, char ret[DIGEST_TEXT])
 	}
 	hash = XXH3_128bits_digest(state);
 	XXH3_freeState(state);
-	snprintf(ret, DIGEST_TEXT, "%016" PRIx64 "%016" PRIx64, hash.high64, hash.low64);
+	snprintf(rows->digest, DIGEST_TEXT, "%016" PRIx64 "%016" PRIx64, hash.high64, hash.low64);
 	return 0;
 }
 
-int end_format(const struct rows *rows, char **ret, size_t *ret_len, struct ct_error *err)
+int end_format(struct rows *rows, char **ret, size_t *ret_len, struct ct_error *err)
 {
 	__cleanup(doc_free_cleanup) struct doc *doc = doc_new();
 	struct node *list;
-	char text[DIGEST_TEXT];
+	char text[17];
 
 	if (!doc)
 		return error_set(err, -ENOMEM, "out of memory");
@@ -82,9 +82,9 @@ int end_format(const struct rows *rows, char **ret, size_t *ret_len, struct ct_e
 		snprintf(text, sizeof(text), "%016" PRIx64, rows->row[i].xxh3);
 		node_put_str(row, "xxh3", text);
 	}
-	if (rows_digest(rows, text) < 0)
+	if (rows_digest(rows) < 0)
 		return error_set(err, -ENOMEM, "out of memory");
-	node_put_str(doc_root(doc), "digest", text);
+	node_put_str(doc_root(doc), "digest", rows->digest);
 	return doc_format(doc, ret, ret_len, err);
 }
 
@@ -104,11 +104,10 @@ static int check_row(const struct row *seen, const struct node *row, struct ct_e
 	return 0;
 }
 
-static int check_doc(const struct rows *rows, const struct doc *doc, const struct node *root,
+static int check_doc(struct rows *rows, const struct doc *doc, const struct node *root,
 		     struct ct_error *err)
 {
 	const struct node *list;
-	char digest[DIGEST_TEXT];
 	uint64_t version = node_u64(root, "version", UINT64_MAX);
 	int r = doc_check(doc, err);
 
@@ -134,15 +133,15 @@ static int check_doc(const struct rows *rows, const struct doc *doc, const struc
 		if (r < 0)
 			return r;
 	}
-	if (rows_digest(rows, digest) < 0)
+	if (rows_digest(rows) < 0)
 		return error_set(err, -ENOMEM, "out of memory");
-	if (strcmp(node_str(root, "digest"), digest) && !doc_check(doc, NULL))
+	if (strcmp(node_str(root, "digest"), rows->digest) && !doc_check(doc, NULL))
 		return error_set(err, -EBADMSG, "end.json: the digest differs");
 	r = doc_check_all_read(doc, err);
 	return r < 0 ? error_prefix(err, r, "end.json") : 0;
 }
 
-int end_check(const struct rows *rows, const char *text, size_t len, struct ct_error *err)
+int end_check(struct rows *rows, const char *text, size_t len, struct ct_error *err)
 {
 	__cleanup(doc_free_cleanup) struct doc *doc = NULL;
 	int r = doc_parse(text, len, &doc, err);

@@ -19,18 +19,20 @@ struct row {
 struct rows {
 	struct row *row;
 	size_t n, room;
+	char digest[DIGEST_TEXT]; /* after rows_digest() */
 };
 
 int rows_add(struct rows *rows, const char *name, uint64_t size, uint64_t xxh3);
 void rows_release(struct rows *rows);
 
-int rows_digest(const struct rows *rows, char ret[DIGEST_TEXT]);
+/* 0 or -ENOMEM; end_format() and end_check() call it. */
+int rows_digest(struct rows *rows);
 
 /* The text of end.json; the caller frees it. */
-int end_format(const struct rows *rows, char **ret, size_t *ret_len, struct ct_error *err);
+int end_format(struct rows *rows, char **ret, size_t *ret_len, struct ct_error *err);
 
 /* Compares end.json with what was seen: -EBADMSG with the first difference. */
-int end_check(const struct rows *rows, const char *text, size_t len, struct ct_error *err);
+int end_check(struct rows *rows, const char *text, size_t len, struct ct_error *err);
 
 /* An upper bound for the size of end.json over so many rows. */
 static inline uint64_t end_size_max(const struct rows *rows)
