@@ -86,7 +86,7 @@ static int wait_v1_frozen(const struct cgroup_hierarchy *h, const char *cgroup,
 int cgroup_freeze(const char *cgroup, unsigned int timeout_ms, struct ct_error *err)
 {
 	cleanup_cgroup_host struct cgroup_host host = { 0 };
-	const struct cgroup_hierarchy *h;
+	const struct cgroup_hierarchy *h = NULL;
 	int r = cgroup_open_own(cgroup, &host, err);
 
 	if (r == 0)
@@ -112,7 +112,7 @@ int cgroup_freeze(const char *cgroup, unsigned int timeout_ms, struct ct_error *
 int cgroup_thaw(const char *cgroup, struct ct_error *err)
 {
 	cleanup_cgroup_host struct cgroup_host host = { 0 };
-	const struct cgroup_hierarchy *h;
+	const struct cgroup_hierarchy *h = NULL;
 	int r = cgroup_open_own(cgroup, &host, err);
 
 	if (r == 0)
