@@ -5,7 +5,7 @@
 
 static char out[1 << 16];
 
-#define SH(script) ((const char *const[]){ "sh", "-c", script, NULL })
+#define SH(script) ((const char *const[]){"sh", "-c", script, NULL})
 
 static void test_plain(void)
 {
