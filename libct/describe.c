@@ -4,17 +4,18 @@
 #include <sys/utsname.h>
 #include <time.h>
 
+#include "config.h"
 #include "libct/dump-steps.h"
 #include "libct/host.h"
-#include "libct/inside.h"
+#include "libct/visit.h"
 #include "libct/kind.h"
 #include "libct/kind/rootfs.h"
 
 static int dump_pod_kinds(struct dump *d, struct ct_error *err)
 {
-	__cleanup(inside_cleanup) struct inside inside = INSIDE_NONE;
+	__cleanup(visit_cleanup) struct visit visit = VISIT_NONE;
 	struct node *all = node_put_object(d->root, "pod_state");
-	int r = inside_enter(d->proc, d->pod->state.pid1, &inside, err);
+	int r = visit_begin(d->proc, d->pod->state.pid1, &visit, err);
 
 	for (size_t i = 0; r == 0 && kinds[i]; i++) {
 		if (!kinds[i]->pod_dump)
@@ -23,7 +24,7 @@ static int dump_pod_kinds(struct dump *d, struct ct_error *err)
 		if (r < 0)
 			return error_prefix(err, r, "%s", kinds[i]->name);
 	}
-	return r < 0 ? r : inside_leave(&inside, err);
+	return r < 0 ? r : visit_end(&visit, err);
 }
 
 int dump_preflight(struct dump *d, struct ct_error *err)
@@ -74,5 +75,6 @@ int dump_describe(struct dump *d, struct ct_error *err)
 	if (r == 0)
 		r = dump_verdict(d, err);
 	d->stats.n_processes = d->n_processes;
+	dump_remove_tapes(d);
 	return r < 0 ? r : doc_check(d->doc, err);
 }

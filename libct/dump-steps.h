@@ -41,6 +41,8 @@ int dump_descriptors(struct dump *d, struct ct_error *err);
 int dump_link_descriptors(struct dump *d, struct ct_error *err);
 int dump_areas(struct dump *d, struct dump_process *p, struct node *space, struct ct_error *err);
 int dump_tasks(struct dump *d, struct ct_error *err);
+/* Takes the tapes' traces out of the address spaces, which are read next. */
+void dump_remove_tapes(struct dump *d);
 void fd_registry_free(struct fd_registry *fds);
 void shared_registry_free(struct shared_registry *shared);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "libct/inside.h"
+#include "libct/visit.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -12,7 +12,7 @@ static int open_own(int proc, const char *name)
 	return proc_open(proc, getpid(), name, O_RDONLY);
 }
 
-static void forget(struct inside *i)
+static void forget(struct visit *i)
 {
 	fd_close(i->mnt);
 	fd_close(i->net);
@@ -20,10 +20,10 @@ static void forget(struct inside *i)
 	fd_close(i->uts);
 	fd_close(i->cwd);
 	fd_close(i->root);
-	*i = INSIDE_NONE;
+	*i = VISIT_NONE;
 }
 
-int inside_enter(int proc, pid_t pid1, struct inside *ret, struct ct_error *err)
+int visit_begin(int proc, pid_t pid1, struct visit *ret, struct ct_error *err)
 {
 	static const struct {
 		const char *name;
@@ -35,7 +35,7 @@ int inside_enter(int proc, pid_t pid1, struct inside *ret, struct ct_error *err)
 		{ "ns/uts", CLONE_NEWUTS },
 		{ "ns/mnt", CLONE_NEWNS },
 	};
-	struct inside back = INSIDE_NONE;
+	struct visit back = VISIT_NONE;
 	int r = 0;
 
 	if (unshare(CLONE_FS) < 0)
@@ -61,11 +61,11 @@ int inside_enter(int proc, pid_t pid1, struct inside *ret, struct ct_error *err)
 	}
 	*ret = back;
 	if (r < 0)
-		inside_leave(ret, NULL);
+		visit_end(ret, NULL);
 	return r;
 }
 
-int inside_leave(struct inside *i, struct ct_error *err)
+int visit_end(struct visit *i, struct ct_error *err)
 {
 	int r = 0;
 

@@ -11,17 +11,17 @@
 #include "libct/base/cleanup.h"
 #include "libct/libct.h"
 
-struct inside {
+struct visit {
 	int mnt, net, ipc, uts, cwd, root; /* where to go back to; all -1: not inside */
 };
 
-#define INSIDE_NONE ((struct inside){ -1, -1, -1, -1, -1, -1 })
+#define VISIT_NONE ((struct visit){ -1, -1, -1, -1, -1, -1 })
 
 /* `pid1`: on the host; `proc`: the host's /proc. */
-int inside_enter(int proc, pid_t pid1, struct inside *ret, struct ct_error *err);
+int visit_begin(int proc, pid_t pid1, struct visit *ret, struct ct_error *err);
 /* Goes back. A failure to do so leaves the thread where nobody should go on: it is returned and must be fatal to the caller. */
-int inside_leave(struct inside *inside, struct ct_error *err);
-static inline void inside_cleanup(struct inside *inside)
+int visit_end(struct visit *visit, struct ct_error *err);
+static inline void visit_cleanup(struct visit *visit)
 {
-	inside_leave(inside, NULL);
+	visit_end(visit, NULL);
 }
