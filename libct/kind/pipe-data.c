@@ -66,18 +66,24 @@ static int begins_with_packet(int from, struct private_pipe *trial)
 	return n == 1;
 }
 
-/* Are the first `n` - 1 bytes of `from` plain ones? A packet drops the byte that is not read. */
+/*
+ * Are the first `n` - 1 bytes of `from` plain ones? A packet that ends among them ends a read of all
+ * `n`; one that goes on to the last byte loses that byte to a read of one less.
+ */
 static int is_plain(int from, struct private_pipe *trial, uint8_t *buf, size_t n)
 {
-	ssize_t got = tee(from, trial->in, n, SPLICE_F_NONBLOCK);
-	bool plain;
+	bool plain = true;
 
-	if (got == (ssize_t)n)
-		got = read(trial->out, buf, n - 1);
-	if (got < 0)
-		return -errno;
-	plain = got == (ssize_t)n - 1 && filled(trial->out) == 1;
-	drain(trial->out);
+	for (size_t want = n; plain && want >= n - 1; want--) {
+		ssize_t got = tee(from, trial->in, n, SPLICE_F_NONBLOCK);
+
+		if (got == (ssize_t)n)
+			got = read(trial->out, buf, want);
+		if (got < 0)
+			return -errno;
+		plain = got == (ssize_t)want && filled(trial->out) == n - want;
+		drain(trial->out);
+	}
 	return plain;
 }
 
