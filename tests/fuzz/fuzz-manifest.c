@@ -38,8 +38,8 @@ static void ask(const struct node *n, int depth)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct ct_error err = { 0 };
-	struct doc *doc = NULL, *again = NULL;
-	char *text = NULL, diff[512];
+	struct doc *doc = NULL, *again = NULL, *copy;
+	char *text = NULL, *text_again = NULL, diff[512];
 	size_t len = 0;
 
 	if (doc_parse((const char *)data, size, &doc, &err) < 0)
@@ -48,10 +48,25 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (doc_format(doc, &text, &len, &err) < 0 || doc_parse(text, len, &again, &err) < 0 ||
 	    node_diff(doc_root(doc), doc_root(again), 4, diff, sizeof(diff)))
 		abort();
+	if (doc_format(again, &text_again, &len, &err) < 0 || strcmp(text, text_again))
+		abort();
+	copy = doc_new();
+	node_copy(doc_root(copy), "a", doc_root(doc));
+	if (doc_check(copy, &err) == 0 &&
+	    node_diff(node_object(doc_root(copy), "a"), doc_root(doc), 4, diff, sizeof(diff)))
+		abort();
 	ask(doc_root(doc), 0);
 	doc_check(doc, &err);
 	doc_check_all_read(doc, &err);
+	/* Asking turns {"base64": ...} into bytes; that must not look like a difference. */
+	if (node_diff(doc_root(doc), doc_root(again), 4, diff, sizeof(diff)))
+		abort();
+	node_ignore(doc_root(again));
+	if (doc_check_all_read(again, &err) < 0)
+		abort();
 	free(text);
+	free(text_again);
+	doc_free(copy);
 	doc_free(again);
 	doc_free(doc);
 	return 0;

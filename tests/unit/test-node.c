@@ -110,6 +110,7 @@ static void test_complaints(void)
 	CHECK_COMPLAINT("{\"a\":\"0X1\"}", node_hex(n, "a"), "a: not a hexadecimal number");
 	CHECK_COMPLAINT("{\"a\":\"0x01\"}", node_hex(n, "a"), "a: not a hexadecimal number");
 	CHECK_COMPLAINT("{\"a\":\"0x11111111111111111\"}", node_hex(n, "a"), "a: not a hexadecimal number");
+	CHECK_COMPLAINT("{\"a\":[1,2,3,4]}", node_hex(n, "a"), "a: not a hexadecimal number");
 	CHECK_COMPLAINT("{\"a\":{\"base64\":\"QQ=\"}}", node_blob(n, "a", &size), "a: not base64");
 	CHECK_COMPLAINT("{\"a\":{\"base64\":\"QR==\"}}", node_blob(n, "a", &size), "a: not base64");
 	CHECK_COMPLAINT("{\"a\":{\"base64\":\"====\"}}", node_blob(n, "a", &size), "a: not base64");
