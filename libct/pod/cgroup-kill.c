@@ -169,6 +169,9 @@ int cgroup_kill(const char *cgroup, struct ct_error *err)
 		r = cgroup_wait_event(v2, cgroup, "populated 0\n", KILL_TIMEOUT_MS, err);
 	else
 		r = kill_one_by_one(cgroup, err);
+	/* The pod's monitor may remove it as soon as it is empty. */
+	if (r == -ENODEV || r == -ENOENT)
+		return 0;
 	if (r == -ETIMEDOUT)
 		error_set(err, r, "the processes of cgroup '%s' did not end within %d s", cgroup,
 			  KILL_TIMEOUT_MS / 1000);

@@ -70,7 +70,6 @@ static void close_others(const struct spawn *s)
 		       s->stream[2], s->restorer,   s->init };
 	size_t n = sizeof(keep) / sizeof(*keep);
 	unsigned int next = 0;
-	int fd;
 
 	qsort(keep, n, sizeof(int), compare);
 	for (size_t i = 0; i < n; i++) {
@@ -81,10 +80,6 @@ static void close_others(const struct spawn *s)
 		next = (unsigned int)keep[i] + 1;
 	}
 	close_range(next, ~0U, 0);
-	/* The places of the streams are held, so that nothing else gets there meanwhile. */
-	do
-		fd = open("/", O_PATH | O_CLOEXEC);
-	while (fd >= 0 && fd < 2);
 }
 
 /* As a program expects them from a login, whatever podckpt was started with. */
@@ -116,6 +111,9 @@ static int open_terminal(const struct spawn *s, struct ct_error *err)
 	int r = dev < 0 ? error_errno(err, -errno, "open '/dev' of the pod")
 			: pty_open(dev, config->rows, config->columns, &master, &slave, err);
 
+	/* 0, 1 and 2 were free: what was opened now may stand there. */
+	if (r == 0 && (spawn_lift(&dev) < 0 || spawn_lift(&master) < 0 || spawn_lift(&slave) < 0))
+		r = error_errno(err, -errno, "move the terminal's descriptors");
 	for (int i = 0; r == 0 && i < 3; i++)
 		r = place(slave, i, err);
 	if (r == 0)
@@ -133,6 +131,12 @@ static int open_streams(const struct spawn *s, struct ct_error *err)
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null < 0)
 		return error_errno(err, -errno, "open '/dev/null' of the pod");
+	if (null < 3) { /* nothing stood in 0, 1, 2: out of the way */
+		int high = fcntl(null, F_DUPFD_CLOEXEC, 6);
+
+		close(null);
+		null = high;
+	}
 	for (int i = 0; r == 0 && i < 3; i++)
 		r = place(s->stream[i] >= 0 ? s->stream[i] : null, i, err);
 	return r;
