@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The guard of an operation on a running pod, as the operation sees it; the monitor's part is in monitor-life.c. */
+#include <string.h>
+
+#include "libct/base/error.h"
+#include "libct/pod/monitor.h"
+#include "libct/pod/pod.h"
+
+int guard_begin(struct pod *pod, struct guard *ret, struct ct_error *err)
+{
+	cleanup_fd int sock = monitor_connect(pod, err);
+	cleanup_fd int master = -1;
+	struct monitor_msg msg;
+	int r;
+
+	if (sock < 0)
+		return sock;
+	r = monitor_send(sock, MSG_GUARD_BEGIN, 0, 0);
+	if (r < 0)
+		return error_errno(err, r, "the pod's monitor");
+	r = monitor_answer(sock, &msg, &master, err);
+	if (r < 0)
+		return r;
+	pod->state.status = CT_CHECKPOINTING;
+	ret->fd = take_fd(&sock);
+	ret->master_fd = take_fd(&master);
+	return 0;
+}
+
+int guard_drain(struct pod *pod, struct guard *guard, void **ret_input, size_t *ret_len,
+		struct ct_error *err)
+{
+	cleanup_free char *input = NULL;
+	char data[MONITOR_DATA_MAX + 1];
+	size_t len = 0;
+	int r = monitor_send(guard->fd, MSG_GUARD_DRAIN, 0, 0);
+
+	if (r < 0)
+		return error_errno(err, r, "the pod's monitor");
+	for (;;) {
+		struct monitor_msg msg;
+		ssize_t n = monitor_recv(guard->fd, &msg, data, sizeof(data), NULL);
+		char *grown;
+
+		if (n < 0)
+			return error_errno(err, (int)n, "the pod's monitor");
+		if (msg.type == MSG_OK)
+			break;
+		if (msg.type == MSG_FAILED)
+			return error_set(err, msg.value < 0 ? msg.value : -EPROTO, "%s", data);
+		if (msg.type != MSG_INPUT || n == 0)
+			continue;
+		grown = realloc(input, len + (size_t)n);
+		if (!grown)
+			return error_errno(err, -ENOMEM, "input under way");
+		input = grown;
+		memcpy(input + len, data, (size_t)n);
+		len += (size_t)n;
+	}
+	*ret_input = take_ptr(input);
+	*ret_len = len;
+	return 0;
+}
+
+int guard_end(struct pod *pod, struct guard *guard, enum guard_outcome outcome,
+	      struct ct_error *err)
+{
+	struct monitor_msg msg;
+	int r = monitor_send(guard->fd, MSG_GUARD_END, outcome, 0);
+
+	if (r >= 0)
+		r = monitor_answer(guard->fd, &msg, NULL, err);
+	else
+		error_errno(err, r, "the pod's monitor");
+	if (r == -EPIPE && outcome == GUARD_CHECKPOINTED) {
+		/* Killed; the pod is in an image all the same and must not run on beside it. */
+		r = pod_destroy(pod, err);
+	}
+	guard_release(guard);
+	if (r < 0)
+		return r;
+	if (outcome == GUARD_CHECKPOINTED) {
+		pod->state.status = CT_EXITED;
+		pod->state.pid1 = 0;
+		pod->pid1_pidfd = fd_close(pod->pid1_pidfd);
+	} else {
+		pod->state.status = CT_RUNNING;
+	}
+	return 0;
+}
+
+void guard_release(struct guard *guard)
+{
+	guard->fd = fd_close(guard->fd);
+	guard->master_fd = fd_close(guard->master_fd);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside the monitor: one thread, one loop over poll(2), nothing that blocks on a client.
+ *
+ *	MADE --RELEASE--> RELEASING --executed--> RUNNING --PID 1 ended--> ENDED --clients left--> GONE
+ *	  \____________________\__ starter hung up, not executable: everything removed ____________^
+ */
+#pragma once
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "libct/pod/make.h"
+#include "libct/pod/monitor.h"
+#include "libct/pod/pod.h"
+
+#define CLIENTS_MAX 256
+#define CLIENT_QUEUE (1u << 20) /* bytes; above it the pod's output waits, as in a pipe that nobody reads */
+
+enum phase { PHASE_MADE, PHASE_RELEASING, PHASE_RUNNING, PHASE_ENDED, PHASE_GONE };
+
+/* One packet, shared by the queues it stands in. */
+struct packet {
+	unsigned int refs;
+	int fd; /* goes along, -1: none */
+	size_t len;
+	struct monitor_msg msg;
+	char data[];
+};
+
+struct packet_queue {
+	struct packet_link *first, **last; /* last: NULL when nothing was ever put in */
+	size_t bytes;
+};
+
+struct client {
+	struct client *next;
+	int sock;
+	bool starter, attached, waiting, guard;
+	bool hung_up;
+	struct packet_queue out;
+	size_t input; /* bytes of it in the input queue */
+};
+
+struct monitor {
+	struct pod *pod;
+	const struct pod_start *start;
+	struct pod_child child;
+	enum phase phase;
+	bool reaped;	   /* PID 1 has ended, `code` holds */
+	bool checkpointed; /* the pod went into an image */
+	bool killed;	   /* by a signal */
+	int code;
+	int main_vpid;
+	int signal_fd; /* SIGCHLD */
+	int listen_fd;
+	struct client *clients;
+	size_t n_clients;
+	struct client *starter;	    /* NULL when it has hung up */
+	struct client *guard;	    /* who has the guard */
+	uint64_t deferred_signals;  /* bit n-1: signal n came while the guard was on */
+
+	/* streams */
+	int log_fd, log_read_fd;
+	uint64_t log_size, log_lost;
+	int log_error;
+	int master_epoll;  /* tells of output on the terminal once */
+	bool master_ready; /* it told, and not all is read */
+	struct input *input, **input_last;
+	bool input_paused;
+};
+
+/* ---- monitor-queue.c ---- */
+struct packet *packet_new(enum monitor_type type, int value, uint64_t number, size_t room);
+void packet_put(struct packet *p);
+int queue_push(struct packet_queue *q, struct packet *p); /* takes a reference of its own */
+struct packet *queue_first(const struct packet_queue *q);
+void queue_pop(struct packet_queue *q);
+void queue_clear(struct packet_queue *q);
+
+/* ---- monitor-client.c ---- */
+/* Takes `sock` over, also on failure. */
+struct client *client_new(struct monitor *m, int sock);
+void client_free(struct monitor *m, struct client *c);
+void client_accept(struct monitor *m);
+/* Queues a packet and sends what goes without waiting; a client that cannot have it is hung up. */
+void client_push(struct client *c, struct packet *p);
+void client_send(struct client *c, enum monitor_type type, int value, uint64_t number);
+void client_fail(struct client *c, const struct ct_error *err);
+void client_flush(struct client *c);
+/* Reads what the client asks and does it. */
+void client_serve(struct monitor *m, struct client *c);
+/* Tells every client that waits for it that the pod has ended. */
+void clients_tell_end(struct monitor *m);
+
+/* ---- monitor-stream.c ---- */
+int streams_open(struct monitor *m, struct ct_error *err);
+/* False while an attached client is too far behind. */
+bool streams_wanted(const struct monitor *m);
+/* Reads some output of stream 1 or 2 (or the terminal: 1). Returns true where there may be more. */
+bool stream_pump(struct monitor *m, int tag);
+/* Reads all there is, however far behind the clients are. */
+void streams_drain(struct monitor *m);
+void streams_close(struct monitor *m);
+/* Descriptor to poll for room while there is input to write, or -1. */
+int input_fd(const struct monitor *m);
+int input_push(struct monitor *m, struct client *c, const void *data, size_t len);
+void input_end(struct monitor *m);
+void input_pump(struct monitor *m);
+void input_forget(struct monitor *m, const struct client *c);
+void input_clear(struct monitor *m);
+/* What is in the queue, to `c` as INPUT packets. */
+void input_report(struct monitor *m, struct client *c);
+void stream_resize(struct monitor *m, unsigned short rows, unsigned short columns);
+
+/* ---- monitor-life.c: what happens to the pod ---- */
+void monitor_release(struct monitor *m, int main_vpid);
+/* exec_error_fd is readable. */
+void monitor_executed(struct monitor *m);
+/* SIGCHLD, or PID 1 may be reaped now. */
+void monitor_reap(struct monitor *m);
+/* Removes everything: the pod is never released. `err` (or NULL) is what the starter hears. */
+void monitor_abort(struct monitor *m, const struct ct_error *err);
+int monitor_guard_begin(struct monitor *m, struct client *c, struct ct_error *err);
+/* The guard's holder ended it, or hung up (then err is NULL). */
+int monitor_guard_continue(struct monitor *m, bool undo, struct ct_error *err);
+int monitor_guard_checkpointed(struct monitor *m, struct ct_error *err);
+int monitor_signal(struct monitor *m, int sig, struct ct_error *err);
+
+/* ---- monitor.c ---- */
+/* The monitor's life; `sock` leads to the starter. */
+__attribute__((noreturn)) void monitor_main(struct pod *pod, const struct pod_start *start, int sock);
+
+/* MSG_MADE */
+struct monitor_made {
+	struct pod_state state;
+	struct net_config address;
+};

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What happens to a pod in the hands of its monitor: release, end, removal, and the guard of a checkpoint. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "libct/base/cleanup.h"
+#include "libct/base/error.h"
+#include "libct/base/io.h"
+#include "libct/base/sys.h"
+#include "libct/pod/monitor-impl.h"
+#include "libct/pod/proc.h"
+#include "libct/pod/signal.h"
+#include "libct/pod/state.h"
+
+/* Without its socket a client learns from state.json how the pod ended; who connected before is still served. */
+static void stop_listening(struct monitor *m)
+{
+	if (m->listen_fd < 0)
+		return;
+	client_accept(m);
+	unlinkat(m->pod->dirfd, "sock", 0);
+	m->listen_fd = fd_close(m->listen_fd);
+}
+
+/* Takes PID 1's status if it is there. Not while another process traces it: then SIGCHLD comes later. */
+static bool reap(struct monitor *m)
+{
+	siginfo_t info = {};
+
+	if (m->reaped)
+		return true;
+	if (waitid(P_PIDFD, (id_t)m->child.pid1_pidfd, &info, WEXITED | WNOHANG | __WALL) < 0 ||
+	    info.si_pid == 0)
+		return false;
+	m->reaped = true;
+	m->killed = info.si_code != CLD_EXITED;
+	m->code = m->killed ? 128 + info.si_status : info.si_status;
+	return true;
+}
+
+/* Ends every process of the pod and removes what the kernel keeps for it. What fails is left to pod_destroy(). */
+static int end_processes(struct monitor *m, struct ct_error *err)
+{
+	struct pod_state *s = &m->pod->state;
+	int r;
+
+	if (!s->cgroup[0])
+		return 0;
+	r = cgroup_kill(s->cgroup, err);
+	if (r < 0) {
+		/* PID 1 takes all others of its namespace with it. */
+		sys_pidfd_send_signal(m->child.pid1_pidfd, SIGKILL);
+		cgroup_thaw(s->cgroup, NULL);
+	}
+	if (!m->reaped && m->child.pid1_pidfd >= 0 && proc_wait(m->child.pid1_pidfd, 10000) == 1)
+		reap(m);
+	return r;
+}
+
+static int remove_traces(struct monitor *m, struct ct_error *err)
+{
+	struct pod_state *s = &m->pod->state;
+	int r = 0, q;
+
+	if (s->link[0])
+		r = net_detach(s->link, err);
+	if (s->cgroup[0]) {
+		q = cgroup_remove(s->cgroup, r < 0 ? NULL : err);
+		r = r < 0 ? r : q;
+	}
+	return r;
+}
+
+/* PID 1 has ended, and with it every process of its namespace. */
+static void pod_ended(struct monitor *m)
+{
+	struct pod_state *s = &m->pod->state;
+
+	m->phase = PHASE_ENDED;
+	streams_drain(m);
+	streams_close(m);
+	/* First of all: the rest can be done by others if we are killed, this cannot. */
+	s->status = CT_EXITED;
+	s->exit_code = m->code;
+	s->pid1 = 0;
+	pod_state_write(m->pod, NULL);
+	remove_traces(m, NULL);
+	stop_listening(m);
+	if (m->pod->config.remove)
+		pod_remove_directory(m->pod, NULL);
+	clients_tell_end(m);
+}
+
+void monitor_reap(struct monitor *m)
+{
+	if (!reap(m))
+		return;
+	/* Before the release its starter is told when it asks; during a checkpoint whoever has the guard. */
+	if (m->phase == PHASE_RUNNING && !m->guard)
+		pod_ended(m);
+}
+
+void monitor_abort(struct monitor *m, const struct ct_error *err)
+{
+	end_processes(m, NULL);
+	streams_close(m);
+	remove_traces(m, NULL);
+	stop_listening(m);
+	pod_remove_directory(m->pod, NULL);
+	if (m->starter && err)
+		client_fail(m->starter, err);
+	clients_tell_end(m);
+	m->phase = PHASE_GONE;
+}
+
+/* ---- release ---- */
+
+static void released(struct monitor *m)
+{
+	struct pod_state *s = &m->pod->state;
+	struct ct_error err = {};
+
+	s->status = CT_RUNNING;
+	s->main_vpid = m->main_vpid;
+	if (pod_state_write(m->pod, &err) < 0) {
+		monitor_abort(m, &err);
+		return;
+	}
+	m->phase = PHASE_RUNNING;
+	if (m->starter)
+		client_send(m->starter, MSG_OK, 0, 0);
+	monitor_reap(m);
+}
+
+void monitor_release(struct monitor *m, int main_vpid)
+{
+	struct init_go go = { .main_vpid = main_vpid };
+	struct ct_error err = {};
+	int r;
+
+	if (m->reaped) {
+		error_set(&err, -ESRCH, "the pod's PID 1 ended before its work began (%s %d)",
+			  m->killed ? "signal" : "exit code", m->killed ? m->code - 128 : m->code);
+		monitor_abort(m, &err);
+		return;
+	}
+	m->phase = PHASE_RELEASING;
+	m->main_vpid = main_vpid;
+	if (m->pod->config.no_init)
+		m->main_vpid = 1;
+	else if (!main_vpid) /* the only process beside PID 1 by now */
+		m->main_vpid = pod_first_vpid(m->pod);
+	if (m->child.sync_fd >= 0) {
+		r = io_write_all(m->child.sync_fd, &go, sizeof(go));
+		m->child.sync_fd = fd_close(m->child.sync_fd);
+		if (r < 0) {
+			error_errno(&err, r, "release of the pod's PID 1");
+			monitor_abort(m, &err);
+			return;
+		}
+	}
+	if (m->child.exec_error_fd < 0)
+		released(m);
+}
+
+void monitor_executed(struct monitor *m)
+{
+	struct ct_error err = {};
+	int e = 0, r;
+
+	r = io_read_exact(m->child.exec_error_fd, &e, sizeof(e));
+	m->child.exec_error_fd = fd_close(m->child.exec_error_fd);
+	if (r == -ENODATA) { /* the kernel closed it when it executed the command */
+		released(m);
+		return;
+	}
+	if (r >= 0)
+		r = e > 0 ? -e : -EPROTO;
+	error_errno(&err, r, "cannot execute '%s'", m->pod->config.command[0]);
+	monitor_abort(m, &err);
+}
+
+/* ---- signals ---- */
+
+int monitor_signal(struct monitor *m, int sig, struct ct_error *err)
+{
+	if (m->phase != PHASE_RUNNING || m->reaped)
+		return error_set(err, -ESRCH, "the pod is not running");
+	return pod_signal(m->pod, sig, err);
+}
+
+/* ---- the guard ---- */
+
+int monitor_guard_begin(struct monitor *m, struct client *c, struct ct_error *err)
+{
+	struct pod_state *s = &m->pod->state;
+	int r;
+
+	if (m->phase != PHASE_RUNNING || m->reaped)
+		return error_set(err, -ESRCH, "the pod is not running");
+	if (m->guard)
+		return error_set(err, -EBUSY, "another checkpoint of the pod is under way");
+	s->status = CT_CHECKPOINTING;
+	r = pod_state_write(m->pod, err);
+	if (r < 0) {
+		s->status = CT_RUNNING;
+		return r;
+	}
+	m->guard = c;
+	c->guard = true;
+	return 0;
+}
+
+static void deliver_deferred(struct monitor *m)
+{
+	uint64_t set = m->deferred_signals;
+
+	m->deferred_signals = 0;
+	for (int sig = 1; sig <= 64; sig++)
+		if (set & 1ull << (sig - 1))
+			monitor_signal(m, sig, NULL);
+}
+
+int monitor_guard_continue(struct monitor *m, bool undo, struct ct_error *err)
+{
+	struct pod_state *s = &m->pod->state;
+	int r = 0;
+
+	m->guard->guard = false;
+	m->guard = NULL;
+	m->input_paused = false;
+	if (undo) {
+		cgroup_thaw(s->cgroup, NULL);
+		if (s->link[0])
+			net_unlock(s->link, NULL);
+	}
+	s->status = CT_RUNNING;
+	if (m->reaped || proc_wait(m->child.pid1_pidfd, 0) == 1) {
+		r = error_set(err, -ESRCH, "the pod ended while it was being checkpointed");
+		/* May be too early while a tracer is still there; SIGCHLD comes then. */
+		monitor_reap(m);
+		return r;
+	}
+	r = pod_state_write(m->pod, err);
+	deliver_deferred(m);
+	input_pump(m);
+	return r;
+}
+
+int monitor_guard_checkpointed(struct monitor *m, struct ct_error *err)
+{
+	int r;
+
+	/* Point of no return: from here on the image is the pod. */
+	m->guard->guard = false;
+	m->guard = NULL;
+	m->checkpointed = true;
+	m->code = 0;
+	r = end_processes(m, err);
+	m->code = 0;
+	m->phase = PHASE_ENDED;
+	streams_close(m);
+	if (r >= 0)
+		r = remove_traces(m, err);
+	stop_listening(m);
+	if (r >= 0)
+		r = pod_remove_directory(m->pod, err);
+	clients_tell_end(m);
+	return r;
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <string.h>
+
+#include "libct/base/error.h"
+#include "libct/pod/pod.h"
+
+int ct_run(struct ct *ct, const struct ct_run_options *options, char **ret_name,
+	   struct ct_error *err)
+{
+	__cleanup(pod_free_cleanup) struct pod *pod = NULL;
+	struct pod_start start = { .restorer_pidfd = -1 };
+	struct pod_config config = {};
+	cleanup_free char *name = NULL;
+	int r;
+
+	r = pod_config_from_options(ct, options, &config, err);
+	if (r >= 0)
+		r = pod_reserve(ct, &config, &pod, err);
+	pod_config_release(&config);
+	if (r < 0)
+		return r;
+	name = strdup(pod->name);
+	if (!name) {
+		pod_destroy(pod, NULL);
+		return error_errno(err, -ENOMEM, "pod '%s'", pod->name);
+	}
+	r = pod_make(pod, &start, err);
+	if (r >= 0)
+		r = pod_release(pod, 0, err);
+	if (r < 0)
+		return r;
+	*ret_name = take_ptr(name);
+	return 0;
+}
