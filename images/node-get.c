@@ -183,8 +183,10 @@ uint64_t node_hex(const struct node *n, const char *key)
 
 	if (!f)
 		return 0;
+	if (f->type != NODE_STRING)
+		goto bad;
 	/* Only what node_put_hex() writes: one text for one number. */
-	s = f->type == NODE_STRING ? f->text : "";
+	s = f->text;
 	if (f->len < 3 || f->len > 18 || memcmp(s, "0x", 2) || (s[2] == '0' && f->len > 3))
 		goto bad;
 	for (uint32_t i = 2; i < f->len; i++) {

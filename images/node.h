@@ -79,7 +79,7 @@ void node_ignore(const struct node *n);
 void node_copy(struct node *to, const char *key, const struct node *from);
 
 /*
- * Compares two trees and appends up to `max` lines "path: 3 != 4" to `text` (at most `size` bytes, always NUL-terminated).
+ * Compares two trees, fields called "volatile" (what runs on by itself) left out, and writes up to `max` lines "path: 3 != 4" to `text` (at most `size` bytes, always NUL-terminated).
  * Returns the number of differences.
  */
 size_t node_diff(const struct node *a, const struct node *b, size_t max, char *text, size_t size);

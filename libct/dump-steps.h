@@ -28,6 +28,12 @@ void dump_check_processes(struct dump *d);
  */
 int dump_stop(struct dump *d, struct ct_error *err);
 
+/* The version of the manifest's format that this program writes; it reads this and earlier ones. */
+#define IMAGE_FORMAT 1
+
+/* Looks at a running pod for what cannot be carried, without touching it: findings, as dump_verdict(). */
+int dump_preflight(struct dump *d, struct ct_error *err);
+
 /* Everything but memory contents into the document. */
 int dump_describe(struct dump *d, struct ct_error *err);
 /* The parts of it: */
@@ -35,11 +41,10 @@ int dump_descriptors(struct dump *d, struct ct_error *err);
 int dump_link_descriptors(struct dump *d, struct ct_error *err);
 int dump_areas(struct dump *d, struct dump_process *p, struct node *space, struct ct_error *err);
 int dump_tasks(struct dump *d, struct ct_error *err);
+/* Takes the tapes' traces out of the address spaces, which are read next. */
+void dump_remove_tapes(struct dump *d);
 void fd_registry_free(struct fd_registry *fds);
 void shared_registry_free(struct shared_registry *shared);
-
-/* Memory contents: private pages of each process, then the shared objects. */
-int dump_pages(struct dump *d, struct archive_writer *w, struct ct_error *err);
 
 /* -EOPNOTSUPP with all findings, one a line; 0 where there are none. */
 int dump_verdict(const struct dump *d, struct ct_error *err);

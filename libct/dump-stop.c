@@ -20,7 +20,7 @@ int dump_new(struct pod *pod, bool preflight, struct dump **ret, struct ct_error
 		return error_errno(err, -ENOMEM, "dump");
 	d->pod = pod;
 	d->preflight = preflight;
-	d->netns = -1;
+	d->netns = d->master_fd = -1;
 	d->proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (d->proc < 0)
 		return error_errno(err, -errno, "open '/proc'");

@@ -150,10 +150,22 @@ static void thread_release(struct dump_thread *t)
 	proc_status_release(&t->status);
 }
 
-void dump_process_release(struct dump_process *p)
+static void remove_tape(struct dump_process *p)
 {
 	if (p->site.stub)
 		tape_site_remove(&p->site, p->mem, p->pagemap);
+	p->site.stub = 0;
+}
+
+void dump_remove_tapes(struct dump *d)
+{
+	for (size_t i = 0; i < d->n_processes; i++)
+		remove_tape(&d->processes[i]);
+}
+
+void dump_process_release(struct dump_process *p)
+{
+	remove_tape(p);
 	for (size_t i = 0; i < p->n_threads; i++)
 		thread_release(&p->threads[i]);
 	free(p->threads);

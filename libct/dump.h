@@ -48,7 +48,8 @@ struct dump {
 	bool preflight; /* looking at a running pod: nothing is stopped, nothing may be touched, things may vanish */
 	bool verify;	/* reading back a restored pod: see verify.c */
 	int proc;	/* the host's /proc */
-	int netns;	/* the pod's namespaces, as descriptors */
+	int netns;	/* the pod's network namespace */
+	int master_fd;	/* the master of the pod's terminal, -1: it has none; not owned */
 	struct doc *doc;
 	struct node *root, *process_array;
 	struct tracee init; /* podckpt-init, stopped too; it is not dumped */

@@ -4,8 +4,10 @@
 #include <string.h>
 
 extern const struct kind kind_memory;
+extern const struct kind kind_stream;
 
 const struct kind *const kinds[] = {
+	&kind_stream, /* before pipes: it is one that leads outside */
 	&kind_memory,
 	NULL,
 };

@@ -54,6 +54,7 @@ void restore_process_release(struct restore_process *p)
 		tracee_release(&p->threads[i].t);
 	free(p->threads);
 	free(p->areas);
+	free(p->sums.list);
 	tape_release(&p->tape);
 	if (p->pid) {
 		fd_close(p->pidfd);

@@ -14,6 +14,15 @@
 struct archive_reader;
 struct restore_shared;
 
+/* With --verify: what was filled in, ascending by address. */
+struct page_sum {
+	uint64_t address, sum;
+};
+struct page_sums {
+	struct page_sum *list;
+	size_t n, max;
+};
+
 struct restore_thread {
 	struct restore_process *process;
 	pid_t vtid;
@@ -39,6 +48,7 @@ struct restore_process {
 	size_t n_areas;
 	int mem, uffd;	      /* /proc/PID/mem; userfaultfd(2) of the process, -1: none */
 	int64_t uffd_number; /* its number there */
+	struct page_sums sums;
 	const struct node *node;
 };
 

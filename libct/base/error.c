@@ -36,17 +36,26 @@ int error_errno(struct ct_error *err, int code, const char *format, ...)
 
 int error_prefix(struct ct_error *err, int code, const char *format, ...)
 {
-	char old[sizeof(err->text)];
+	char old[sizeof(err->text)], prefix[256];
+	const char *line = old;
 	va_list ap;
-	size_t n;
+	size_t n = 0;
 
 	if (!err)
 		return code;
 	memcpy(old, err->text, sizeof(old));
 	va_start(ap, format);
-	vsnprintf(err->text, sizeof(err->text), format, ap);
+	vsnprintf(prefix, sizeof(prefix), format, ap);
 	va_end(ap);
-	n = strlen(err->text);
-	snprintf(err->text + n, sizeof(err->text) - n, ": %s", old);
+	/* Several findings are several lines, and each is to be understood alone. */
+	while (n < sizeof(err->text)) {
+		const char *end = strchrnul(line, '\n');
+
+		n += (size_t)snprintf(err->text + n, sizeof(err->text) - n, "%s%s: %.*s",
+				      n ? "\n" : "", prefix, (int)(end - line), line);
+		if (!*end)
+			break;
+		line = end + 1;
+	}
 	return code;
 }

@@ -31,6 +31,11 @@ static bool is_special(const struct vma *v)
 	return !strcmp(v->name, "[vdso]") || !strncmp(v->name, "[vvar", 5);
 }
 
+bool memory_is_private(const struct vma *v)
+{
+	return !v->shared && !is_special(v);
+}
+
 static bool has_file(const struct vma *v)
 {
 	return v->inode != 0;
@@ -257,7 +262,7 @@ static int dump_private(struct dump *d, struct dump_process *p, struct archive_w
 		struct pagemap_run run;
 		uint64_t at = v->start;
 
-		if (v->shared || is_special(v))
+		if (!memory_is_private(v))
 			continue;
 		d->stats.pages_scanned += (v->end - v->start) / IMAGE_PAGE;
 		while (r == 0 && (r = pagemap_next(p->pagemap, &at, v->end, &run)) > 0)

@@ -368,6 +368,9 @@ int memory_restore_chunk(struct restore *r, const struct pages_chunk *chunk, str
 		uint64_t len = chunk->runs[i].pages * IMAGE_PAGE;
 		int e = fill_run(p, chunk->runs[i].address, data, len);
 
+		if (e == 0 && r->options->verify)
+			e = sums_add(&p->sums, chunk->runs[i].address, data, chunk->runs[i].pages);
+
 		if (e == -EBADMSG)
 			return error_set(err, e, "%s: pages at %" PRIx64 " outside every private area",
 					 chunk->space, chunk->runs[i].address);

@@ -32,6 +32,9 @@ bool shared_find_mapping(struct dump *d, const struct vma *v, bool writable, uin
 int shared_put_mapping(struct dump *d, const struct vma *v, bool writable, uint32_t id);
 int shared_dump_pages(struct dump *d, struct archive_writer *w, struct ct_error *err);
 
+/* Has pages of its own (neither shared nor the kernel's). */
+bool memory_is_private(const struct vma *v);
+
 /* Contents: private pages process by process, then the shared files. */
 int memory_dump_pages(struct dump *d, struct archive_writer *w, struct ct_error *err);
 
@@ -58,6 +61,14 @@ int memory_find_hole(struct restore *r, const struct vma_list *init, uint64_t si
  * memory_restore_chunk() from now until memory_seal().
  */
 int memory_build(struct restore_process *p, struct ct_error *err);
+
+/* The checksums of --verify. */
+int sums_add(struct page_sums *sums, uint64_t address, const void *data, uint64_t pages);
+int sums_verify_file(struct page_sums *sums, int fd, uint64_t size, const char *what,
+		     struct ct_error *err);
+int shared_verify(struct restore *r, struct ct_error *err);
+/* Compares all memory with what was filled in; `d` is a dump of the restored pod. -EUCLEAN. */
+int memory_verify(struct restore *r, struct dump *d, struct ct_error *err);
 
 /* After the last chunk: lock, advice, guard pages, prctl(PR_SET_MM_MAP). */
 int memory_seal(struct restore_process *p, struct ct_error *err);

@@ -103,3 +103,12 @@ int pagemap_next_guard(int pagemap, uint64_t *at, uint64_t end, struct pagemap_r
 	r = scan(pagemap, &arg, at, end, ret);
 	return r == -ENOTTY || r == -EINVAL ? 0 : r;
 }
+
+bool pagemap_can_scan(int pagemap)
+{
+	struct scan_arg arg = { .category_mask = IS_PRESENT, .return_mask = IS_PRESENT };
+	struct pagemap_run run;
+	uint64_t at = 0;
+
+	return scan(pagemap, &arg, &at, PAGE, &run) >= 0;
+}

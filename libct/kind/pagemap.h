@@ -5,6 +5,7 @@
  * for older kernels.
  */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,9 @@ struct pagemap_run {
  * nor the shared zero page; *at moves behind it. 1: there is one, 0: none, or a negative errno.
  */
 int pagemap_next(int pagemap, uint64_t *at, uint64_t end, struct pagemap_run *ret);
+
+/* Does this kernel have PAGEMAP_SCAN? */
+bool pagemap_can_scan(int pagemap);
 
 /* The same for guard pages (MADV_GUARD_INSTALL, man 2 madvise); none to be seen before Linux 6.15. */
 int pagemap_next_guard(int pagemap, uint64_t *at, uint64_t end, struct pagemap_run *ret);

@@ -186,6 +186,7 @@ struct restore_shared {
 	uint32_t id;
 	int fd;
 	uint64_t size;
+	struct page_sums sums;
 };
 
 int shared_restore(struct restore *r, uint32_t id, int fd, uint64_t size, struct ct_error *err)
@@ -199,7 +200,7 @@ int shared_restore(struct restore *r, uint32_t id, int fd, uint64_t size, struct
 	dup = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (dup < 0)
 		return error_errno(err, -errno, "shm/%u", id);
-	s[r->n_shared++] = (struct restore_shared){ id, dup, size };
+	s[r->n_shared++] = (struct restore_shared){ .id = id, .fd = dup, .size = size };
 	if (ftruncate(fd, (off_t)size) < 0)
 		return error_errno(err, -errno, "shm/%u: size %" PRIu64, id, size);
 	return 0;
@@ -207,8 +208,10 @@ int shared_restore(struct restore *r, uint32_t id, int fd, uint64_t size, struct
 
 void shared_restore_free(struct restore *r)
 {
-	for (size_t i = 0; i < r->n_shared; i++)
+	for (size_t i = 0; i < r->n_shared; i++) {
 		fd_close(r->shared[i].fd);
+		free(r->shared[i].sums.list);
+	}
 	free(r->shared);
 	r->shared = NULL;
 	r->n_shared = 0;
@@ -217,7 +220,7 @@ void shared_restore_free(struct restore *r)
 int shared_restore_chunk(struct restore *r, uint32_t id, const struct pages_chunk *chunk,
 			 struct ct_error *err)
 {
-	const struct restore_shared *s = NULL;
+	struct restore_shared *s = NULL;
 	const char *data = chunk->data;
 
 	for (size_t i = 0; i < r->n_shared; i++)
@@ -234,9 +237,26 @@ int shared_restore_chunk(struct restore *r, uint32_t id, const struct pages_chun
 			return error_set(err, -EBADMSG, "%s: data behind the end of the file", chunk->space);
 		e = io_pwrite_all(s->fd, data, len < s->size - run->address ? len : s->size - run->address,
 				  (off_t)run->address);
+		if (e == 0 && r->options->verify)
+			e = sums_add(&s->sums, run->address, data, run->pages);
 		if (e < 0)
 			return error_errno(err, e, "%s", chunk->space);
 		data += len;
+	}
+	return 0;
+}
+
+int shared_verify(struct restore *r, struct ct_error *err)
+{
+	for (size_t i = 0; i < r->n_shared; i++) {
+		struct restore_shared *s = &r->shared[i];
+		char what[32];
+		int e;
+
+		snprintf(what, sizeof(what), "shm/%u", s->id);
+		e = sums_verify_file(&s->sums, s->fd, s->size, what, err);
+		if (e < 0)
+			return e;
 	}
 	return 0;
 }

@@ -70,6 +70,7 @@ static void close_others(const struct spawn *s)
 		       s->stream[2], s->restorer,   s->init };
 	size_t n = sizeof(keep) / sizeof(*keep);
 	unsigned int next = 0;
+	int fd;
 
 	qsort(keep, n, sizeof(int), compare);
 	for (size_t i = 0; i < n; i++) {
@@ -80,6 +81,10 @@ static void close_others(const struct spawn *s)
 		next = (unsigned int)keep[i] + 1;
 	}
 	close_range(next, ~0U, 0);
+	/* The places of the streams are held, so that nothing else gets there meanwhile. */
+	do
+		fd = open("/", O_PATH | O_CLOEXEC);
+	while (fd >= 0 && fd < 2);
 }
 
 /* As a program expects them from a login, whatever podckpt was started with. */
@@ -131,12 +136,6 @@ static int open_streams(const struct spawn *s, struct ct_error *err)
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null < 0)
 		return error_errno(err, -errno, "open '/dev/null' of the pod");
-	if (null < 3) { /* nothing stood in 0, 1, 2: out of the way */
-		int high = fcntl(null, F_DUPFD_CLOEXEC, 6);
-
-		close(null);
-		null = high;
-	}
 	for (int i = 0; r == 0 && i < 3; i++)
 		r = place(s->stream[i] >= 0 ? s->stream[i] : null, i, err);
 	return r;

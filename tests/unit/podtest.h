@@ -25,21 +25,31 @@ static struct ct_error err;
 /* An environment and a name; the rest of the configuration is the test's. */
 static inline int test_pod_init(struct test_pod *t, const char *const *argv)
 {
-	static char *env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
+	static char *env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
 
-	*t = (struct test_pod){ .ct = { .run_fd = -1 },
-				.child = { 0, -1, -1, -1, -1, { -1, -1, -1 } } };
+	*t = (struct test_pod){.ct = { .run_fd = -1}, .child = {0, -1, -1, -1, -1, {-1, -1, -1}} };
 	snprintf(t->root, sizeof(t->root), "/tmp/podckpt-test-XXXXXX");
 	if (!mkdtemp(t->root))
 		return -errno;
 	snprintf(t->dir, sizeof(t->dir), "%s/pods/t", t->root);
 	t->ct.root = t->root;
-	t->pod = (struct pod){ .ct = &t->ct, .name = "t", .dir = t->dir, .dirfd = -1,
-			       .lockfd = -1, .pid1_pidfd = -1, .monitor_fd = -1 };
+	t->pod = (struct pod){.ct = &t->ct,
+			      .name = "t",
+			      .dir = t->dir,
+			      .dirfd = -1,
+			      .lockfd = -1,
+			      .pid1_pidfd = -1,
+			      .monitor_fd = -1};
 	t->pod.config = (struct pod_config){
-		.name = "t", .command = (char **)argv, .env = env, .workdir = "/",
-		.hostname = "hosty", .capabilities = 0, .seccomp = "unconfined",
-		.net = CT_NET_NONE, .stop_signal = SIGTERM,
+		.name = "t",
+		.command = (char **)argv,
+		.env = env,
+		.workdir = "/",
+		.hostname = "hosty",
+		.capabilities = 0,
+		.seccomp = "unconfined",
+		.net = CT_NET_NONE,
+		.stop_signal = SIGTERM,
 	};
 	caps_parse(NULL, NULL, &t->pod.config.capabilities, NULL);
 	if (io_mkdir_p(t->dir, 0755) < 0)

@@ -106,9 +106,11 @@ static void test_complaints(void)
 	CHECK_COMPLAINT("{\"a\":true}", node_str(n, "a"), "a: not a string");
 	CHECK_COMPLAINT("{\"a\":\"x\\u0000y\"}", node_str(n, "a"), "a: has a NUL inside");
 	CHECK_COMPLAINT("{\"a\":null}", node_bool(n, "a"), "a: not true or false");
+	CHECK_COMPLAINT("{\"a\":[1,2,3,4]}", node_hex(n, "a"), "a: not a hexadecimal number");
 	CHECK_COMPLAINT("{\"a\":\"0X1\"}", node_hex(n, "a"), "a: not a hexadecimal number");
 	CHECK_COMPLAINT("{\"a\":\"0x01\"}", node_hex(n, "a"), "a: not a hexadecimal number");
 	CHECK_COMPLAINT("{\"a\":\"0x11111111111111111\"}", node_hex(n, "a"), "a: not a hexadecimal number");
+	CHECK_COMPLAINT("{\"a\":[1,2,3,4]}", node_hex(n, "a"), "a: not a hexadecimal number");
 	CHECK_COMPLAINT("{\"a\":{\"base64\":\"QQ=\"}}", node_blob(n, "a", &size), "a: not base64");
 	CHECK_COMPLAINT("{\"a\":{\"base64\":\"QR==\"}}", node_blob(n, "a", &size), "a: not base64");
 	CHECK_COMPLAINT("{\"a\":{\"base64\":\"====\"}}", node_blob(n, "a", &size), "a: not base64");

@@ -1,28 +1,407 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* libct/pod/: what a pod is inside, seen by the commands that run in it. */
+#include <linux/capability.h>
+#include <poll.h>
+#include <sys/sysmacros.h>
+
 #include "tests/unit/netns.h"
 #include "tests/unit/podtest.h"
 
 static char out[1 << 16];
+static struct test_pod t;
 
-#define SH(script) ((const char *const[]){ "sh", "-c", script, NULL })
-
-static void test_plain(void)
+/* A pod to be configured further, with a shell script as its command. */
+static void pod(const char *script)
 {
-	struct test_pod t;
+	static const char *argv[] = { "sh", "-c", NULL, NULL };
 
-	REQUIRE("a pod to be", test_pod_init(&t, SH("echo $$ $PPID; hostname; cat; exit 7")) == 0);
+	argv[2] = script;
+	REQUIRE("a pod to be", test_pod_init(&t, argv) == 0);
+}
+
+/* Runs it: code and output must be these. */
+static void check_run(const char *name, int code, const char *expected)
+{
 	int r = test_pod_run(&t, out, sizeof(out));
-	printf("# %d %s\n", r, err.text);
-	CHECK("the command's code is the pod's", r == 7);
-	CHECK_STR("it is the second process, of the first, with its own host name", out,
-		  "2 1\nhosty\n");
+
+	CHECK(name, r == code);
+	if (r != code)
+		printf("# %d: %s\n", r, err.text);
+	CHECK_STR("... and says so", out, expected);
+	test_pod_end(&t);
+}
+
+static void test_processes(void)
+{
+	pod("echo $$ $PPID; hostname; cat; exit 7");
+	check_run("the command's code is the pod's", 7, "2 1\nhosty\n");
+	pod("(sleep 0.3; echo late) & exit 3");
+	check_run("the pod ends when its last process has ended", 3, "late\n");
+	pod("kill -TERM $$");
+	check_run("a signal is 128 and its number", 143, "");
+	pod("trap 'echo got it; exit 0' USR1; kill -USR1 1; while :; do sleep 0.05; done");
+	check_run("signals to PID 1 reach the command", 0, "got it\n");
+	pod("cat /proc/1/comm; sh -c 'sleep 0.01 & :'; sleep 0.1; grep -l 'State:.Z' /proc/[0-9]*/status | wc -l");
+	check_run("orphans are reaped", 0, "podckpt-init\n0\n");
+	pod("echo $$; kill -0 1 && cat /proc/1/comm");
+	t.pod.config.no_init = true;
+	check_run("without init the command is PID 1", 0, "1\nsh\n");
+	pod("tr -s ' ' </proc/self/timens_offsets; cat /proc/self/sessionid >/dev/null; "
+	    "test \"$(cut -d' ' -f6 /proc/$$/stat)\" = 2 && echo session; ls /proc/self/fd | wc -l; umask");
+	check_run("its session is its own, and it has no descriptor too many", 0,
+		  "monotonic 0 0\nboottime 0 0\nsession\n4\n0022\n");
+}
+
+static void test_namespaces(void)
+{
+	static const char *const names[] = { "cgroup", "ipc", "mnt", "net", "pid", "time", "uts" };
+	char path[64], *host, *line;
+
+	pod("cd /proc/self/ns; for n in cgroup ipc mnt net pid time uts; do readlink $n; done; "
+	    "cat /proc/self/cgroup | cut -d: -f3 | sort -u");
+	int r = test_pod_run(&t, out, sizeof(out));
+
+	CHECK("the namespaces can be looked at", r == 0);
+	line = strtok(out, "\n");
+	for (size_t i = 0; i < 7; i++, line = strtok(NULL, "\n")) {
+		snprintf(path, sizeof(path), "/proc/self/ns/%s", names[i]);
+		io_readlink(AT_FDCWD, path, &host);
+		CHECK(names[i], line && host && strcmp(line, host));
+		free(host);
+	}
+	CHECK_STR("its cgroups are roots", line, "/");
+	test_pod_end(&t);
+}
+
+/* ---- files ---- */
+
+static void test_files(void)
+{
+	char script[256];
+
+	pod(script);
+	snprintf(script, sizeof(script),
+		 "echo x >/etc/podckpt-test-file; cat /etc/podckpt-test-file; ls -A %s | wc -l; "
+		 "touch %s/x 2>/dev/null || echo hidden", t.root, t.root);
+	check_run("what it writes it reads, and it does not see pods", 0, "x\n0\nhidden\n");
+	CHECK("nothing reaches the host", access("/etc/podckpt-test-file", F_OK) < 0);
+	pod("touch /x /etc/x || echo no; touch /run/x /dev/shm/x /tmp/x || echo nor; cat /etc/hostname");
+	t.pod.config.read_only = true;
+	check_run("a read-only root", 0, "no\nnor\nhosty\n");
+	pod("stat -c '%n %F %a %t:%T' /dev/null /dev/tty /dev/full; readlink /dev/ptmx /dev/fd; "
+	    "stat -c %a /dev/shm /run /run/lock; ls -A /run; ls /dev | sort | tr '\\n' ' '");
+	check_run("the devices", 0,
+		  "/dev/null character special file 666 1:3\n"
+		  "/dev/tty character special file 666 5:0\n"
+		  "/dev/full character special file 666 1:7\n"
+		  "pts/ptmx\n/proc/self/fd\n1777\n755\n1777\nlock\n"
+		  "fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero ");
+	pod("echo h >/proc/sys/kernel/hostname; echo c >/proc/sysrq-trigger; "
+	    "mkdir /sys/x; cat /proc/kcore 2>/dev/null | wc -c; ls /sys/firmware | wc -l");
+	check_run("what is the kernel's is out of reach", 0, "0\n0\n");
+	pod("grep -c hosty /etc/hosts; test -s /etc/resolv.conf || test ! -s /etc/hostname || echo ok; "
+	    "getent hosts hosty | wc -l");
+	test_pod_run(&t, out, sizeof(out));
+	CHECK("its own name resolves", strstr(out, "1\n"));
+	test_pod_end(&t);
+}
+
+static void test_tree_attributes(void)
+{
+	pod("stat -c '%a %u' / /tmp /etc; mknod /tmp/n c 1 3 && cat /tmp/n");
+	t.pod.config.capabilities |= UINT64_C(1) << CAP_MKNOD;
+	int r = test_pod_run(&t, out, sizeof(out));
+
+	CHECK("a device in a tree is of no use", r == 1);
+	CHECK("directories have their modes", strstr(out, "755 0\n1777 0\n755 0\n"));
+	test_pod_end(&t);
+}
+
+static void test_volumes(void)
+{
+	char volume[] = "/tmp/podckpt-test-vXXXXXX", path[64];
+	struct pod_volume volumes[3] = { { volume, (char *)"/srv/a, b:c/x", false },
+					 { volume, (char *)"/run/ro", true },
+					 { path, (char *)"/opt/file", false } };
+	struct ct_error none = { 0 };
+
+	REQUIRE("a directory", mkdtemp(volume));
+	snprintf(path, sizeof(path), "%s/file", volume);
+	close(open(path, O_CREAT | O_WRONLY, 0644));
+	pod("echo hi >'/srv/a, b:c/x/new'; cat /run/ro/new; touch /run/ro/y 2>/dev/null || echo ro; "
+	    "echo f >/opt/file");
+	t.pod.config.volumes = volumes;
+	t.pod.config.n_volumes = 3;
+	check_run("volumes", 0, "hi\nro\n");
+	snprintf(path, sizeof(path), "%s/new", volume);
+	CHECK("what is written to one is on the host", access(path, F_OK) == 0);
+	CHECK("a mount point is not made on the host", access("/srv/a, b:c", F_OK) < 0);
+	err = none;
+	pod("true");
+	volumes[0].source = (char *)"/no/such/directory";
+	t.pod.config.volumes = volumes;
+	t.pod.config.n_volumes = 1;
+	CHECK("a volume of nothing", test_pod_spawn(&t, NULL) == -ENOENT);
+	CHECK_STR("... is an error in words", err.text,
+		  "volume '/no/such/directory': No such file or directory");
+	CHECK("... and nothing is left", access("/sys/fs/cgroup/unified/podckpt", F_OK) < 0 ||
+						 t.child.pid1 == 0);
+	test_pod_end(&t);
+	io_remove_tree(AT_FDCWD, volume);
+}
+
+static void test_rootfs(void)
+{
+	char root[] = "/tmp/podckpt-test-rXXXXXX", path[64];
+
+	REQUIRE("a directory", mkdtemp(root));
+	snprintf(path, sizeof(path), "%s/bin", root);
+	REQUIRE("... with nothing in it but", mkdir(path, 0755) == 0);
+	pod("ls / | tr '\\n' ' '; touch /bin/new");
+	trees_free(t.pod.config.trees, t.pod.config.n_trees);
+	REQUIRE("a tree", trees_of_rootfs(root, &t.pod.config.trees, &t.pod.config.n_trees, &err) == 0);
+	struct pod_volume volumes[] = { { (char *)"/bin/", (char *)"/bin", true },
+					{ (char *)"/usr", (char *)"/usr", true },
+					{ (char *)"/lib", (char *)"/lib", true },
+					{ (char *)"/lib64", (char *)"/lib64", true } };
+	t.pod.config.volumes = volumes;
+	t.pod.config.n_volumes = 4;
+	check_run("another root", 1, "bin dev etc lib lib64 proc run sys usr ");
+	io_remove_tree(AT_FDCWD, root);
+}
+
+/* ---- rights ---- */
+
+static void test_users(void)
+{
+	pod("id -u; id -g; id -G; echo $HOME; echo to >/dev/stderr; grep CapEff /proc/self/status");
+	t.pod.config.user = (char *)"nobody";
+	check_run("a user by name", 0, "65534\n65534\n65534\n/nonexistent\nCapEff:\t0000000000000000\n");
+	pod("id -u; id -g; id -G; echo $HOME; echo hi >/dev/stdout");
+	t.pod.config.user = (char *)"1234:5";
+	check_run("a user and a group by number, who may open its streams", 0, "1234\n5\n5\n/\nhi\n");
+	pod("true");
+	t.pod.config.user = (char *)"nosuchuser";
+	CHECK("a user that is not", test_pod_spawn(&t, NULL) == -EINVAL);
+	CHECK_STR("... is an error in words", err.text,
+		  "user 'nosuchuser': the pod's /etc/passwd has no such user");
+	test_pod_end(&t);
+	pod("true");
+	t.pod.config.workdir = (char *)"/no/such";
+	CHECK("a working directory that is not", test_pod_spawn(&t, NULL) == -ENOENT);
+	CHECK_STR("... is an error in words", err.text,
+		  "working directory '/no/such' in the pod: No such file or directory");
+	test_pod_end(&t);
+}
+
+static void test_capabilities(void)
+{
+	char expected[256];
+
+	pod("grep ^Cap /proc/self/status");
+	t.pod.config.capabilities = UINT64_C(1) << CAP_CHOWN | UINT64_C(1) << CAP_KILL;
+	snprintf(expected, sizeof(expected),
+		 "CapInh:\t0000000000000000\nCapPrm:\t%1$016x\nCapEff:\t%1$016x\n"
+		 "CapBnd:\t%1$016x\nCapAmb:\t0000000000000000\n", 0x21);
+	check_run("exactly the capabilities that were given", 0, expected);
+}
+
+static void test_seccomp(void)
+{
+	static const char script[] =
+		"python3 -c 'import ctypes, os\n"
+		"l = ctypes.CDLL(None, use_errno=True)\n"
+		"def t(name, nr, *a):\n"
+		"    r = l.syscall(nr, *[ctypes.c_ulong(x) for x in a])\n"
+		"    print(name, r if r >= 0 else -ctypes.get_errno())\n"
+		"t(\"mount\", 165, 0, 0, 0, 0, 0)\n"
+		"t(\"unshare\", 272, 0x20000)\n"
+		"t(\"clone newuser\", 56, 0x10000000, 0, 0, 0, 0)\n"
+		"t(\"clone3\", 435, 0, 0)\n"
+		"t(\"keyctl\", 250, 0, 0)\n"
+		"t(\"io_uring\", 425, 1, 0)\n"
+		"t(\"userfaultfd\", 323, 0)\n"
+		"t(\"personality ask\", 135, 0xffffffff)\n"
+		"t(\"personality linux32\", 135, 8)\n"
+		"t(\"personality back\", 135, 0)\n"
+		"t(\"personality noaslr\", 135, 0x40000)\n"
+		"t(\"personality odd\", 135, 0xc0000000)\n"
+		"t(\"vsock\", 41, 40, 1, 0)\n"
+		"t(\"ptrace\", 101, 99, 0, 0, 0)'; grep Seccomp: /proc/self/status; "
+		"grep NoNewPrivs /proc/self/status";
+	static const char expected[] =
+		"mount -1\nunshare -1\nclone newuser -1\nclone3 -38\nkeyctl -1\nio_uring -1\n"
+		"userfaultfd -1\npersonality ask 0\npersonality linux32 0\npersonality back 8\n"
+		"personality noaslr -1\npersonality odd -1\nvsock -1\nptrace -3\n"
+		"Seccomp:\t2\nNoNewPrivs:\t0\n";
+
+	pod(script);
+	t.pod.config.seccomp = (char *)"default";
+	check_run("the default filter", 0, expected);
+	pod("grep Seccomp: /proc/self/status");
+	check_run("without one", 0, "Seccomp:\t0\n");
+	pod("id -u; grep Seccomp: /proc/self/status; mkdir /tmp/d");
+	t.pod.config.user = (char *)"65534";
+	t.pod.config.seccomp = (char *)
+		"{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"architectures\": [\"SCMP_ARCH_X86_64\"],"
+		" \"syscalls\": [{\"names\": [\"mkdir\", \"mkdirat\", \"no_such_call\"],"
+		"  \"action\": \"SCMP_ACT_ERRNO\", \"errnoRet\": 28, \"args\": null,"
+		"  \"includes\": {\"minKernel\": \"4.8\"}, \"excludes\": {\"caps\": [\"CAP_MKNOD\"]}}]}";
+	check_run("a profile", 1, "65534\nSeccomp:\t2\n");
+	CHECK("a bad action is named",
+	      seccomp_check("{\"defaultAction\": \"SCMP_ACT_NOTIFY\"}", 0, &err) == -EINVAL &&
+		      strstr(err.text, "action 'SCMP_ACT_NOTIFY' is not known"));
+	CHECK("so is what is no JSON", seccomp_check("{", 0, &err) == -EINVAL);
+}
+
+/* ---- streams ---- */
+
+static void test_terminal(void)
+{
+	pod("tty; stty size; cat /proc/$$/stat | cut -d' ' -f7; ls /dev/pts | tr '\\n' ' '");
+	t.pod.config.tty = true;
+	t.pod.config.rows = 33;
+	t.pod.config.columns = 44;
+	check_run("a terminal", 0, "/dev/pts/0\r\n33 44\r\n34816\r\n0 ptmx ");
+}
+
+static void test_stdin(void)
+{
+	pod("cat; echo end");
+	t.pod.config.interactive = true;
+	REQUIRE("an interactive pod", test_pod_spawn(&t, NULL) == 0);
+	test_pod_release(&t);
+	CHECK("its input is open", io_write_all(t.child.stream_fd[0], "hello\n", 6) == 0);
+	t.child.stream_fd[0] = fd_close(t.child.stream_fd[0]);
+	test_read_all(t.child.stream_fd[1], out, sizeof(out));
+	CHECK_STR("what it is given it reads, to the end", out, "hello\nend\n");
+	CHECK("it ends", test_pod_wait(&t) == 0);
+	test_pod_end(&t);
+}
+
+static void test_not_executed(void)
+{
+	int code = 0;
+
+	static const char *const absent[] = { "no-such-command", NULL };
+	static const char *const no_program[] = { "/etc/passwd", NULL };
+
+	REQUIRE("a pod", test_pod_init(&t, absent) == 0);
+	REQUIRE("it is made", test_pod_spawn(&t, NULL) == 0);
+	test_pod_release(&t);
+	CHECK("a command that is not there is reported",
+	      read(t.child.exec_error_fd, &code, sizeof(code)) == sizeof(code) && code == ENOENT);
+	CHECK("the pod's code is the shell's", test_pod_wait(&t) == 127);
+	test_pod_end(&t);
+	REQUIRE("a pod", test_pod_init(&t, no_program) == 0);
+	t.pod.config.no_init = true;
+	REQUIRE("it is made", test_pod_spawn(&t, NULL) == 0);
+	test_pod_release(&t);
+	CHECK("so is one that is no program",
+	      read(t.child.exec_error_fd, &code, sizeof(code)) == sizeof(code) && code == EACCES);
+	CHECK("... with its code", test_pod_wait(&t) == 126);
+	test_pod_end(&t);
+}
+
+/* ---- network, limits, restore ---- */
+
+static void test_network(void)
+{
+	pod("ip -o -4 addr show eth0 | grep -c 'inet 10.77.0.9/24'; cat /sys/class/net/eth0/address; "
+	    "grep -c '^10.77.0.9' /etc/hosts");
+	t.pod.config.net = CT_NET_BRIDGE;
+	inet_pton(AF_INET, "10.77.0.0", &t.pod.config.subnet.address);
+	t.pod.config.subnet.prefix = 24;
+	inet_pton(AF_INET, "10.77.0.9", &t.pod.config.address.ip);
+	memcpy(t.pod.config.address.mac, "\x02\x42\x01\x02\x03\x04", 6);
+	check_run("the address that was asked for", 0, "1\n02:42:01:02:03:04\n1\n");
+	pod("readlink /proc/self/ns/net");
+	t.pod.config.net = CT_NET_HOST;
+	test_pod_run(&t, out, sizeof(out));
+	char *own = NULL;
+
+	io_readlink(AT_FDCWD, "/proc/self/ns/net", &own);
+	CHECK("the host's network", own && !strncmp(own, out, strlen(own)));
+	free(own);
+	test_pod_end(&t);
+}
+
+static void test_limits(void)
+{
+	pod("i=0; while [ $i -lt 20 ]; do sleep 1 & i=$((i+1)); done; wait");
+	t.pod.config.pids = 8;
+	CHECK("a limit of processes holds", test_pod_run(&t, out, sizeof(out)) != 0);
+	test_pod_end(&t);
+	pod("head -c 100M /dev/zero | tail -c 100M | wc -c");
+	t.pod.config.memory = 32 << 20;
+	test_pod_run(&t, out, sizeof(out));
+	CHECK("a limit of memory holds", !strstr(out, "104857600"));
+	test_pod_end(&t);
+}
+
+static void test_restoring(void)
+{
+	cleanup_fd int self = sys_pidfd_open(getpid(), 0);
+	struct pod_start start = { .restoring = true, .monotonic = 5000000001, .boottime = -1,
+				   .restorer_pidfd = self, .stdin_data = "left", .stdin_len = 4 };
+	char path[64], text[512] = "";
+	cleanup_free char *comm = NULL, *link = NULL, *offsets = NULL;
+	struct stat theirs, ours;
+
+	pod("true");
+	t.pod.config.interactive = true;
+	REQUIRE("a pod to be restored", test_pod_spawn(&t, &start) == 0);
+	snprintf(path, sizeof(path), "/proc/%d/comm", t.child.pid1);
+	io_read_file(AT_FDCWD, path, 100, &comm);
+	CHECK_STR("PID 1 is podckpt-init at once", comm, "podckpt-init\n");
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", t.child.pid1, POD_RESTORER_FD);
+	io_readlink(AT_FDCWD, path, &link);
+	CHECK_STR("it holds the restorer", link, "anon_inode:[pidfd]");
+	snprintf(path, sizeof(path), "/proc/%d/fd/0", t.child.pid1);
+	CHECK("its streams are the new ones", stat(path, &theirs) == 0 &&
+						      fstat(t.child.stream_fd[0], &ours) == 0 &&
+						      theirs.st_ino == ours.st_ino &&
+						      theirs.st_ino == t.pod.state.stream_inode[0]);
+	cleanup_fd int end = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	CHECK("what stdin held is in it", read(end, text, sizeof(text)) == 4);
+	snprintf(path, sizeof(path), "/proc/%d/timens_offsets", t.child.pid1);
+	io_read_file(AT_FDCWD, path, 1000, &offsets);
+	CHECK("its clocks are set", offsets && strstr(offsets, "monotonic           5         1") &&
+					    strstr(offsets, "boottime           -1 999999999"));
+	t.child.sync_fd = fd_close(t.child.sync_fd);
+	CHECK("given up, it ends", test_pod_wait(&t) == 125);
+	test_pod_end(&t);
+}
+
+static void test_given_up(void)
+{
+	pod("echo never");
+	REQUIRE("a pod", test_pod_spawn(&t, NULL) == 0);
+	t.child.sync_fd = fd_close(t.child.sync_fd);
+	test_read_all(t.child.stream_fd[1], out, sizeof(out));
+	CHECK_STR("nothing runs that was not let go", out, "");
+	CHECK("the pod ends", test_pod_wait(&t) == 125);
 	test_pod_end(&t);
 }
 
 int main(void)
 {
 	own_namespaces();
-	test_plain();
+	test_processes();
+	test_namespaces();
+	test_files();
+	test_tree_attributes();
+	test_volumes();
+	test_rootfs();
+	test_users();
+	test_capabilities();
+	test_seccomp();
+	test_terminal();
+	test_stdin();
+	test_not_executed();
+	test_network();
+	test_limits();
+	test_restoring();
+	test_given_up();
 	return UNIT_DONE();
 }

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The conductor of a checkpoint. */
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+
+#include "images/archive.h"
+#include "libct/dump-steps.h"
+#include "libct/image-file.h"
+#include "libct/kind.h"
+#include "libct/kind/memory.h"
+#include "libct/kind/rootfs.h"
+#include "libct/pod/pod.h"
+
+DEFINE_CLEANUP(struct archive_writer *, archive_writer_free)
+
+static uint64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static int preflight(struct pod *pod, struct ct_error *err)
+{
+	__cleanup(dump_free_cleanup) struct dump *d = NULL;
+	int r = dump_new(pod, true, &d, err);
+
+	return r < 0 ? r : dump_preflight(d, err);
+}
+
+static int write_manifest(struct dump *d, struct archive_writer *w, struct ct_error *err)
+{
+	cleanup_free char *text = NULL;
+	size_t len;
+	int r = doc_format(d->doc, &text, &len, err);
+
+	return r < 0 ? r : archive_put(w, "manifest.json", text, len, err);
+}
+
+/* What the monitor still has for the pod's standard input belongs behind what is in the pipe: into the manifest. */
+static int drain(struct pod *pod, struct guard *guard, struct dump *d, struct ct_error *err)
+{
+	cleanup_free void *input = NULL;
+	size_t len = 0;
+	int r = guard_drain(pod, guard, &input, &len, err);
+
+	if (r == 0 && len)
+		node_put_blob(d->root, "stdin_more", input, len);
+	return r;
+}
+
+static int write_image(struct pod *pod, struct dump *d, struct archive_writer *w,
+		       const struct ct_checkpoint_options *options, struct ct_error *err)
+{
+	uint64_t began;
+	int r = write_manifest(d, w, err);
+
+	if (r == 0)
+		r = rootfs_dump(d, w, err);
+	began = now_us();
+	if (r == 0)
+		r = memory_dump_pages(d, w, err);
+	d->stats.memdump_time = now_us() - began;
+	return r;
+}
+
+/*
+ * The stopped part. With leave_running the pod goes on as soon as its state has been read; without, it stays
+ * stopped until the image is safe.
+ */
+static int stopped_part(struct pod *pod, struct guard *guard, struct archive_writer *w,
+			struct image_file *file, const struct ct_checkpoint_options *options,
+			struct ct_stats *stats, struct ct_error *err)
+{
+	__cleanup(dump_free_cleanup) struct dump *d = NULL;
+	uint64_t began = now_us(), written;
+	int r = dump_new(pod, false, &d, err);
+
+	if (r < 0)
+		return r;
+	d->master_fd = guard->master_fd;
+	r = dump_stop(d, err);
+	d->stats.freezing_time = now_us() - began;
+	if (r == 0)
+		r = dump_describe(d, err);
+	/* Everything is stopped, so what is in the pipes now is all there is. */
+	if (r == 0)
+		r = drain(pod, guard, d, err);
+	if (r == 0)
+		r = write_image(pod, d, w, options, err);
+	if (r < 0)
+		return r;
+	*stats = d->stats;
+	if (options->leave_running) {
+		dump_free(take_ptr(d));
+		stats->frozen_time = now_us() - began;
+	}
+	written = now_us();
+	r = archive_finish(w, err);
+	if (r == 0 && file)
+		r = image_file_commit(file, err);
+	stats->memwrite_time = now_us() - written;
+	stats->pages_written = archive_pages_written(w);
+	stats->image_bytes = archive_bytes_written(w);
+	if (r < 0 || options->leave_running)
+		return r;
+	/*
+	 * The point of no return: the image is whole and on the disk. The pod ends frozen, so none of its
+	 * processes runs on between being let go by ptrace and being killed.
+	 */
+	r = cgroup_freeze(pod->state.cgroup, 10000, err);
+	dump_free(take_ptr(d));
+	stats->frozen_time = now_us() - began;
+	return r < 0 ? r : guard_end(pod, guard, GUARD_CHECKPOINTED, err);
+}
+
+static int checkpoint(struct pod *pod, const struct ct_checkpoint_options *options,
+		      struct ct_stats *stats, struct ct_error *err)
+{
+	__cleanup(image_file_release) struct image_file file = { -1, -1, NULL, NULL };
+	__cleanup(archive_writer_free_cleanup) struct archive_writer *w = NULL;
+	__cleanup(guard_release) struct guard guard = { -1, -1 };
+	int r;
+
+	if (options->path) {
+		r = image_file_open(options->path, &file, err);
+		if (r < 0)
+			return r;
+	}
+	r = archive_writer_new(options->path ? file.fd : options->fd,
+			       (enum image_compress)options->compress, options->compress_level, &w, err);
+	if (r == 0)
+		r = guard_begin(pod, &guard, err);
+	if (r == 0)
+		r = stopped_part(pod, &guard, w, options->path ? &file : NULL, options, stats, err);
+	if (r == 0 && options->leave_running)
+		r = guard_end(pod, &guard, GUARD_CONTINUE, err);
+	return r;
+}
+
+int ct_checkpoint(struct ct *ct, const char *name, const struct ct_checkpoint_options *options,
+		  struct ct_stats *stats, struct ct_error *err)
+{
+	__cleanup(pod_free_cleanup) struct pod *pod = NULL;
+	struct ct_stats mine = { 0 };
+	int r;
+
+	if (geteuid() != 0)
+		return error_set(err, -EPERM, "checkpoint %s: this needs root", name);
+	r = pod_open(ct, name, &pod, err);
+	if (r < 0)
+		return r;
+	r = pod_lock(pod, err);
+	if (r == 0)
+		r = pod_state_read(pod, err);
+	if (r == 0 && pod->state.status != CT_RUNNING)
+		r = error_set(err, -EINVAL, "it is %s, not running", ct_status_name(pod->state.status));
+	if (r == 0)
+		r = preflight(pod, err);
+	if (r == 0 && !options->dry_run)
+		r = checkpoint(pod, options, &mine, err);
+	if (stats)
+		*stats = mine;
+	return r < 0 ? error_prefix(err, r, "checkpoint %s", name) : 0;
+}

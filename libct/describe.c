@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The manifest of a stopped pod, and the look at a running one that finds what cannot be carried. */
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+#include "config.h"
+#include "libct/dump-steps.h"
+#include "libct/host.h"
+#include "libct/visit.h"
+#include "libct/kind.h"
+#include "libct/kind/rootfs.h"
+
+static int dump_pod_kinds(struct dump *d, struct ct_error *err)
+{
+	__cleanup(visit_cleanup) struct visit visit = VISIT_NONE;
+	struct node *all = node_put_object(d->root, "pod_state");
+	int r = visit_begin(d->proc, d->pod->state.pid1, &visit, err);
+
+	for (size_t i = 0; r == 0 && kinds[i]; i++) {
+		if (!kinds[i]->pod_dump)
+			continue;
+		r = kinds[i]->pod_dump(d, node_put_object(all, kinds[i]->name), err);
+		if (r < 0)
+			return error_prefix(err, r, "%s", kinds[i]->name);
+	}
+	return r < 0 ? r : visit_end(&visit, err);
+}
+
+int dump_preflight(struct dump *d, struct ct_error *err)
+{
+	int r = dump_find_processes(d, err);
+
+	if (r < 0)
+		return r;
+	dump_check_processes(d);
+	r = dump_descriptors(d, err);
+	d->process_array = node_put_array(d->root, "processes");
+	for (size_t i = 0; r == 0 && i < d->n_processes; i++) {
+		struct dump_process *p = &d->processes[i];
+
+		if (!p->zombie)
+			r = dump_areas(d, p, node_put_object(d->process_array, NULL), err);
+	}
+	if (r == 0)
+		r = dump_link_descriptors(d, err);
+	if (r == 0)
+		r = dump_pod_kinds(d, err);
+	return r < 0 ? r : dump_verdict(d, err);
+}
+
+int dump_describe(struct dump *d, struct ct_error *err)
+{
+	struct node *tool = node_put_object(d->root, "tool");
+	int r;
+
+	node_put_str(tool, "name", "podckpt");
+	node_put_str(tool, "version", PACKAGE_VERSION);
+	node_put_u64(d->root, "format", IMAGE_FORMAT);
+	r = host_put(d->root, err);
+	if (r < 0)
+		return r;
+	pod_config_put(&d->pod->config, node_put_object(d->root, "pod"));
+	node_put_i64(d->root, "main", d->pod->state.main_vpid);
+	dump_check_processes(d);
+	r = dump_descriptors(d, err);
+	if (r == 0)
+		r = dump_tasks(d, err);
+	if (r == 0)
+		r = dump_link_descriptors(d, err);
+	if (r == 0)
+		r = dump_pod_kinds(d, err);
+	if (r == 0)
+		r = rootfs_describe(d, err);
+	if (r == 0)
+		r = dump_verdict(d, err);
+	d->stats.n_processes = d->n_processes;
+	dump_remove_tapes(d);
+	return r < 0 ? r : doc_check(d->doc, err);
+}

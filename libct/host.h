@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What of the host a program may have noticed when it started: "host" of the manifest. */
+#pragma once
+#include "images/node.h"
+#include "libct/libct.h"
+
+/* Puts kernel, machine, page size, CPU features, extended state and the vdso's digest. */
+int host_put(struct node *to, struct ct_error *err);
+
+/* Compares with this host: -ENOSYS with what is missing here. */
+int host_check(const struct node *from, struct ct_error *err);

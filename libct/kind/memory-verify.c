@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Memory read back: while pages are filled in, their checksums are kept (8 bytes a page); afterwards
+ * everything that is there is read again through /proc/PID/mem and must have the checksum, or be
+ * zero where the image has no page.
+ */
+#include <inttypes.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "images/archive.h"
+#include "libct/base/io.h"
+#include "libct/kind/memory.h"
+#include "libct/kind/pagemap.h"
+
+#define BLOCK 64
+
+int sums_add(struct page_sums *sums, uint64_t address, const void *data, uint64_t pages)
+{
+	if (sums->n + pages > sums->max) {
+		size_t max = sums->max * 2 + pages + 1024;
+		struct page_sum *grown = realloc(sums->list, max * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		sums->list = grown;
+		sums->max = max;
+	}
+	for (uint64_t i = 0; i < pages; i++)
+		sums->list[sums->n++] = (struct page_sum){
+			address + i * IMAGE_PAGE,
+			XXH3_64bits((const char *)data + i * IMAGE_PAGE, IMAGE_PAGE),
+		};
+	return 0;
+}
+
+static struct page_sum *find(struct page_sums *sums, uint64_t address)
+{
+	size_t low = 0, high = sums->n;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (sums->list[mid].address < address)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < sums->n && sums->list[low].address == address ? &sums->list[low] : NULL;
+}
+
+static bool is_zero(const char *page)
+{
+	return !page[0] && !memcmp(page, page + 1, IMAGE_PAGE - 1);
+}
+
+/* Compares pages that were read from `address` on; counts those that the image has. */
+static int compare(struct page_sums *sums, uint64_t address, const char *data, size_t pages,
+		   size_t *seen, const char *what, struct ct_error *err)
+{
+	for (size_t i = 0; i < pages; i++) {
+		struct page_sum *s = find(sums, address + i * IMAGE_PAGE);
+		const char *page = data + i * IMAGE_PAGE;
+
+		if (s)
+			(*seen)++;
+		if (s ? s->sum != XXH3_64bits(page, IMAGE_PAGE) : !is_zero(page))
+			return error_set(err, -EUCLEAN, "%s: the page at %" PRIx64 " differs from the image",
+					 what, address + i * IMAGE_PAGE);
+	}
+	return 0;
+}
+
+static int verify_process(struct restore_process *p, const struct dump_process *q,
+			  struct ct_error *err)
+{
+	cleanup_free char *buf = malloc(BLOCK * IMAGE_PAGE);
+	size_t seen = 0;
+	char what[32];
+
+	if (!buf)
+		return error_errno(err, -ENOMEM, "verify");
+	snprintf(what, sizeof(what), "pid %d", p->vpid);
+	for (size_t i = 0; i < q->areas.n; i++) {
+		const struct vma *v = &q->areas.v[i];
+		struct pagemap_run run;
+		uint64_t at = v->start;
+		int e;
+
+		if (!memory_is_private(v))
+			continue;
+		while ((e = pagemap_next(q->pagemap, &at, v->end, &run)) > 0) {
+			for (uint64_t done = 0; done < run.pages; done += BLOCK) {
+				size_t n = run.pages - done < BLOCK ? run.pages - done : BLOCK;
+				uint64_t address = run.address + done * IMAGE_PAGE;
+
+				e = io_pread_exact(q->mem, buf, n * IMAGE_PAGE, (off_t)address);
+				if (e < 0)
+					return error_errno(err, e, "%s: read %" PRIx64, what, address);
+				e = compare(&p->sums, address, buf, n, &seen, what, err);
+				if (e < 0)
+					return e;
+			}
+		}
+		if (e < 0)
+			return error_errno(err, e, "%s: read 'pagemap'", what);
+	}
+	if (seen != p->sums.n)
+		return error_set(err, -EUCLEAN, "%s: %zu pages of the image are not there", what,
+				 p->sums.n - seen);
+	return 0;
+}
+
+int memory_verify(struct restore *r, struct dump *d, struct ct_error *err)
+{
+	for (size_t i = 0; i < r->n_processes; i++) {
+		struct restore_process *p = &r->processes[i];
+		struct dump_process *q = dump_by_vpid(d, p->vpid);
+		int e;
+
+		if (p->zombie || !q)
+			continue;
+		e = verify_process(p, q, err);
+		if (e < 0)
+			return e;
+	}
+	return shared_verify(r, err);
+}
+
+int sums_verify_file(struct page_sums *sums, int fd, uint64_t size, const char *what,
+		     struct ct_error *err)
+{
+	cleanup_free char *buf = malloc(BLOCK * IMAGE_PAGE);
+	size_t seen = 0;
+
+	if (!buf)
+		return error_errno(err, -ENOMEM, "verify");
+	for (uint64_t at = 0; at < size;) {
+		ssize_t n = pread(fd, buf, BLOCK * IMAGE_PAGE, (off_t)at);
+		size_t pages;
+		int e;
+
+		if (n <= 0)
+			return error_errno(err, n < 0 ? -errno : -EUCLEAN, "read back %s", what);
+		pages = ((size_t)n + IMAGE_PAGE - 1) / IMAGE_PAGE;
+		memset(buf + n, 0, pages * IMAGE_PAGE - (size_t)n);
+		e = compare(sums, at, buf, pages, &seen, what, err);
+		if (e < 0)
+			return e;
+		at += (uint64_t)n;
+	}
+	if (seen != sums->n)
+		return error_set(err, -EUCLEAN, "%s: %zu pages of the image are not there", what,
+				 sums->n - seen);
+	return 0;
+}

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The conductor of a restore. */
+#include "libct/restore.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/ether.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "images/archive.h"
+#include "libct/base/sys.h"
+#include "libct/dump-steps.h"
+#include "libct/host.h"
+#include "libct/visit.h"
+#include "libct/kind.h"
+#include "libct/kind/memory.h"
+#include "libct/kind/rootfs.h"
+#include "libct/restore-steps.h"
+#include "libct/verify.h"
+
+DEFINE_CLEANUP(struct archive_reader *, archive_reader_free)
+
+static uint64_t now_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* Ends what was made under ptrace: killed tasks stay until their tracer has waited for them. */
+static void abandon_task(struct restore_process *p, bool reap)
+{
+	for (size_t i = 0; i < p->n_threads; i++) {
+		struct tracee *t = &p->threads[i].t;
+
+		if (!t->seized)
+			continue;
+		if (!reap) {
+			kill(t->pid, SIGKILL);
+			continue;
+		}
+		while (waitpid(t->tid, NULL, __WALL) < 0 && errno == EINTR)
+			;
+		t->seized = false;
+	}
+}
+
+static void abandon(struct restore *r)
+{
+	for (int reap = 0; reap < 2; reap++) {
+		for (size_t i = 0; i < r->n_processes; i++)
+			abandon_task(&r->processes[i], reap);
+		for (size_t i = 0; i < r->n_helpers; i++)
+			abandon_task(r->helpers[i], reap);
+		abandon_task(&r->init, reap);
+	}
+}
+
+static void restore_release(struct restore *r)
+{
+	for (size_t i = 0; i < r->n_processes; i++)
+		restore_process_release(&r->processes[i]);
+	for (size_t i = 0; i < r->n_helpers; i++) {
+		restore_process_release(r->helpers[i]);
+		free(r->helpers[i]);
+	}
+	free(r->helpers);
+	free(r->processes);
+	restore_process_release(&r->init);
+	for (size_t i = 0; r->ofds && i < r->n_ofds; i++)
+		fd_close(r->ofds[i]);
+	free(r->ofds);
+	for (int i = 0; i < 3; i++)
+		fd_close(r->stream[i]);
+	shared_restore_free(r);
+	doc_free(r->doc);
+	fd_close(r->proc);
+}
+
+static int read_manifest(struct restore *r, struct ct_error *err)
+{
+	cleanup_free char *text = NULL;
+	enum image_member member;
+	size_t len;
+	int e = archive_next(r->archive, &member, err);
+
+	if (e == 0 && member != IMAGE_MANIFEST)
+		e = error_set(err, -EBADMSG, "not a podckpt image");
+	if (e == 0)
+		e = archive_read_manifest(r->archive, &text, &len, err);
+	if (e == 0)
+		e = doc_parse(text, len, &r->doc, err);
+	if (e < 0)
+		return e;
+	r->root = doc_root(r->doc);
+	if (node_u64(r->root, "format", UINT32_MAX) != IMAGE_FORMAT && doc_check(r->doc, NULL) == 0)
+		return error_set(err, -EPROTONOSUPPORT,
+				 "the image is of format %u, this version reads format %d",
+				 (unsigned int)node_u64(r->root, "format", UINT32_MAX), IMAGE_FORMAT);
+	node_ignore(node_object(r->root, "tool"));
+	e = doc_check(r->doc, err);
+	return e < 0 ? e : host_check(r->root, err);
+}
+
+static int replace(char **to, const char *with, struct ct_error *err)
+{
+	char *copy = strdup(with);
+
+	if (!copy)
+		return error_errno(err, -ENOMEM, "restore");
+	free(*to);
+	*to = copy;
+	return 0;
+}
+
+/* What the user wants otherwise than the image says. */
+static int apply_options(struct pod_config *config, const struct ct_restore_options *options,
+			 struct ct_error *err)
+{
+	int e = 0;
+
+	if (options->name) {
+		if (!pod_name_valid(options->name))
+			return error_set(err, -EINVAL, "'%s' cannot be the name of a pod", options->name);
+		e = replace(&config->name, options->name, err);
+	}
+	if (e == 0 && options->ip) {
+		if (config->net != CT_NET_BRIDGE)
+			return error_set(err, -EINVAL, "the pod has no network of its own, so no --ip");
+		if (inet_pton(AF_INET, options->ip, &config->address.ip) != 1)
+			return error_set(err, -EINVAL, "'%s' is not an IPv4 address", options->ip);
+		memset(config->address.mac, 0, 6);
+	}
+	if (e == 0 && options->mac) {
+		if (!ether_aton_r(options->mac, (struct ether_addr *)config->address.mac))
+			return error_set(err, -EINVAL, "'%s' is not a MAC address", options->mac);
+	}
+	if (e == 0 && options->rootfs)
+		e = replace(&config->trees[0].lower, options->rootfs, err);
+	for (size_t i = 0; e == 0 && i < options->n_volumes; i++) {
+		const struct ct_volume *v = &options->volumes[i];
+		size_t k;
+
+		for (k = 0; k < config->n_volumes; k++)
+			if (!strcmp(config->volumes[k].destination, v->destination))
+				break;
+		if (k == config->n_volumes)
+			return error_set(err, -EINVAL, "the image has no volume at '%s'", v->destination);
+		e = replace(&config->volumes[k].source, v->source, err);
+		config->volumes[k].read_only |= v->read_only;
+	}
+	config->remove = options->remove;
+	config->address.locked = true;
+	return e;
+}
+
+static int reserve(struct restore *r, struct ct *ct, struct ct_error *err)
+{
+	struct pod_config config = { 0 };
+	int e = pod_config_get(node_object(r->root, "pod"), &config, err);
+
+	if (e == 0)
+		e = doc_check(r->doc, err);
+	if (e == 0)
+		e = apply_options(&config, r->options, err);
+	if (e == 0)
+		e = pod_reserve(ct, &config, &r->pod, err);
+	if (e < 0)
+		pod_config_release(&config);
+	return e;
+}
+
+/* What stood in the pod's standard input, and behind it what the monitor had not put there yet. */
+static int restore_stdin(struct restore *r, char **ret, size_t *ret_len, struct ct_error *err)
+{
+	static const char *const keys[] = { "stdin", "stdin_more" };
+
+	*ret_len = 0;
+	for (size_t i = 0; i < 2; i++) {
+		size_t len;
+		const void *data;
+		char *grown;
+
+		if (!node_has(r->root, keys[i]))
+			continue;
+		data = node_blob(r->root, keys[i], &len);
+		grown = realloc(*ret, *ret_len + len + 1);
+		if (!grown)
+			return error_errno(err, -ENOMEM, "standard input");
+		*ret = grown;
+		memcpy(grown + *ret_len, data, len);
+		*ret_len += len;
+	}
+	return 0;
+}
+
+/* The pod without its processes: files first, since the overlay must not change under it. */
+static int make_pod(struct restore *r, enum image_member *ret_member, struct ct_error *err)
+{
+	const struct node *clocks = node_object(r->root, "clocks");
+	cleanup_fd int self = sys_pidfd_open(getpid(), 0);
+	struct pod_start start = { .restoring = true, .restorer_pidfd = self };
+	cleanup_free char *input = NULL;
+	struct archive *files;
+	int e = archive_next(r->archive, ret_member, err);
+
+	if (e == 0 && *ret_member == IMAGE_FILES) {
+		e = archive_files_read(r->archive, &files, err);
+		if (e == 0)
+			e = rootfs_restore(r, files, err);
+		if (e == 0)
+			e = archive_next(r->archive, ret_member, err);
+	}
+	if (e < 0)
+		return e;
+	if (self < 0)
+		return error_errno(err, self, "pidfd_open");
+	e = restore_stdin(r, &input, &start.stdin_len, err);
+	if (e < 0)
+		return e;
+	start.stdin_data = input;
+	start.monotonic = node_i64(clocks, "monotonic", 0, INT64_MAX);
+	start.boottime = node_i64(clocks, "boottime", 0, INT64_MAX);
+	e = doc_check(r->doc, err);
+	if (e < 0)
+		return e;
+	/* The pod's clocks go on from where they were. */
+	start.monotonic -= (int64_t)now_ns(CLOCK_MONOTONIC);
+	start.boottime -= (int64_t)now_ns(CLOCK_BOOTTIME);
+	return pod_make(r->pod, &start, err);
+}
+
+static int pod_kinds(struct restore *r, bool late, struct ct_error *err)
+{
+	const struct node *all = node_object(r->root, "pod_state");
+
+	for (size_t i = 0; kinds[i]; i++) {
+		int (*restore)(struct restore *, const struct node *, struct ct_error *) =
+			late ? kinds[i]->pod_restore_late : kinds[i]->pod_restore;
+		int e;
+
+		if (!restore)
+			continue;
+		e = restore(r, node_object(all, kinds[i]->name), err);
+		if (e == 0)
+			e = doc_check(r->doc, err);
+		if (e < 0)
+			return error_prefix(err, e, "%s", kinds[i]->name);
+	}
+	return 0;
+}
+
+/* Address spaces, then what is in them, as it comes. */
+static int fill_memory(struct restore *r, enum image_member member, struct ct_error *err)
+{
+	int e = 0;
+
+	for (size_t i = 0; e == 0 && i < r->n_processes; i++)
+		if (!r->processes[i].zombie) {
+			e = memory_build(&r->processes[i], err);
+			if (e < 0)
+				return error_prefix(err, e, "pid %d", r->processes[i].vpid);
+		}
+	while (e == 0 && member == IMAGE_PAGES) {
+		struct pages_chunk chunk;
+
+		e = archive_read_pages(r->archive, &chunk, err);
+		if (e == 0)
+			e = memory_restore_chunk(r, &chunk, err);
+		if (e == 0)
+			e = archive_next(r->archive, &member, err);
+	}
+	if (e == 0 && member != IMAGE_END)
+		e = error_set(err, -EBADMSG, "members of the image are out of order");
+	for (size_t i = 0; e == 0 && i < r->n_processes; i++)
+		if (!r->processes[i].zombie) {
+			e = memory_seal(&r->processes[i], err);
+			if (e < 0)
+				return error_prefix(err, e, "pid %d", r->processes[i].vpid);
+		}
+	return e;
+}
+
+static int take_streams(struct restore *r, struct ct_error *err)
+{
+	for (int i = 0; i < 3; i++) {
+		r->stream[i] = sys_pidfd_getfd(r->pod->pid1_pidfd, i);
+		if (r->stream[i] < 0)
+			return error_errno(err, r->stream[i], "the pod's descriptor %d", i);
+	}
+	return 0;
+}
+
+/* Inside the pod: everything that a process could notice. */
+static int inside_part(struct restore *r, enum image_member member, struct ct_error *err)
+{
+	__cleanup(visit_cleanup) struct visit visit = VISIT_NONE;
+	int e = visit_begin(r->proc, r->pod->state.pid1, &visit, err);
+
+	if (e == 0)
+		e = pod_kinds(r, false, err);
+	/* Processes before descriptors: some sockets remember who made them. */
+	if (e == 0)
+		e = restore_tree(r, err);
+	if (e == 0)
+		e = restore_descriptors(r, err);
+	if (e == 0)
+		e = fill_memory(r, member, err);
+	if (e == 0)
+		e = restore_tasks(r, err);
+	/* These name processes and each other. */
+	if (e == 0)
+		e = restore_descriptors_late(r, err);
+	if (e == 0)
+		e = pod_kinds(r, true, err);
+	return e < 0 ? e : visit_end(&visit, err);
+}
+
+static int restore(struct restore *r, struct ct *ct, struct ct_error *err)
+{
+	enum image_member member;
+	int e = read_manifest(r, err);
+
+	if (e == 0)
+		e = reserve(r, ct, err);
+	if (e == 0)
+		e = restore_parse(r, err);
+	if (e == 0)
+		e = make_pod(r, &member, err);
+	if (e == 0)
+		e = take_streams(r, err);
+	if (e == 0)
+		e = restore_seize_init(r, err);
+	if (e == 0)
+		e = inside_part(r, member, err);
+	/* What nobody read, nobody restored. */
+	if (e == 0)
+		e = restore_registers(r, err);
+	if (e == 0)
+		e = doc_check_all_read(r->doc, err);
+	if (e == 0 && r->options->verify)
+		e = verify(r, err);
+	if (e == 0 && *r->pod->state.link)
+		e = net_unlock(r->pod->state.link, err);
+	if (e < 0)
+		return e;
+	/* The point of no return: from here on the pod runs. */
+	e = restore_release_tasks(r, r->options->leave_stopped, err);
+	if (e == 0)
+		e = pod_release(r->pod, (int)node_i64(r->root, "main", 1, 1 << 22), err);
+	return e;
+}
+
+int ct_restore(struct ct *ct, const struct ct_restore_options *options, char **ret_name,
+	       struct ct_stats *stats, struct ct_error *err)
+{
+	struct restore r = { .options = options, .proc = -1, .stream = { -1, -1, -1 },
+			     .init = { .pidfd = -1, .mem = -1, .uffd = -1 } };
+	__cleanup(archive_reader_free_cleanup) struct archive_reader *archive = NULL;
+	const char *what = options->path ? options->path : "-";
+	uint64_t began = now_ns(CLOCK_MONOTONIC);
+	cleanup_fd int file = -1;
+	int e = 0;
+
+	if (geteuid() != 0)
+		return error_set(err, -EPERM, "restore %s: this needs root", what);
+	r.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (options->path)
+		file = open(options->path, O_RDONLY | O_CLOEXEC);
+	if (r.proc < 0 || (options->path && file < 0))
+		e = error_errno(err, -errno, "open");
+	if (e == 0)
+		e = archive_reader_new(options->path ? file : options->fd, &archive, err);
+	r.archive = archive;
+	if (e == 0)
+		e = restore(&r, ct, err);
+	if (e == 0) {
+		*ret_name = strdup(r.pod->name);
+		if (!*ret_name)
+			e = error_errno(err, -ENOMEM, "restore");
+	}
+	r.stats.restore_time = (now_ns(CLOCK_MONOTONIC) - began) / 1000;
+	if (stats)
+		*stats = r.stats;
+	if (e < 0) {
+		abandon(&r);
+		if (r.pod)
+			pod_destroy(r.pod, NULL);
+		error_prefix(err, e, "restore %s", what);
+	}
+	restore_release(&r);
+	pod_free(r.pod);
+	return e;
+}
