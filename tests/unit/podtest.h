@@ -129,3 +129,29 @@ static inline int test_pod_run(struct test_pod *t, char *out, size_t size)
 		      size);
 	return test_pod_wait(t);
 }
+
+/* ---- most tests: a script, its code and what it prints ---- */
+
+static char out[1 << 16];
+static struct test_pod t;
+
+/* A pod to be configured further, with a shell script as its command. */
+static inline void pod(const char *script)
+{
+	static const char *argv[] = { "sh", "-c", NULL, NULL };
+
+	argv[2] = script;
+	REQUIRE("a pod to be", test_pod_init(&t, argv) == 0);
+}
+
+/* Runs it: code and output must be these. */
+static inline void check_run(const char *name, int code, const char *expected)
+{
+	int r = test_pod_run(&t, out, sizeof(out));
+
+	CHECK(name, r == code);
+	if (r != code)
+		printf("# %d: %s\n", r, err.text);
+	CHECK_STR("... and says so", out, expected);
+	test_pod_end(&t);
+}

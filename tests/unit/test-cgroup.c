@@ -143,7 +143,7 @@ static void test_limits(void)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		const struct cgroup_hierarchy *v1 = cgroup_v1(&host, cases[i].controller);
 		const struct cgroup_hierarchy *v2 = cgroup_v2(&host);
-		cleanup_free char *value = NULL, *there = NULL;
+		cleanup_free char *value = NULL;
 		int r = cgroup_make(cgroup, &cases[i].limits, &err);
 
 		if (r < 0) {

@@ -1,35 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* libct/pod/: what a pod is inside, seen by the commands that run in it. */
 #include <linux/capability.h>
-#include <poll.h>
-#include <sys/sysmacros.h>
 
 #include "tests/unit/netns.h"
 #include "tests/unit/podtest.h"
-
-static char out[1 << 16];
-static struct test_pod t;
-
-/* A pod to be configured further, with a shell script as its command. */
-static void pod(const char *script)
-{
-	static const char *argv[] = { "sh", "-c", NULL, NULL };
-
-	argv[2] = script;
-	REQUIRE("a pod to be", test_pod_init(&t, argv) == 0);
-}
-
-/* Runs it: code and output must be these. */
-static void check_run(const char *name, int code, const char *expected)
-{
-	int r = test_pod_run(&t, out, sizeof(out));
-
-	CHECK(name, r == code);
-	if (r != code)
-		printf("# %d: %s\n", r, err.text);
-	CHECK_STR("... and says so", out, expected);
-	test_pod_end(&t);
-}
 
 static void test_processes(void)
 {
@@ -71,103 +45,6 @@ static void test_namespaces(void)
 	}
 	CHECK_STR("its cgroups are roots", line, "/");
 	test_pod_end(&t);
-}
-
-/* ---- files ---- */
-
-static void test_files(void)
-{
-	char script[256];
-
-	pod(script);
-	snprintf(script, sizeof(script),
-		 "echo x >/etc/podckpt-test-file; cat /etc/podckpt-test-file; ls -A %s | wc -l; "
-		 "touch %s/x 2>/dev/null || echo hidden", t.root, t.root);
-	check_run("what it writes it reads, and it does not see pods", 0, "x\n0\nhidden\n");
-	CHECK("nothing reaches the host", access("/etc/podckpt-test-file", F_OK) < 0);
-	pod("touch /x /etc/x || echo no; touch /run/x /dev/shm/x /tmp/x || echo nor; cat /etc/hostname");
-	t.pod.config.read_only = true;
-	check_run("a read-only root", 0, "no\nnor\nhosty\n");
-	pod("stat -c '%n %F %a %t:%T' /dev/null /dev/tty /dev/full; readlink /dev/ptmx /dev/fd; "
-	    "stat -c %a /dev/shm /run /run/lock; ls -A /run; ls /dev | sort | tr '\\n' ' '");
-	check_run("the devices", 0,
-		  "/dev/null character special file 666 1:3\n"
-		  "/dev/tty character special file 666 5:0\n"
-		  "/dev/full character special file 666 1:7\n"
-		  "pts/ptmx\n/proc/self/fd\n1777\n755\n1777\nlock\n"
-		  "fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero ");
-	pod("echo h >/proc/sys/kernel/hostname; echo c >/proc/sysrq-trigger; "
-	    "mkdir /sys/x; cat /proc/kcore 2>/dev/null | wc -c; ls /sys/firmware | wc -l");
-	check_run("what is the kernel's is out of reach", 0, "0\n0\n");
-	pod("grep -c hosty /etc/hosts; test -s /etc/resolv.conf || test ! -s /etc/hostname || echo ok; "
-	    "getent hosts hosty | wc -l");
-	test_pod_run(&t, out, sizeof(out));
-	CHECK("its own name resolves", strstr(out, "1\n"));
-	test_pod_end(&t);
-}
-
-static void test_tree_attributes(void)
-{
-	pod("stat -c '%a %u' / /tmp /etc; mknod /tmp/n c 1 3 && cat /tmp/n");
-	t.pod.config.capabilities |= UINT64_C(1) << CAP_MKNOD;
-	int r = test_pod_run(&t, out, sizeof(out));
-
-	CHECK("a device in a tree is of no use", r == 1);
-	CHECK("directories have their modes", strstr(out, "755 0\n1777 0\n755 0\n"));
-	test_pod_end(&t);
-}
-
-static void test_volumes(void)
-{
-	char volume[] = "/tmp/podckpt-test-vXXXXXX", path[64];
-	struct pod_volume volumes[3] = { { volume, (char *)"/srv/a, b:c/x", false },
-					 { volume, (char *)"/run/ro", true },
-					 { path, (char *)"/opt/file", false } };
-	struct ct_error none = { 0 };
-
-	REQUIRE("a directory", mkdtemp(volume));
-	snprintf(path, sizeof(path), "%s/file", volume);
-	close(open(path, O_CREAT | O_WRONLY, 0644));
-	pod("echo hi >'/srv/a, b:c/x/new'; cat /run/ro/new; touch /run/ro/y 2>/dev/null || echo ro; "
-	    "echo f >/opt/file");
-	t.pod.config.volumes = volumes;
-	t.pod.config.n_volumes = 3;
-	check_run("volumes", 0, "hi\nro\n");
-	snprintf(path, sizeof(path), "%s/new", volume);
-	CHECK("what is written to one is on the host", access(path, F_OK) == 0);
-	CHECK("a mount point is not made on the host", access("/srv/a, b:c", F_OK) < 0);
-	err = none;
-	pod("true");
-	volumes[0].source = (char *)"/no/such/directory";
-	t.pod.config.volumes = volumes;
-	t.pod.config.n_volumes = 1;
-	CHECK("a volume of nothing", test_pod_spawn(&t, NULL) == -ENOENT);
-	CHECK_STR("... is an error in words", err.text,
-		  "volume '/no/such/directory': No such file or directory");
-	CHECK("... and nothing is left", access("/sys/fs/cgroup/unified/podckpt", F_OK) < 0 ||
-						 t.child.pid1 == 0);
-	test_pod_end(&t);
-	io_remove_tree(AT_FDCWD, volume);
-}
-
-static void test_rootfs(void)
-{
-	char root[] = "/tmp/podckpt-test-rXXXXXX", path[64];
-
-	REQUIRE("a directory", mkdtemp(root));
-	snprintf(path, sizeof(path), "%s/bin", root);
-	REQUIRE("... with nothing in it but", mkdir(path, 0755) == 0);
-	pod("ls / | tr '\\n' ' '; touch /bin/new");
-	trees_free(t.pod.config.trees, t.pod.config.n_trees);
-	REQUIRE("a tree", trees_of_rootfs(root, &t.pod.config.trees, &t.pod.config.n_trees, &err) == 0);
-	struct pod_volume volumes[] = { { (char *)"/bin/", (char *)"/bin", true },
-					{ (char *)"/usr", (char *)"/usr", true },
-					{ (char *)"/lib", (char *)"/lib", true },
-					{ (char *)"/lib64", (char *)"/lib64", true } };
-	t.pod.config.volumes = volumes;
-	t.pod.config.n_volumes = 4;
-	check_run("another root", 1, "bin dev etc lib lib64 proc run sys usr ");
-	io_remove_tree(AT_FDCWD, root);
 }
 
 /* ---- rights ---- */
@@ -389,10 +266,6 @@ int main(void)
 	own_namespaces();
 	test_processes();
 	test_namespaces();
-	test_files();
-	test_tree_attributes();
-	test_volumes();
-	test_rootfs();
 	test_users();
 	test_capabilities();
 	test_seccomp();
