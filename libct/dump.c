@@ -169,6 +169,7 @@ void dump_process_release(struct dump_process *p)
 	for (size_t i = 0; i < p->n_threads; i++)
 		thread_release(&p->threads[i]);
 	free(p->threads);
+	free(p->inherited);
 	vma_list_release(&p->areas);
 	proc_status_release(&p->status);
 	fd_close(p->mem);

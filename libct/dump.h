@@ -38,6 +38,8 @@ struct dump_process {
 	struct vma_list areas;
 	int mem, pagemap;	/* /proc/PID/mem, read and write; /proc/PID/pagemap */
 	struct tape_site site;	/* site.stub 0: none yet */
+	struct pagemap_run *inherited; /* memory-cow.c: ascending */
+	size_t n_inherited, max_inherited;
 	uint32_t index;		/* in the manifest's "processes"; also that of its address space */
 	uint32_t table;		/* in the manifest's "descriptor_tables" */
 	struct node *node;

@@ -55,6 +55,8 @@ void restore_process_release(struct restore_process *p)
 	free(p->threads);
 	free(p->areas);
 	free(p->sums.list);
+	free(p->inherited);
+	free(p->kept);
 	tape_release(&p->tape);
 	if (p->pid) {
 		fd_close(p->pidfd);
@@ -94,6 +96,14 @@ int restore_run_thread(struct restore_thread *t, struct tape *tape, struct ct_er
 
 	tape_clear(tape);
 	return e < 0 ? error_prefix(err, e, "pid %d thread %d", t->process->vpid, t->vtid) : 0;
+}
+
+/* A heir is made by its own parent, after that one's setsid(2). */
+static bool can_inherit(struct restore *r, const struct restore_process *p)
+{
+	struct restore_process *parent = restore_by_vpid(r, p->parent_vpid);
+
+	return parent && parent != &r->init && (p->vsid == p->vpid || p->vsid == parent->vsid);
 }
 
 static int parse_process(struct restore *r, size_t index, const struct node *n, struct ct_error *err)
@@ -139,7 +149,12 @@ static int parse_process(struct restore *r, size_t index, const struct node *n, 
 	}
 	if (p->n_threads && p->threads[0].vtid != p->vpid)
 		node_complain(n, "its first thread is not its main thread");
-	return p->zombie ? 0 : memory_parse(p, err);
+	if (p->zombie)
+		return 0;
+	p->inherits = node_has(node_object(n, "memory"), "inherited");
+	if (p->inherits && !can_inherit(r, p))
+		node_complain(n, "it cannot inherit memory from where it is made");
+	return memory_parse(p, err);
 }
 
 int restore_parse(struct restore *r, struct ct_error *err)
@@ -359,42 +374,61 @@ static int find_creator(struct restore *r, struct restore_process *parent, struc
 	return set_sid(*ret, err);
 }
 
-static int make_children(struct restore *r, struct restore_process *p, struct ct_error *err)
+/* Makes one child and, at once, what can be made below it. */
+static int make_child(struct restore *r, struct restore_process *creator, struct restore_process *c,
+		      uint64_t flags, struct ct_error *err)
+{
+	int e = restore_birth(creator, c, flags, err);
+
+	return e < 0 ? e : restore_children(r, c, err);
+}
+
+int restore_children(struct restore *r, struct restore_process *p, struct ct_error *err)
 {
 	struct restore_process *creator;
 	uint64_t flags;
-	int e;
+	int e = 0;
 
-	/* Those in the session that p will leave. */
-	for (size_t i = 0; i < r->n_processes; i++) {
+	/* Those in the session that p is about to leave. */
+	for (size_t i = 0; e == 0 && p->vsid == p->vpid && i < r->n_processes; i++) {
 		struct restore_process *c = &r->processes[i];
 
-		if (c->parent_vpid != p->vpid || c == p || p->vsid != p->vpid ||
-		    p->now_sid == p->vpid || c->vsid != p->now_sid || c->vsid == c->vpid)
-			continue;
-		e = restore_birth(p, c, 0, err);
-		if (e < 0)
-			return e;
+		if (c->parent_vpid == p->vpid && c != p && c->vsid == p->now_sid && c->vsid != c->vpid)
+			e = make_child(r, p, c, 0, err);
 	}
-	e = set_sid(p, err);
-	/* Leaders first: the others may be made by them. */
+	if (e == 0)
+		e = set_sid(p, err);
+	/*
+	 * Leaders of sessions first: they may have to make the others. Those that inherit memory come
+	 * when p has its own: restore_heirs().
+	 */
 	for (int pass = 0; pass < 2; pass++)
 		for (size_t i = 0; e == 0 && i < r->n_processes; i++) {
 			struct restore_process *c = &r->processes[i];
 
-			if (c->parent_vpid != p->vpid || c == p || c->pid ||
+			if (c->parent_vpid != p->vpid || c == p || c->pid || c->inherits ||
 			    (pass == 0) != (c->vsid == c->vpid))
 				continue;
 			e = find_creator(r, p, c, &creator, &flags, err);
 			if (e == 0)
-				e = restore_birth(creator, c, flags, err);
-
-
+				e = make_child(r, creator, c, flags, err);
 		}
-	for (size_t i = 0; e == 0 && i < r->n_processes; i++)
-		if (r->processes[i].parent_vpid == p->vpid && &r->processes[i] != p)
-			e = make_children(r, &r->processes[i], err);
 	return e;
+}
+
+int restore_heirs(struct restore *r, struct restore_process *p, struct ct_error *err)
+{
+	for (size_t i = 0; i < r->n_processes; i++) {
+		struct restore_process *c = &r->processes[i];
+		int e;
+
+		if (c->parent_vpid != p->vpid || c == p || !c->inherits)
+			continue;
+		e = make_child(r, p, c, 0, err);
+		if (e < 0)
+			return e;
+	}
+	return 0;
 }
 
 static int set_pgid(struct restore_process *p, struct ct_error *err)
@@ -509,11 +543,13 @@ static int end_helpers(struct restore *r, struct ct_error *err)
 
 int restore_tree(struct restore *r, struct ct_error *err)
 {
-	struct restore_process *top = r->pod->config.no_init ? &r->processes[0] : &r->init;
-	int e = make_children(r, top, err);
+	return restore_children(r, r->pod->config.no_init ? &r->processes[0] : &r->init, err);
+}
 
-	if (e == 0)
-		e = set_groups(r, err);
+int restore_tree_end(struct restore *r, struct ct_error *err)
+{
+	int e = set_groups(r, err);
+
 	for (size_t i = 0; e == 0 && i < r->n_processes; i++)
 		if (r->processes[i].zombie)
 			e = make_zombie(&r->processes[i], err);

@@ -253,14 +253,37 @@ static int pod_kinds(struct restore *r, bool late, struct ct_error *err)
 	return 0;
 }
 
-/* Address spaces, then what is in them, as it comes. */
+/* One process's memory: its areas, then its pages, which come in the order of the processes. */
+static int fill_process(struct restore *r, struct restore_process *p, enum image_member *member,
+			struct ct_error *err)
+{
+	char space[32];
+	int e;
+
+	snprintf(space, sizeof(space), "mem/%u", p->index);
+	if (!p->pid)
+		return error_set(err, -EBADMSG, "nobody is there to make it");
+	e = memory_build(p, err);
+	while (e == 0 && *member == IMAGE_PAGES) {
+		struct pages_chunk chunk;
+
+		e = archive_read_pages(r->archive, &chunk, err);
+		if (e < 0 || strcmp(chunk.space, space))
+			break;
+		e = memory_restore_chunk(r, &chunk, err);
+		if (e == 0)
+			e = archive_next(r->archive, member, err);
+	}
+	return e < 0 ? e : restore_heirs(r, p, err);
+}
+
 static int fill_memory(struct restore *r, enum image_member member, struct ct_error *err)
 {
 	int e = 0;
 
 	for (size_t i = 0; e == 0 && i < r->n_processes; i++)
 		if (!r->processes[i].zombie) {
-			e = memory_build(&r->processes[i], err);
+			e = fill_process(r, &r->processes[i], &member, err);
 			if (e < 0)
 				return error_prefix(err, e, "pid %d", r->processes[i].vpid);
 		}
@@ -302,13 +325,15 @@ static int inside_part(struct restore *r, enum image_member member, struct ct_er
 
 	if (e == 0)
 		e = pod_kinds(r, false, err);
-	/* Processes before descriptors: some sockets remember who made them. */
 	if (e == 0)
 		e = restore_tree(r, err);
 	if (e == 0)
-		e = restore_descriptors(r, err);
-	if (e == 0)
 		e = fill_memory(r, member, err);
+	if (e == 0)
+		e = restore_tree_end(r, err);
+	/* After the processes: some sockets remember who made them. Files that are mapped exist already. */
+	if (e == 0)
+		e = restore_descriptors(r, err);
 	if (e == 0)
 		e = restore_tasks(r, err);
 	/* These name processes and each other. */

@@ -12,6 +12,8 @@
 #include "libct/task/tracee.h"
 
 struct archive_reader;
+struct kept;
+struct page_run;
 struct restore_shared;
 
 /* With --verify: what was filled in, ascending by address. */
@@ -36,6 +38,7 @@ struct restore_process {
 	int pidfd;
 	pid_t parent_vpid, vpgid, vsid;
 	pid_t now_pgid, now_sid; /* what it has while the tree grows */
+	bool inherits;		 /* pages of its parent: forked when those are there */
 	bool zombie, helper;	 /* `helper`: stands in for a dead leader while the tree grows */
 	uint32_t index;
 	struct restore_thread *threads; /* [0] is the leader */
@@ -46,6 +49,10 @@ struct restore_process {
 	int restorer_fd;     /* our own pidfd in its descriptor table (for pidfd_getfd); -1: given up */
 	struct restore_area *areas; /* memory-restore.c */
 	size_t n_areas;
+	struct page_run *inherited; /* pages it still shares with its parent */
+	size_t n_inherited;
+	struct kept *kept; /* memory-inherit.c: ascending */
+	size_t n_kept;
 	int mem, uffd;	      /* /proc/PID/mem; userfaultfd(2) of the process, -1: none */
 	int64_t uffd_number; /* its number there */
 	struct page_sums sums;

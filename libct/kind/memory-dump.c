@@ -223,6 +223,17 @@ static int memory_dump(struct dump *d, struct dump_process *p, const struct tape
 	if (r < 0)
 		return r;
 	node_put_u64(n, "program", id);
+	r = memory_find_inherited(d, p);
+	if (r < 0)
+		return error_errno(err, r, "compare its pages with its parent's");
+	if (p->n_inherited) {
+		struct node *list = node_put_array(n, "inherited");
+
+		for (size_t i = 0; i < p->n_inherited; i++) {
+			node_put_u64(list, NULL, p->inherited[i].address);
+			node_put_u64(list, NULL, p->inherited[i].pages);
+		}
+	}
 	return dump_areas(d, p, n, err);
 }
 
@@ -253,20 +264,24 @@ static int dump_private(struct dump *d, struct dump_process *p, struct archive_w
 			struct ct_error *err)
 {
 	char space[32];
+	size_t hint = 0;
 	int r;
 
 	snprintf(space, sizeof(space), "mem/%u", p->index);
 	r = pages_begin(w, space, err);
 	for (size_t i = 0; r == 0 && i < p->areas.n; i++) {
 		const struct vma *v = &p->areas.v[i];
-		struct pagemap_run run;
+		struct pagemap_run run, rest;
 		uint64_t at = v->start;
 
 		if (!memory_is_private(v))
 			continue;
 		d->stats.pages_scanned += (v->end - v->start) / IMAGE_PAGE;
-		while (r == 0 && (r = pagemap_next(p->pagemap, &at, v->end, &run)) > 0)
-			r = dump_run(d, p, &run, w, err);
+		while (r == 0 && (r = pagemap_next(p->pagemap, &at, v->end, &run)) > 0) {
+			r = 0;
+			for (; r == 0 && run.pages && memory_next_own(p, &hint, &run, &rest); run = rest)
+				r = dump_run(d, p, &run, w, err);
+		}
 		if (r < 0)
 			return error_prefix(err, r, "pid %d (%s)", p->vpid, p->stat.comm);
 	}

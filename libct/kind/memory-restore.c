@@ -16,7 +16,7 @@
 #include "images/archive.h"
 #include "libct/base/io.h"
 #include "libct/base/sys.h"
-#include "libct/kind/memory.h"
+#include "libct/kind/memory-restore.h"
 #include "libct/restore-steps.h"
 
 #define USER_TOP (1ULL << 47)
@@ -25,16 +25,6 @@
 #endif
 #define SYS_MSEAL 462
 #define SPECIALS 8
-
-struct restore_area {
-	uint64_t start, end, offset;
-	int prot;
-	uint32_t flags; /* VMA_* */
-	bool shared, special, registered;
-	int64_t descriptor; /* -1: anonymous */
-	const char *name;   /* of a special one */
-	const struct node *node;
-};
 
 static int parse_protection(const struct node *n)
 {
@@ -129,7 +119,29 @@ int memory_find_hole(struct restore *r, const struct vma_list *init, uint64_t si
 	return 0;
 }
 
-/* Unmaps what the process has, but for the vdso's areas (their places are given back) and our own. */
+/* Unmaps [start, end) but for what is inherited there. */
+static int unmap_range(struct restore_process *p, struct tape *tape, uint64_t start, uint64_t end,
+		       struct ct_error *err)
+{
+	for (size_t i = 0; i <= p->n_kept && start < end; i++) {
+		const struct kept *k = i < p->n_kept ? &p->kept[i] : NULL;
+		uint64_t to = k && k->start < end ? k->start : end;
+		int e = 0;
+
+		if (k && k->end <= start)
+			continue;
+		if (to > start) {
+			e = tape_need(tape, 1, 0, err);
+			tape_must(tape, "unmap", SYS_munmap, start, to - start, 0, 0, 0, 0);
+		}
+		if (e < 0)
+			return e;
+		start = k ? k->end : end;
+	}
+	return 0;
+}
+
+/* Unmaps what the process has, but for the vdso's areas (their places are given back), our own and what it keeps. */
 static int unmap_old(struct restore_process *p, struct tape *tape, struct vma *special,
 		     size_t *ret_n, struct ct_error *err)
 {
@@ -151,10 +163,9 @@ static int unmap_old(struct restore_process *p, struct tape *tape, struct vma *s
 			v->name = NULL; /* handed over */
 			continue;
 		}
-		e = tape_need(tape, 1, 0, err);
+		e = unmap_range(p, tape, v->start, v->end, err);
 		if (e < 0)
 			return e;
-		tape_must(tape, "unmap", SYS_munmap, v->start, v->end - v->start, 0, 0, 0, 0);
 	}
 	return 0;
 }
@@ -201,41 +212,51 @@ differs:
 			 "on a host with the same kernel");
 }
 
-/* Maps the areas; descriptors stay open over neighbours of one file. */
-static int map_areas(struct restore_process *p, struct tape *tape, struct ct_error *err)
+int memory_map_part(struct restore_process *p, struct restore_area *a, uint64_t start, uint64_t end,
+		    struct ct_error *err)
+{
+	int flags = MAP_FIXED_NOREPLACE | (a->shared ? MAP_SHARED : MAP_PRIVATE);
+	struct tape *tape = &p->tape;
+	ssize_t fd_entry = -1;
+	size_t map;
+	int e = tape_need(tape, 6, 0, err);
+
+	if (e < 0)
+		return e;
+	if (a->descriptor >= 0) {
+		int fd = restore_ofd(p->restore, (uint32_t)a->descriptor, err);
+
+		if (fd < 0)
+			return fd;
+		fd_entry = restore_tape_fd(p, tape, fd, -1, true);
+	} else {
+		flags |= MAP_ANONYMOUS;
+	}
+	if (a->flags & VMA_NORESERVE)
+		flags |= MAP_NORESERVE;
+	if (a->flags & VMA_GROWSDOWN)
+		flags |= MAP_GROWSDOWN;
+	map = tape_must(tape, "map an area", SYS_mmap, start, end - start, (uint64_t)a->prot,
+			(uint64_t)flags, UINT64_MAX, a->offset + (start - a->start));
+	if (fd_entry >= 0) {
+		tape_chain(tape, (size_t)fd_entry, map, 4);
+		tape_chain(tape, (size_t)fd_entry, tape_call(tape, SYS_close, 0, 0, 0, 0, 0, 0), 0);
+	}
+	return 0;
+}
+
+static int map_areas(struct restore_process *p, struct ct_error *err)
 {
 	for (size_t i = 0; i < p->n_areas; i++) {
 		struct restore_area *a = &p->areas[i];
-		int flags = MAP_FIXED_NOREPLACE | (a->shared ? MAP_SHARED : MAP_PRIVATE);
-		ssize_t fd_entry = -1;
-		size_t map;
-		int e;
+		int e = 0;
 
 		if (a->special)
 			continue;
-		e = tape_need(tape, 6, 0, err);
+		e = a->inherits ? memory_map_around(p, a, err)
+				: memory_map_part(p, a, a->start, a->end, err);
 		if (e < 0)
 			return e;
-		if (a->descriptor >= 0) {
-			int fd = restore_ofd(p->restore, (uint32_t)a->descriptor, err);
-
-			if (fd < 0)
-				return fd;
-			fd_entry = restore_tape_fd(p, tape, fd, -1, true);
-		} else {
-			flags |= MAP_ANONYMOUS;
-		}
-		if (a->flags & VMA_NORESERVE)
-			flags |= MAP_NORESERVE;
-		if (a->flags & VMA_GROWSDOWN)
-			flags |= MAP_GROWSDOWN;
-		map = tape_must(tape, "map an area", SYS_mmap, a->start, a->end - a->start,
-				(uint64_t)a->prot, (uint64_t)flags, UINT64_MAX, a->offset);
-		if (fd_entry >= 0) {
-			tape_chain(tape, (size_t)fd_entry, map, 4);
-			tape_chain(tape, (size_t)fd_entry,
-				   tape_call(tape, SYS_close, 0, 0, 0, 0, 0, 0), 0);
-		}
 	}
 	return 0;
 }
@@ -263,13 +284,15 @@ int memory_build(struct restore_process *p, struct ct_error *err)
 	p->mem = proc_open(p->restore->proc, p->pid, "mem", O_RDWR);
 	if (p->mem < 0)
 		return error_errno(err, p->mem, "open 'mem'");
-	e = unmap_old(p, &p->tape, special, &n_special, err);
+	e = memory_plan_inherited(p, err);
+	if (e == 0)
+		e = unmap_old(p, &p->tape, special, &n_special, err);
 	if (e == 0)
 		e = move_special(p, &p->tape, special, n_special, err);
 	for (size_t i = 0; i < n_special; i++)
 		free(special[i].name);
 	if (e == 0)
-		e = map_areas(p, &p->tape, err);
+		e = map_areas(p, err);
 	if (e == 0)
 		e = tape_need(&p->tape, 1, 0, err);
 	if (e < 0)

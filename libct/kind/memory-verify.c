@@ -17,7 +17,7 @@
 
 int sums_add(struct page_sums *sums, uint64_t address, const void *data, uint64_t pages)
 {
-	if (sums->n + pages > sums->max) {
+	if (sums->n + pages + 1 > sums->max) {
 		size_t max = sums->max * 2 + pages + 1024;
 		struct page_sum *grown = realloc(sums->list, max * sizeof(*grown));
 
@@ -34,7 +34,7 @@ int sums_add(struct page_sums *sums, uint64_t address, const void *data, uint64_
 	return 0;
 }
 
-static struct page_sum *find(struct page_sums *sums, uint64_t address)
+static struct page_sum *find(const struct page_sums *sums, uint64_t address)
 {
 	size_t low = 0, high = sums->n;
 
@@ -47,6 +47,30 @@ static struct page_sum *find(struct page_sums *sums, uint64_t address)
 			high = mid;
 	}
 	return low < sums->n && sums->list[low].address == address ? &sums->list[low] : NULL;
+}
+
+static int by_address(const void *a, const void *b)
+{
+	const struct page_sum *x = a, *y = b;
+
+	return (x->address > y->address) - (x->address < y->address);
+}
+
+int sums_inherit(struct page_sums *sums, const struct page_sums *parent, uint64_t address,
+		 uint64_t pages)
+{
+	for (uint64_t i = 0; i < pages; i++) {
+		const struct page_sum *s = find(parent, address + i * IMAGE_PAGE);
+		int e;
+
+		if (!s)
+			continue; /* a zero page that both share */
+		e = sums_add(sums, s->address, NULL, 0);
+		if (e < 0)
+			return e;
+		sums->list[sums->n++] = *s;
+	}
+	return 0;
 }
 
 static bool is_zero(const char *page)
@@ -81,6 +105,9 @@ static int verify_process(struct restore_process *p, const struct dump_process *
 	if (!buf)
 		return error_errno(err, -ENOMEM, "verify");
 	snprintf(what, sizeof(what), "pid %d", p->vpid);
+	/* What it inherited was recorded first. */
+	if (p->sums.n)
+		qsort(p->sums.list, p->sums.n, sizeof(*p->sums.list), by_address);
 	for (size_t i = 0; i < q->areas.n; i++) {
 		const struct vma *v = &q->areas.v[i];
 		struct pagemap_run run;

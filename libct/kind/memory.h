@@ -9,6 +9,7 @@
  */
 #pragma once
 #include "libct/kind.h"
+#include "libct/kind/pagemap.h"
 
 #ifndef PR_SET_MEMORY_MERGE /* Linux 6.4 */
 #define PR_SET_MEMORY_MERGE 67
@@ -34,6 +35,15 @@ int shared_dump_pages(struct dump *d, struct archive_writer *w, struct ct_error 
 
 /* Has pages of its own (neither shared nor the kernel's). */
 bool memory_is_private(const struct vma *v);
+
+/* Finds what a process shares with its parent since fork: p->inherited. */
+int memory_find_inherited(struct dump *d, struct dump_process *p);
+/*
+ * Cuts what is inherited out of a run: true, and *run is the first part of its own; *rest is what
+ * to go on with (0 pages: nothing). False: all of it is inherited. `hint` begins at 0 and goes along.
+ */
+bool memory_next_own(const struct dump_process *p, size_t *hint, struct pagemap_run *run,
+		     struct pagemap_run *rest);
 
 /* Contents: private pages process by process, then the shared files. */
 int memory_dump_pages(struct dump *d, struct archive_writer *w, struct ct_error *err);
@@ -64,6 +74,9 @@ int memory_build(struct restore_process *p, struct ct_error *err);
 
 /* The checksums of --verify. */
 int sums_add(struct page_sums *sums, uint64_t address, const void *data, uint64_t pages);
+/* The checksums of pages that a child has from its parent. */
+int sums_inherit(struct page_sums *sums, const struct page_sums *parent, uint64_t address,
+		 uint64_t pages);
 int sums_verify_file(struct page_sums *sums, int fd, uint64_t size, const char *what,
 		     struct ct_error *err);
 int shared_verify(struct restore *r, struct ct_error *err);

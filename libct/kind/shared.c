@@ -226,6 +226,16 @@ int shared_restore_chunk(struct restore *r, uint32_t id, const struct pages_chun
 	for (size_t i = 0; i < r->n_shared; i++)
 		if (r->shared[i].id == id)
 			s = &r->shared[i];
+	if (!s) {
+		/* Not mapped by anybody: the file is made now that its bytes are here. */
+		int fd = restore_ofd(r, id, err);
+
+		if (fd < 0)
+			return fd;
+		for (size_t i = 0; i < r->n_shared; i++)
+			if (r->shared[i].id == id)
+				s = &r->shared[i];
+	}
 	if (!s)
 		return error_set(err, -EBADMSG, "%s: no such file in the manifest", chunk->space);
 	for (size_t i = 0; i < chunk->n_runs; i++) {
