@@ -69,6 +69,22 @@ static int find(struct fd_registry *fds, pid_t pid, int fd, const struct stat *s
 	return 0;
 }
 
+struct node *dump_descriptor_first(struct dump *d, const struct fd_view *v, const struct kind *kind,
+				   uint32_t *ret_id)
+{
+	struct fd_registry *fds = d->fds;
+
+	*ret_id = v->id;
+	for (uint32_t i = fds->bucket[bucket_of(&v->st)]; i; i = fds->entries[i - 1].next) {
+		struct fd_entry *e = &fds->entries[i - 1];
+
+		if (e->dev == v->st.st_dev && e->ino == v->st.st_ino && e->kind == kind &&
+		    i - 1 < *ret_id)
+			*ret_id = i - 1;
+	}
+	return fds->entries[*ret_id].node;
+}
+
 /* A duplicate of somebody's descriptor; our own are ours to duplicate. */
 static int duplicate(struct dump *d, pid_t pid, int fd)
 {

@@ -88,3 +88,10 @@ struct dump_process *dump_by_vpid(struct dump *d, pid_t vpid);
 int dump_descriptor(struct dump *d, pid_t pid, int fd, uint32_t *ret_id, struct ct_error *err);
 /* The number of one that must be known already; -ENOENT. For fd_link. `file` NULL or compares with kcmp(2). */
 int dump_descriptor_find(struct dump *d, pid_t pid, int fd, uint32_t *ret_id);
+struct kind;
+/*
+ * The node in "descriptors" of the first description of this kind that is of the same file (device and
+ * inode) as v, its number in *ret_id; v's own where it is the first. For files that can be open more than once.
+ */
+struct node *dump_descriptor_first(struct dump *d, const struct fd_view *v, const struct kind *kind,
+				   uint32_t *ret_id);

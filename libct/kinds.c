@@ -4,10 +4,12 @@
 #include <string.h>
 
 extern const struct kind kind_memory;
+extern const struct kind kind_pipe;
 extern const struct kind kind_stream;
 
 const struct kind *const kinds[] = {
 	&kind_stream, /* before pipes: it is one that leads outside */
+	&kind_pipe,
 	&kind_memory,
 	NULL,
 };

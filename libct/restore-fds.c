@@ -19,16 +19,6 @@ const struct node *restore_ofd_node(struct restore *r, uint32_t id, const struct
 	return node_at(list, id);
 }
 
-int restore_put_ofd(struct restore *r, uint32_t id, int fd, struct ct_error *err)
-{
-	if (id >= r->n_ofds || r->ofds[id] >= 0) {
-		fd_close(fd);
-		return error_set(err, -EBADMSG, "manifest.json: descriptors[%u] is wanted twice", id);
-	}
-	r->ofds[id] = fd;
-	return 0;
-}
-
 /* The status flags that F_SETFL can change, and SIGIO's signal; the owner comes when it exists. */
 static int set_flags(int fd, const struct node *n, struct ct_error *err)
 {
@@ -43,6 +33,16 @@ static int set_flags(int fd, const struct node *n, struct ct_error *err)
 	    fcntl(fd, F_SETSIG, (int)node_i64(n, "signal", 1, 64)) < 0)
 		return error_errno(err, -errno, "fcntl F_SETSIG");
 	return 0;
+}
+
+int restore_put_ofd(struct restore *r, uint32_t id, int fd, struct ct_error *err)
+{
+	if (id >= r->n_ofds || r->ofds[id] >= 0) {
+		fd_close(fd);
+		return error_set(err, -EBADMSG, "manifest.json: descriptors[%u] is wanted twice", id);
+	}
+	r->ofds[id] = fd;
+	return set_flags(fd, node_at(node_array(r->root, "descriptors"), id), err);
 }
 
 int restore_ofd(struct restore *r, uint32_t id, struct ct_error *err)
@@ -71,8 +71,6 @@ int restore_ofd(struct restore *r, uint32_t id, struct ct_error *err)
 	if (e == 0 && r->ofds[id] < 0)
 		e = restore_put_ofd(r, id, take_fd(&fd), err);
 	fd_close(fd);
-	if (e == 0)
-		e = set_flags(r->ofds[id], n, err);
 	if (e < 0)
 		return error_prefix(err, e, "descriptors[%u] (%s)", id, k->name);
 	return r->ofds[id];

@@ -200,6 +200,103 @@ void pipe_data_release(struct pipe_data *data)
 	free(take_ptr(data->runs));
 }
 
+void pipe_data_put(const struct pipe_data *data, struct node *n)
+{
+	struct node *list = node_put_array(n, "data");
+	const uint8_t *at = data->bytes;
+
+	for (size_t i = 0; i < data->n_runs; i++) {
+		struct node *run = node_put_object(list, NULL);
+
+		node_put_bool(run, "packet", data->runs[i].packet);
+		node_put_blob(run, "bytes", at, data->runs[i].len);
+		at += data->runs[i].len;
+	}
+}
+
+int pipe_data_get(struct restore *r, const struct node *n, struct pipe_data *ret, struct ct_error *err)
+{
+	__cleanup(pipe_data_release) struct pipe_data data = { 0 };
+	const struct node *list = node_array(n, "data");
+	size_t total = 0, len;
+	int e;
+
+	for (size_t i = 0; i < node_count(list); i++) {
+		const struct node *run = node_at(list, i);
+
+		if (!node_blob(run, "bytes", &len) || !len ||
+		    (node_bool(run, "packet") && len > PIPE_BUF))
+			node_complain(run, "not what a pipe can hold");
+		total += len;
+	}
+	e = doc_check(r->doc, err);
+	if (e < 0)
+		return e;
+	data.bytes = malloc(total + 1);
+	data.runs = calloc(node_count(list) + 1, sizeof(*data.runs));
+	if (!data.bytes || !data.runs)
+		return error_errno(err, -ENOMEM, "what a pipe holds");
+	for (size_t i = 0; i < node_count(list); i++) {
+		const struct node *run = node_at(list, i);
+		const void *bytes = node_blob(run, "bytes", &len);
+
+		memcpy(data.bytes + data.len, bytes, len);
+		data.len += len;
+		data.runs[data.n_runs++] = (struct pipe_run){ node_bool(run, "packet"), len };
+	}
+	*ret = data;
+	data = (struct pipe_data){ 0 };
+	return 0;
+}
+
+static int write_exact(int fd, const void *data, size_t len)
+{
+	ssize_t n = write(fd, data, len);
+
+	if (n < 0)
+		return -errno;
+	return n == (ssize_t)len ? 0 : -ENOSPC;
+}
+
+/* Plain bytes in buffers that the kernel does not append to: a packet behind them stays one. */
+static int write_closed(int fd, const uint8_t *data, size_t len)
+{
+	__cleanup(private_pipe_release) struct private_pipe p = { -1, -1 };
+	const size_t most = 65536;
+	int r = private_pipe_open(&p, (int)most);
+
+	while (r == 0 && len) {
+		size_t part = len < most ? len : most;
+
+		r = write_exact(p.in, data, part);
+		if (r == 0 && tee(p.out, fd, part, SPLICE_F_NONBLOCK) != (ssize_t)part)
+			r = -ENOSPC;
+		drain(p.out);
+		data += part;
+		len -= part;
+	}
+	return r;
+}
+
+int pipe_fill(int fd, const struct pipe_data *data, struct ct_error *err)
+{
+	const uint8_t *at = data->bytes;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < data->n_runs; i++) {
+		const struct pipe_run *run = &data->runs[i];
+
+		if (fcntl(fd, F_SETFL, O_NONBLOCK | (run->packet ? O_DIRECT : 0)) < 0)
+			r = -errno;
+		else if (!run->packet && i + 1 < data->n_runs)
+			r = write_closed(fd, at, run->len);
+		else
+			r = write_exact(fd, at, run->len);
+		at += run->len;
+	}
+	return r < 0 ? error_errno(err, r, "fill a pipe with %zu bytes", data->len) : 0;
+}
+
 /* ---- what else a pipe without a name has ---- */
 
 void pipe_put(const struct fd_view *v, struct node *n)
@@ -210,22 +307,30 @@ void pipe_put(const struct fd_view *v, struct node *n)
 	node_put_i64(n, "capacity", fcntl(v->dup, F_GETPIPE_SZ));
 }
 
-int pipe_get(struct restore *r, const struct node *n, int fd, struct ct_error *err)
+int pipe_get_capacity(struct restore *r, const struct node *n, int fd, struct ct_error *err)
 {
-	uid_t uid = (uid_t)node_u64(n, "uid", UINT32_MAX - 1);
-	gid_t gid = (gid_t)node_u64(n, "gid", UINT32_MAX - 1);
-	mode_t mode = (mode_t)node_u64(n, "mode", 07777);
-	int capacity = (int)node_i64(n, "capacity", 4096, INT_MAX);
-	int e = doc_check(r->doc, err);
+	int capacity = (int)node_i64(n, "capacity", PIPE_BUF, INT_MAX), e = doc_check(r->doc, err);
 
 	if (e < 0)
 		return e;
-	if (fchown(fd, uid, gid) < 0 || fchmod(fd, mode) < 0)
-		return error_errno(err, -errno, "give a pipe to user %u", uid);
 	/* EBUSY: standard input, made larger for what an attached client had sent behind it. */
 	if (fcntl(fd, F_GETPIPE_SZ) != capacity && fcntl(fd, F_SETPIPE_SZ, capacity) < 0 &&
 	    errno != EBUSY)
 		return error_errno(err, -errno,
 				   "make a pipe of %d bytes (see /proc/sys/fs/pipe-max-size)", capacity);
 	return 0;
+}
+
+int pipe_get(struct restore *r, const struct node *n, int fd, struct ct_error *err)
+{
+	uid_t uid = (uid_t)node_u64(n, "uid", UINT32_MAX - 1);
+	gid_t gid = (gid_t)node_u64(n, "gid", UINT32_MAX - 1);
+	mode_t mode = (mode_t)node_u64(n, "mode", 07777);
+	int e = doc_check(r->doc, err);
+
+	if (e < 0)
+		return e;
+	if (fchown(fd, uid, gid) < 0 || fchmod(fd, mode) < 0)
+		return error_errno(err, -errno, "give a pipe to user %u", uid);
+	return pipe_get_capacity(r, n, fd, err);
 }

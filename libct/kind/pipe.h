@@ -26,6 +26,15 @@ struct pipe_data {
 int pipe_peek(int proc, int fd, struct pipe_data *ret, struct ct_error *err);
 void pipe_data_release(struct pipe_data *data);
 
+/* Writes it into a new pipe that has room for it; `fd` is our write end, O_NONBLOCK. */
+int pipe_fill(int fd, const struct pipe_data *data, struct ct_error *err);
+
+/* As "data" of the manifest, and back. */
+void pipe_data_put(const struct pipe_data *data, struct node *n);
+int pipe_data_get(struct restore *r, const struct node *n, struct pipe_data *ret, struct ct_error *err);
+
 /* "uid", "gid", "mode" and "capacity" of a pipe that has no name, and back. */
 void pipe_put(const struct fd_view *v, struct node *n);
 int pipe_get(struct restore *r, const struct node *n, int fd, struct ct_error *err);
+/* The capacity alone, for FIFOs. */
+int pipe_get_capacity(struct restore *r, const struct node *n, int fd, struct ct_error *err);
