@@ -12,6 +12,7 @@ extern const struct command command_run, command_ps, command_inspect, command_lo
 const struct command *const commands[] = {
 	&command_run,
 	&command_ps,
+	&command_inspect,
 	&command_logs,
 	&command_exec,
 	&command_attach,
@@ -19,6 +20,9 @@ const struct command *const commands[] = {
 	&command_stop,
 	&command_wait,
 	&command_rm,
+	&command_checkpoint,
+	&command_restore,
+	&command_check,
 	&command_help,
 	&command_version,
 	&command_completion,

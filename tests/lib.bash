@@ -48,11 +48,28 @@ until_ok() {
 	done
 }
 
+# until_fails SECONDS COMMAND...: polls until the command fails.
+until_fails() {
+	local end=$((SECONDS + $1))
+
+	shift
+	while "$@"; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.05
+	done
+}
+
+# The exit code of a background job, as if `run` had run it.
+await() {
+	status=0
+	wait "$1" || status=$?
+}
+
 # Remembers the pod's cgroup and link, so that lib_teardown can tell whether they are gone.
 remember() {
 	[ -e "$PODCKPT_ROOT/pods/$1/state.json" ] || return 0
-	jq -r '.cgroup // empty | "cgroup \(.)"' "$PODCKPT_ROOT/pods/$1/state.json" >>"$TRACES"
-	jq -r '.link // empty | "link \(.)"' "$PODCKPT_ROOT/pods/$1/state.json" >>"$TRACES"
+	jq -r '(.cgroup | select(. // "" != "") | "cgroup \(.)"), (.link | select(. // "" != "") | "link \(.)")' \
+		"$PODCKPT_ROOT/pods/$1/state.json" >>"$TRACES"
 }
 
 remember_all() {

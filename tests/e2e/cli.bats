@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # The command line itself: usage, options, exit codes, completion, man pages.
 
+bats_require_minimum_version 1.5.0
 load helpers
 
 @test "without a command it prints usage and returns 2" {

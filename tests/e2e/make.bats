@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # A build of a small C project, frozen in the middle.
 
+bats_require_minimum_version 1.5.0
 load helpers
 
 project() {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # Living with pods: ps, logs, exec, attach, kill, stop, wait, rm, inspect.
 
+bats_require_minimum_version 1.5.0
 load helpers
 
 @test "ps shows name, status, PID, address and command, also of ended pods" {
@@ -53,7 +54,7 @@ load helpers
 	assert_output hi
 	run podckpt exec -e A=b -w /usr -u nobody box -- sh -c 'echo $A; pwd; id -un'
 	assert_output $'b\n/usr\nnobody'
-	run podckpt exec box -- /no/such/program
+	run -127 podckpt exec box -- /no/such/program
 	assert_failure 127
 }
 
@@ -76,7 +77,7 @@ load helpers
 	"$PODCKPT" exec box -- sleep 4321 &
 	until_ok 10 pgrep -f 'sleep 432[1]'
 	podckpt rm -f box
-	until_ok 10 bash -c '! pgrep -f "sleep 432[1]"'
+	until_fails 10 pgrep -f 'sleep 432[1]'
 }
 
 @test "attach shows what comes and returns the exit code" {
@@ -84,8 +85,8 @@ load helpers
 	"$PODCKPT" attach later >out &
 	sleep 0.3
 	: >"$(pod_path later /run/go)"
-	run wait $!
-	assert_failure 6
+	await $!
+	assert_equal "$status" 6
 	assert_equal "$(cat out)" "over"
 }
 

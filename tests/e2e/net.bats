@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # The network of pods: proved by traffic.
 
+bats_require_minimum_version 1.5.0
 load helpers
 
 server() {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # nginx: a master and two workers.
 
+bats_require_minimum_version 1.5.0
 load helpers
 
 pids() {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # A Python program with threads, other processes and pipes between them.
 
+bats_require_minimum_version 1.5.0
 load helpers
 
 passed() {

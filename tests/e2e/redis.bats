@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # redis-server with 200,000 keys and a client that never stops asking.
 
+bats_require_minimum_version 1.5.0
 load helpers
 
 redis() {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # podckpt run: what a pod is.
 
+bats_require_minimum_version 1.5.0
 load helpers
 
 @test "the exit code of the command is podckpt's" {
@@ -13,10 +14,10 @@ load helpers
 }
 
 @test "a command that is not there returns 127, one that cannot be executed 126" {
-	run podckpt run --net none -- /no/such/program
+	run -127 podckpt run --net none -- /no/such/program
 	assert_failure 127
 	assert_output --partial "/no/such/program"
-	run podckpt run --net none -- no-such-program-anywhere
+	run -127 podckpt run --net none -- no-such-program-anywhere
 	assert_failure 127
 	echo text >file
 	run podckpt run --net none -- ./file
@@ -93,7 +94,7 @@ load helpers
 	run podckpt run --net none -- cat file
 	assert_success
 	assert_output "of the host"
-	cp "$(command -v true)" ./mine
+	cp "$(type -P true)" ./mine
 	podckpt run --net none -- ./mine
 }
 
@@ -195,14 +196,15 @@ new"
 }
 
 @test "-u chooses user and group, by name and by number" {
-	run podckpt run --net none -u nobody -- id -un
+	run podckpt run --net none -w / -u nobody -- id -un
 	assert_success
 	assert_output nobody
-	run podckpt run --net none -u 1234:4321 -- sh -c 'id -u; id -g'
+	run podckpt run --net none -w / -u 1234:4321 -- sh -c 'id -u; id -g'
 	assert_success
 	assert_output $'1234\n4321'
-	run podckpt run --net none -u no-such-user -- true
+	run podckpt run --net none -w / -u no-such-user -- true
 	assert_failure 125
+	assert_output --partial no-such-user
 }
 
 @test "--hostname sets the host name, the default is the pod's name" {
@@ -262,15 +264,15 @@ new"
 	run podckpt ps -q
 	assert_output ""
 	podckpt run -d --rm --name gone --net none -- true
-	until_ok 10 bash -c '! "$PODCKPT" ps -q | grep -q gone'
+	until_fails 10 bash -c '"$PODCKPT" ps -q | grep -q gone'
 }
 
 @test "a signal to podckpt run reaches the command" {
 	"$PODCKPT" run --net none -- sh -c 'trap "echo got it; exit 5" TERM; echo ready; while :; do sleep 0.1; done' >out &
 	until_ok 10 grep -q ready out
 	kill -TERM $!
-	run wait $!
-	assert_failure 5
+	await $!
+	assert_equal "$status" 5
 	assert_equal "$(tail -n 1 out)" "got it"
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # bash on a terminal, with a job in the background and an editor in the foreground.
 
+bats_require_minimum_version 1.5.0
 load helpers
 
 # Types into the pod's terminal; the script comes on standard input.
