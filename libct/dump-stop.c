@@ -8,6 +8,7 @@
 #include "libct/base/error.h"
 #include "libct/base/sys.h"
 #include "libct/dump-steps.h"
+#include "libct/kind/file.h"
 #include "libct/task/restart.h"
 
 #define FREEZE_TIMEOUT_MS 10000
@@ -45,6 +46,7 @@ void dump_free(struct dump *d)
 	tracee_release(&d->init);
 	fd_registry_free(d->fds);
 	shared_registry_free(d->shared);
+	file_context_free(d->files);
 	doc_free(d->doc);
 	free(d->findings);
 	fd_close(d->proc);

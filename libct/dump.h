@@ -15,6 +15,7 @@ struct node;
 struct doc;
 struct fd_registry;
 struct shared_registry;
+struct file_context;
 
 struct dump_thread {
 	struct dump_process *process;
@@ -59,6 +60,7 @@ struct dump {
 	size_t n_processes;
 	struct fd_registry *fds;
 	struct shared_registry *shared;
+	struct file_context *files; /* kind/file-context.c */
 	char *findings; /* one a line; NULL: none */
 	size_t n_findings;
 	struct ct_stats stats;

@@ -3,12 +3,14 @@
 
 #include <string.h>
 
+extern const struct kind kind_file;
 extern const struct kind kind_memory;
 extern const struct kind kind_pipe;
 extern const struct kind kind_stream;
 
 const struct kind *const kinds[] = {
 	&kind_stream, /* before pipes: it is one that leads outside */
+	&kind_file, /* before FIFOs and sockets: an O_PATH descriptor of one is but a name */
 	&kind_pipe,
 	&kind_memory,
 	NULL,

@@ -298,6 +298,8 @@ static int fill_memory(struct restore *r, enum image_member member, struct ct_er
 	}
 	if (e == 0 && member != IMAGE_END)
 		e = error_set(err, -EBADMSG, "members of the image are out of order");
+	/* A file that is open for writing cannot become a program. */
+	shared_restore_free(r);
 	for (size_t i = 0; e == 0 && i < r->n_processes; i++)
 		if (!r->processes[i].zombie) {
 			e = memory_seal(&r->processes[i], err);

@@ -61,12 +61,17 @@ static int parse_line(char *line, struct mount_entry *e)
 
 int mountinfo_read(const char *path, struct mountinfo *ret)
 {
+	return mountinfo_read_at(AT_FDCWD, path, ret);
+}
+
+int mountinfo_read_at(int dirfd, const char *path, struct mountinfo *ret)
+{
 	cleanup_mountinfo struct mountinfo info = { 0 };
 	char *rest, *line;
 	size_t lines = 1;
 	ssize_t len;
 
-	len = io_read_file(AT_FDCWD, path, MOUNTINFO_MAX, &info.text);
+	len = io_read_file(dirfd, path, MOUNTINFO_MAX, &info.text);
 	if (len < 0)
 		return (int)len;
 	for (const char *p = info.text; (p = strchr(p, '\n')); p++)

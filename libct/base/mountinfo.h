@@ -24,6 +24,7 @@ struct mountinfo {
 
 /* `path` is "/proc/self/mountinfo" or another process's. -EBADMSG: not of the known form. */
 int mountinfo_read(const char *path, struct mountinfo *ret);
+int mountinfo_read_at(int dirfd, const char *path, struct mountinfo *ret);
 void mountinfo_release(struct mountinfo *info);
 #define cleanup_mountinfo __cleanup(mountinfo_release)
 
