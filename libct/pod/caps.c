@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Capabilities of the pod's command: by name from the user, as bit sets by the kernel's numbers inside. */
+/*
+ * Capabilities of the pod's command: by name from the user, as bit sets by the kernel's numbers
+ * inside.
+ */
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>

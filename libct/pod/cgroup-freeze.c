@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Freezing a pod's cgroup: by v2 wherever it is mounted, controllers or not; by the v1 freezer else. */
+/*
+ * Freezing a pod's cgroup: by v2 wherever it is mounted, controllers or not; by the v1 freezer
+ * else.
+ */
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>

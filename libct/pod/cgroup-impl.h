@@ -34,7 +34,10 @@ void cgroup_host_release(struct cgroup_host *host);
 const struct cgroup_hierarchy *cgroup_v2(const struct cgroup_host *host);
 const struct cgroup_hierarchy *cgroup_v1(const struct cgroup_host *host, const char *controller);
 
-/* The check before everything that freezes, kills or removes (libct/pod/pod.h), and the hierarchies. */
+/*
+ * The check before everything that freezes, kills or removes (libct/pod/pod.h), and the
+ * hierarchies.
+ */
 int cgroup_open_own(const char *cgroup, struct cgroup_host *ret, struct ct_error *err);
 
 int cgroup_path(const struct cgroup_hierarchy *h, const char *cgroup, const char *file,

@@ -4,9 +4,12 @@
 	.balign	16
 	.globl	podckpt_init
 	.hidden	podckpt_init
-	.globl	podckpt_init_end
-	.hidden	podckpt_init_end
+	.globl	podckpt_init_size
+	.hidden	podckpt_init_size
 podckpt_init:
 	.incbin	"libct/pod/podckpt-init"
-podckpt_init_end:
+1:
+	.balign	8
+podckpt_init_size:
+	.quad	1b - podckpt_init
 	.section .note.GNU-stack, "", @progbits

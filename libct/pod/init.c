@@ -3,7 +3,7 @@
  * podckpt-init: PID 1 of a pod. It waits to be let go, then reaps, passes signals on to the main
  * process, and ends with that one's code when the last process has ended.
  *
- * Freestanding, a page of code and nothing else: it is embedded in the library, it must run in
+ * Freestanding, a page of code and a page of data: it is embedded in the library, it must run in
  * whatever root a pod has, and a restorer clones the pod's processes from its address space, so
  * every byte less is a byte less to unmap.
  *
@@ -43,41 +43,56 @@ static void __attribute__((noreturn)) leave(int code)
 		sys(__NR_exit_group, code, 0, 0, 0);
 }
 
-/* Waits for struct init_go: the main process. */
-static int wait_until_let_go(void)
+/*
+ * A checkpoint reads it from outside: in a page of its own, at an address that the linker is
+ * told.
+ */
+static volatile struct init_state {
+	int main_vpid, ended, code;
+} state __attribute__((section(".data"))) = { .main_vpid = -1 };
+
+static void wait_until_let_go(void)
 {
-	int main_vpid;
+	struct {
+		int main_vpid, code;
+	} go;
 	long n;
 
 	sys(__NR_write, SYNC_FD, (long)"r", 1, 0); /* in front of our work */
 	do
-		n = sys(__NR_read, SYNC_FD, (long)&main_vpid, sizeof(main_vpid), 0);
+		n = sys(__NR_read, SYNC_FD, (long)&go, sizeof(go), 0);
 	while (n == -EINTR);
-	if (n != sizeof(main_vpid))
+	if (n != sizeof(go))
 		leave(CODE_GIVEN_UP);
-	/* The command that was forked before we were executed: the first PID after ours. */
-	return main_vpid ? main_vpid : 2;
+	state.ended = go.main_vpid < 0;
+	state.code = go.main_vpid < 0 ? go.code : 0;
+	/* 0: the command that was forked before we were executed, the first PID after ours. */
+	state.main_vpid = go.main_vpid ? go.main_vpid : 2;
 }
 
-static void run(int main_vpid)
+static void reaped(long pid, int status)
+{
+	if (pid != state.main_vpid || state.ended)
+		return;
+	state.code = status & 0x7f ? 128 + (status & 0x7f) : status >> 8 & 0xff;
+	state.ended = 1;
+}
+
+static void __attribute__((noreturn)) run(void)
 {
 	const unsigned long all = ~0UL;
-	int main_lives = 1, code = 0, status;
+	int status;
 
 	for (;;) {
 		long pid, signal;
 
-		while ((pid = sys(__NR_wait4, -1, (long)&status, WNOHANG | __WALL, 0)) > 0) {
-			if (pid != main_vpid || !main_lives)
-				continue;
-			main_lives = 0;
-			code = status & 0x7f ? 128 + (status & 0x7f) : status >> 8 & 0xff;
-		}
+		while ((pid = sys(__NR_wait4, -1, (long)&status, WNOHANG | __WALL, 0)) > 0)
+			reaped(pid, status);
 		if (pid == -ECHILD)
-			leave(code);
+			leave(state.code);
 		signal = sys(__NR_rt_sigtimedwait, (long)&all, 0, 0, sizeof(all));
-		if (signal > 0 && signal != SIGCHLD && main_lives)
-			sys(__NR_kill, main_vpid, signal, 0, 0);
+		if (signal > 0 && signal != SIGCHLD && !state.ended)
+			sys(__NR_kill, state.main_vpid, signal, 0, 0);
 	}
 }
 
@@ -85,14 +100,15 @@ void _start(void);
 void __attribute__((noreturn, force_align_arg_pointer)) _start(void)
 {
 	const unsigned long all = ~0UL;
-	int main_vpid;
 
-	/* Blocked signals are kept for rt_sigtimedwait() even where PID 1's default is to ignore. */
+	/*
+	 * Blocked signals are kept for rt_sigtimedwait() even where PID 1's default is to
+	 * ignore.
+	 */
 	sys(__NR_rt_sigprocmask, SIG_BLOCK, (long)&all, 0, sizeof(all));
 	sys(__NR_prctl, PR_SET_NAME, (long)"podckpt-init", 0, 0);
-	main_vpid = wait_until_let_go();
+	wait_until_let_go();
 	sys(__NR_write, GO_FD, (long)"g", 1, 0); /* in a restore nobody waits for it: EBADF */
 	sys(__NR_close_range, SYNC_FD, ~0U, 0, 0);
-	run(main_vpid);
-	leave(0);
+	run();
 }

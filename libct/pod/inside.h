@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What making the inside of a pod consists of. All of it runs in PID 1 before it becomes init, unless said otherwise. */
+/*
+ * What making the inside of a pod consists of. All of it runs in PID 1 before it becomes init,
+ * unless said otherwise.
+ */
 #pragma once
 #include "libct/pod/make.h"
 
@@ -7,7 +10,10 @@
 
 /* ---- rootfs.c: the file tree ---- */
 
-/* In the monitor: makes the upper directories that are absent, like the directories they lie over. */
+/*
+ * In the monitor: makes the upper directories that are absent, like the directories they lie
+ * over.
+ */
 int rootfs_prepare(const struct pod *pod, struct ct_error *err);
 /*
  * In the new mount namespace, with the host's tree still in view: builds the pod's and makes it the root.
@@ -15,11 +21,17 @@ int rootfs_prepare(const struct pod *pod, struct ct_error *err);
  */
 int rootfs_enter(const struct pod *pod, bool restoring, struct ct_error *err);
 
-/* ---- rootfs-path.c: paths below a root that is not ours yet; symlinks cannot lead out of it ---- */
+/*
+ * ---- rootfs-path.c: paths below a root that is not ours yet; symlinks cannot lead out of it
+ * ----
+ */
 
 /* An O_PATH descriptor, or a negative errno. `path` is absolute in that root. */
 int root_open(int rootfd, const char *path, int flags);
-/* The same for a directory (or, with `file`, an empty regular file), made with its parents where absent. */
+/*
+ * The same for a directory (or, with `file`, an empty regular file), made with its parents
+ * where absent.
+ */
 int root_make(int rootfd, const char *path, bool file);
 
 /* ---- rootfs-mount.c: the new mount calls, with the kernel's own words in the error ---- */
@@ -31,7 +43,10 @@ struct mount_param {
 /* A new mount that hangs nowhere yet. `attributes` are MOUNT_ATTR_*. */
 int mount_new(const char *type, const struct mount_param *params, size_t n, unsigned int attributes,
 	      struct ct_error *err);
-/* A copy of what is mounted at `path` below `dirfd` (with submounts: recursive), hanging nowhere. */
+/*
+ * A copy of what is mounted at `path` below `dirfd` (with submounts: recursive), hanging
+ * nowhere.
+ */
 int mount_copy(int dirfd, const char *path, bool recursive, struct ct_error *err);
 int mount_set(int mount_fd, unsigned int attributes, bool recursive, struct ct_error *err);
 /* Hangs it over `path` below `rootfd`; the mount point is made where absent. */
@@ -56,7 +71,10 @@ int trees_of_host(const char *state_dir, struct pod_tree **ret, size_t *ret_n, s
 /* The one tree over `rootfs`. */
 int trees_of_rootfs(const char *rootfs, struct pod_tree **ret, size_t *ret_n, struct ct_error *err);
 void trees_free(struct pod_tree *trees, size_t n);
-/* `path` below `prefix`: the rest ("" or "x/y"), else NULL. Both absolute, without a slash at the end. */
+/*
+ * `path` below `prefix`: the rest ("" or "x/y"), else NULL. Both absolute, without a slash at
+ * the end.
+ */
 const char *path_below(const char *path, const char *prefix);
 
 /* ---- user.c: the pod's own /etc/passwd and /etc/group ---- */
@@ -69,7 +87,10 @@ struct user {
 	char *home;
 };
 
-/* `spec` is "user[:group]" by name or number, NULL: root. On success the caller calls user_release(). */
+/*
+ * `spec` is "user[:group]" by name or number, NULL: root. On success the caller calls
+ * user_release().
+ */
 int user_find(const char *spec, struct user *ret, struct ct_error *err);
 void user_release(struct user *user);
 #define cleanup_user __cleanup(user_release)

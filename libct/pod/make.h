@@ -6,7 +6,10 @@
 #pragma once
 #include "libct/pod/pod.h"
 
-/* What the monitor holds of a pod that was spawned. Descriptors are close-on-exec, -1 where there is none. */
+/*
+ * What the monitor holds of a pod that was spawned. Descriptors are close-on-exec, -1 where
+ * there is none.
+ */
 struct pod_child {
 	pid_t pid1;
 	int pid1_pidfd;
@@ -48,7 +51,10 @@ struct pod_command {
  */
 int command_prepare(const struct pod_config *config, struct pod_command *command,
 		    struct ct_error *err);
-/* Executes it, looked up in the PATH of its own environment. Returns the negative errno of why not. */
+/*
+ * Executes it, looked up in the PATH of its own environment. Returns the negative errno of why
+ * not.
+ */
 int command_execute(const struct pod_command *command);
 
 /*

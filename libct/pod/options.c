@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From what a user asked for to a configuration: everything is looked up and checked on this host. */
+/*
+ * From what a user asked for to a configuration: everything is looked up and checked on this
+ * host.
+ */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -51,14 +54,17 @@ static int copy_strings(const char *const *from, char ***ret, struct ct_error *e
 	return 0;
 }
 
-/* An absolute path without needless slashes; ".." is refused, since it means another place in the pod. */
+/*
+ * An absolute path without needless slashes; ".." is refused, since it means another place in
+ * the pod.
+ */
 static int plain_path(const char *what, const char *path, char **ret, struct ct_error *err)
 {
 	char *out, *p;
 
 	if (path[0] != '/' || strlen(path) >= PATH_MAX)
 		return error_set(err, -EINVAL, "%s '%s' is not an absolute path", what, path);
-	out = p = malloc(strlen(path) + 2);
+	out = p = calloc(1, strlen(path) + 2);
 	if (!out)
 		return error_errno(err, -ENOMEM, "copy the options");
 	for (const char *from = path; *from;) {
@@ -161,7 +167,10 @@ static bool is_directory(const char *base, const char *below, uint64_t *ret_moun
 	return S_ISDIR(stx.stx_mode);
 }
 
-/* Will the pod have this directory? It has the trees' mounts and the volumes, not what else is mounted. */
+/*
+ * Will the pod have this directory? It has the trees' mounts and the volumes, not what else is
+ * mounted.
+ */
 static bool pod_has_directory(const struct options *o, const char *path)
 {
 	static const char *const own[] = { "/proc", "/sys", "/dev", "/run" };

@@ -160,7 +160,19 @@ struct pod_start {
 
 /* What podckpt-init reads when it may begin its work. */
 struct init_go {
-	int32_t main_vpid; /* whose exit code is the pod's */
+	int32_t main_vpid; /* whose exit code is the pod's; -1: it ended before, with `code` */
+	int32_t code;
+};
+
+/*
+ * What podckpt-init knows, at this address of its memory: the only thing about it that a
+ * checkpoint has to carry.
+ */
+#define INIT_STATE_ADDRESS 0x10001000
+struct init_state {
+	int32_t main_vpid; /* as in struct init_go, 0 not being possible any more */
+	int32_t ended;	   /* 1: the main process has ended, with `code` */
+	int32_t code;
 };
 
 /*

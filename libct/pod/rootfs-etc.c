@@ -102,7 +102,10 @@ static int filter_servers(char *text, char **ret, bool *ret_any)
 	return 0;
 }
 
-/* The host's, as its own programs see it. A local resolver's own file names the servers behind it. */
+/*
+ * The host's, as its own programs see it. A local resolver's own file names the servers behind
+ * it.
+ */
 static int write_resolv_conf(int rootfd, const struct pod_config *config, struct ct_error *err)
 {
 	static const char *const files[] = { "/etc/resolv.conf", RESOLVED_UPSTREAM };

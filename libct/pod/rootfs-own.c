@@ -130,7 +130,10 @@ static int fill_run(int rootfd, struct ct_error *err)
 	return 0;
 }
 
-/* The pod's own cgroups, to be read: where the host has v2 alone, as programs look for limits there. */
+/*
+ * The pod's own cgroups, to be read: where the host has v2 alone, as programs look for limits
+ * there.
+ */
 static int mount_cgroup(int rootfd, struct ct_error *err)
 {
 	const struct mount_param params[] = { { "source", "cgroup2" } };

@@ -91,7 +91,10 @@ int rootfs_prepare(const struct pod *pod, struct ct_error *err)
 
 /* ---- trees ---- */
 
-/* A tree may not be more than the host's mount of it allows; device nodes in trees are of no use. */
+/*
+ * A tree may not be more than the host's mount of it allows; device nodes in trees are of no
+ * use.
+ */
 static unsigned int tree_attributes(int lower)
 {
 	unsigned int attributes = MOUNT_ATTR_NODEV;
@@ -311,7 +314,10 @@ static int build(const struct pod *pod, int rootfd, const struct tree_mount *mou
 
 static int pivot(int rootfd, struct ct_error *err)
 {
-	/* man 2 pivot_root, "pivot_root(".", ".")": the old root ends up on top and is taken off. */
+	/*
+	 * man 2 pivot_root, "pivot_root(".", ".")": the old root ends up on top and is taken
+	 * off.
+	 */
 	if (fchdir(rootfd) < 0 || syscall(SYS_pivot_root, ".", ".") < 0)
 		return error_errno(err, -errno, "pivot_root");
 	if (umount2(".", MNT_DETACH) < 0)

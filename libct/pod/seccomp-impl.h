@@ -11,7 +11,10 @@ struct ct_error;
 DEFINE_CLEANUP(scmp_filter_ctx, seccomp_release)
 #define cleanup_seccomp __cleanup(seccomp_release_cleanup)
 
-/* A filter for the native architecture and the 32-bit one beside it, never with no_new_privs. NULL: no memory. */
+/*
+ * A filter for the native architecture and the 32-bit one beside it, never with no_new_privs.
+ * NULL: no memory.
+ */
 scmp_filter_ctx seccomp_new(uint32_t default_action);
 /* The profile "default". */
 int seccomp_default(uint64_t capabilities, scmp_filter_ctx *ret, struct ct_error *err);

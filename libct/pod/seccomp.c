@@ -78,7 +78,10 @@ static int deny(scmp_filter_ctx ctx, const char *name)
 				     : seccomp_rule_add(ctx, DENY, nr, 0);
 }
 
-/* Namespaces through clone(2) by its flags; those of clone3(2) lie in memory, where no filter looks. */
+/*
+ * Namespaces through clone(2) by its flags; those of clone3(2) lie in memory, where no filter
+ * looks.
+ */
 static int deny_namespaces(scmp_filter_ctx ctx)
 {
 	static const uint64_t flags[] = { CLONE_NEWNS,	CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,

@@ -107,7 +107,10 @@ static int place(int fd, int at, struct ct_error *err)
 	return dup2(fd, at) < 0 ? error_errno(err, -errno, "place descriptor %d", at) : 0;
 }
 
-/* The pod's own terminal is the first of its devpts, so that it has the same name in every restore. */
+/*
+ * The pod's own terminal is the first of its devpts, so that it has the same name in every
+ * restore.
+ */
 static int open_terminal(const struct spawn *s, struct ct_error *err)
 {
 	const struct pod_config *config = &s->pod->config;
@@ -176,7 +179,10 @@ static int own_streams(const struct pod_config *config, struct ct_error *err)
 	return r;
 }
 
-/* The command, from its own process (or PID 1's) to its execution. `go` is where it waits, for `len` bytes. */
+/*
+ * The command, from its own process (or PID 1's) to its execution. `go` is where it waits, for
+ * `len` bytes.
+ */
 static void __attribute__((noreturn)) run_command(const struct spawn *s, int go, size_t len)
 {
 	const struct pod_config *config = &s->pod->config;

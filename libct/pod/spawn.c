@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The monitor's side of making a pod: what has to be done from outside, in the order it can be undone. */
+/*
+ * The monitor's side of making a pod: what has to be done from outside, in the order it can be
+ * undone.
+ */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -20,7 +23,9 @@
 #define MFD_EXEC 0x0010U
 #endif
 
-extern const char podckpt_init[], podckpt_init_end[];
+/* init-blob.S */
+extern const char podckpt_init[];
+extern const uint64_t podckpt_init_size;
 
 /* Everything made so far; its cleanup undoes what was not handed over. */
 struct making {
@@ -175,7 +180,7 @@ static int make_init(struct making *m, struct ct_error *err)
 	m->s.init = fd;
 	r = spawn_lift(&m->s.init);
 	if (r == 0)
-		r = io_write_all(m->s.init, podckpt_init, (size_t)(podckpt_init_end - podckpt_init));
+		r = io_write_all(m->s.init, podckpt_init, podckpt_init_size);
 	return r < 0 ? error_errno(err, r, "write podckpt-init into memory") : 0;
 }
 
@@ -282,7 +287,10 @@ static int attach_network(struct making *m, struct ct_error *err)
 
 /* ---- reports ---- */
 
-/* One message of PID 1's side, with the descriptor it may carry. Returns its length, 0 at the end. */
+/*
+ * One message of PID 1's side, with the descriptor it may carry. Returns its length, 0 at the
+ * end.
+ */
 static ssize_t receive(int sync, struct report *ret, int *ret_fd)
 {
 	union {
@@ -306,7 +314,10 @@ static ssize_t receive(int sync, struct report *ret, int *ret_fd)
 	return n;
 }
 
-/* Waits for a message; with the command gone without one (killed by a filter, by the OOM killer) for nothing. */
+/*
+ * Waits for a message; with the command gone without one (killed by a filter, by the OOM
+ * killer) for nothing.
+ */
 static int wait_message(const struct pod_child *child)
 {
 	struct pollfd fds[2] = { { .fd = child->sync_fd, .events = POLLIN },

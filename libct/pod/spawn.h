@@ -22,7 +22,10 @@ struct report {
 	struct ct_error error; /* REPORT_FAILED */
 };
 
-/* Descriptors that PID 1 inherits; all are above those it has a fixed place for, -1 where there is none. */
+/*
+ * Descriptors that PID 1 inherits; all are above those it has a fixed place for, -1 where there
+ * is none.
+ */
 struct spawn {
 	struct pod *pod;
 	const struct pod_start *start;

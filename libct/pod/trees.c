@@ -165,7 +165,10 @@ bool pod_path_tree(const struct pod_config *config, const char *path, size_t *re
 	for (size_t i = 0; i < config->n_trees; i++) {
 		const char *rest = path_below(path, config->trees[i].at);
 
-		/* Of trees that hold the path the last one lies deepest: they are in mount order. */
+		/*
+		 * Of trees that hold the path the last one lies deepest: they are in mount
+		 * order.
+		 */
 		if (rest) {
 			best = i;
 			below = rest;

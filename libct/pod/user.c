@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Users and groups by name, from the files of the root that this process is in; never through NSS. */
+/*
+ * Users and groups by name, from the files of the root that this process is in; never through
+ * NSS.
+ */
 #include <errno.h>
 #include <grp.h>
 #include <limits.h>
@@ -12,7 +15,10 @@
 
 #define GROUPS_MAX 65536 /* the kernel's */
 
-/* The decimal id that `text` is. False: it is a name. (uid_t)-1 means "no change" to the kernel: a name too. */
+/*
+ * The decimal id that `text` is. False: it is a name. (uid_t)-1 means "no change" to the
+ * kernel: a name too.
+ */
 static bool parse_id(const char *text, unsigned int *ret)
 {
 	char *end;

@@ -250,6 +250,38 @@ static void test_restoring(void)
 	test_pod_end(&t);
 }
 
+/* What a checkpoint asks PID 1, and what a restore tells it, of a command that has ended. */
+static void test_init_state(void)
+{
+	struct pod_start start = { .restoring = true, .restorer_pidfd = -1 };
+	struct init_go ended = { .main_vpid = -1, .code = 42 };
+	struct init_state state = { 0 };
+	char path[64];
+
+	pod("(read x </run/fifo; echo $x) & exit 9");
+	REQUIRE("a pod", test_pod_spawn(&t, NULL) == 0);
+	snprintf(path, sizeof(path), "/proc/%d/root/run/fifo", t.child.pid1);
+	REQUIRE("what keeps it going", mkfifo(path, 0600) == 0);
+	test_pod_release(&t);
+	cleanup_fd int fifo = open(path, O_WRONLY | O_CLOEXEC);
+	snprintf(path, sizeof(path), "/proc/%d/mem", t.child.pid1);
+	cleanup_fd int mem = open(path, O_RDONLY | O_CLOEXEC);
+	for (int i = 0; i < 500 && !state.ended; i++) {
+		io_pread_exact(mem, &state, sizeof(state), INIT_STATE_ADDRESS);
+		usleep(10000);
+	}
+	CHECK("init knows that the command ended, and how",
+	      state.ended == 1 && state.main_vpid == 2 && state.code == 9);
+	CHECK("the rest goes on", io_write_all(fifo, "on\n", 3) == 0);
+	CHECK("and the code is the command's", test_pod_wait(&t) == 9);
+	test_pod_end(&t);
+	pod("true");
+	REQUIRE("a restored one", test_pod_spawn(&t, &start) == 0);
+	io_write_all(t.child.sync_fd, &ended, sizeof(ended));
+	CHECK("init is told", test_pod_wait(&t) == 42);
+	test_pod_end(&t);
+}
+
 static void test_given_up(void)
 {
 	pod("echo never");
@@ -275,6 +307,7 @@ int main(void)
 	test_network();
 	test_limits();
 	test_restoring();
+	test_init_state();
 	test_given_up();
 	return UNIT_DONE();
 }
