@@ -148,7 +148,7 @@ int ct_checkpoint(struct ct *ct, const char *name, const struct ct_checkpoint_op
 	int r;
 
 	if (geteuid() != 0)
-		return error_set(err, -EPERM, "checkpoint %s: this needs root", name);
+		return error_set(err, -EPERM, "this needs root");
 	r = pod_open(ct, name, &pod, err);
 	if (r < 0)
 		return r;
@@ -163,5 +163,5 @@ int ct_checkpoint(struct ct *ct, const char *name, const struct ct_checkpoint_op
 		r = checkpoint(pod, options, &mine, err);
 	if (stats)
 		*stats = mine;
-	return r < 0 ? error_prefix(err, r, "checkpoint %s", name) : 0;
+	return r;
 }

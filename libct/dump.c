@@ -58,6 +58,9 @@ void dump_refuse_fd(struct dump *d, const struct fd_view *v, const char *format,
 
 	if (p)
 		snprintf(where, sizeof(where), "pid %d (%s) fd %d", p->vpid, p->stat.comm, v->fd);
+	else if (d->mapping)
+		snprintf(where, sizeof(where), "pid %d (%s) memory", d->mapping->vpid,
+			 d->mapping->stat.comm);
 	else
 		snprintf(where, sizeof(where), "a descriptor under way in a unix socket");
 	va_start(ap, format);

@@ -61,6 +61,7 @@ struct dump {
 	struct fd_registry *fds;
 	struct shared_registry *shared;
 	struct file_context *files; /* kind/file-context.c */
+	const struct dump_process *mapping; /* whose memory is being described: for dump_refuse_fd() */
 	char *findings; /* one a line; NULL: none */
 	size_t n_findings;
 	struct ct_stats stats;

@@ -387,18 +387,17 @@ int ct_restore(struct ct *ct, const struct ct_restore_options *options, char **r
 	struct restore r = { .options = options, .proc = -1, .stream = { -1, -1, -1 },
 			     .init = { .pidfd = -1, .mem = -1, .uffd = -1 } };
 	__cleanup(archive_reader_free_cleanup) struct archive_reader *archive = NULL;
-	const char *what = options->path ? options->path : "-";
 	uint64_t began = now_ns(CLOCK_MONOTONIC);
 	cleanup_fd int file = -1;
 	int e = 0;
 
 	if (geteuid() != 0)
-		return error_set(err, -EPERM, "restore %s: this needs root", what);
+		return error_set(err, -EPERM, "this needs root");
 	r.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (options->path)
 		file = open(options->path, O_RDONLY | O_CLOEXEC);
 	if (r.proc < 0 || (options->path && file < 0))
-		e = error_errno(err, -errno, "open");
+		e = error_errno(err, -errno, "open '%s'", options->path ? options->path : "/proc");
 	if (e == 0)
 		e = archive_reader_new(options->path ? file : options->fd, &archive, err);
 	r.archive = archive;
@@ -416,7 +415,6 @@ int ct_restore(struct ct *ct, const struct ct_restore_options *options, char **r
 		abandon(&r);
 		if (r.pod)
 			pod_destroy(r.pod, NULL);
-		error_prefix(err, e, "restore %s", what);
 	}
 	restore_release(&r);
 	pod_free(r.pod);

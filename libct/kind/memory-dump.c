@@ -101,7 +101,9 @@ static int area_file(struct dump *d, struct dump_process *p, const struct vma *v
 	fd = proc_open(d->proc, p->pid, name, writable ? O_RDWR : O_RDONLY);
 	if (fd < 0)
 		return error_errno(err, fd, "open '%s' (%s)", name, v->name);
+	d->mapping = p;
 	r = dump_descriptor(d, getpid(), fd, ret, err);
+	d->mapping = NULL;
 	fd_close(fd);
 	if (r == 0)
 		r = shared_put_mapping(d, v, writable, *ret);
@@ -219,7 +221,9 @@ static int memory_dump(struct dump *d, struct dump_process *p, const struct tape
 	exe = proc_open(d->proc, p->pid, "exe", O_RDONLY);
 	if (exe < 0)
 		return error_errno(err, exe, "open its program");
+	d->mapping = p;
 	r = dump_descriptor(d, getpid(), exe, &id, err);
+	d->mapping = NULL;
 	if (r < 0)
 		return r;
 	node_put_u64(n, "program", id);
