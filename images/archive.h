@@ -45,7 +45,8 @@ int archive_put(struct archive_writer *w, const char *name, const void *data, si
 /*
  * Ordinary files through libarchive: between begin and end the caller gives entries whose path begins with "rootfs/"
  * (or "log/"; pax; sparse, xattr, ACL as libarchive does) to archive_files_entry(), never to archive_write_header():
- * names are kept byte by byte whatever the locale. Data goes to archive_write_data() of *ret.
+ * names are kept byte by byte whatever the locale. Data goes to archive_write_data() of *ret; of sparse files the holes
+ * too, as zeros, which libarchive leaves out.
  */
 int archive_files_begin(struct archive_writer *w, struct archive **ret, struct ct_error *err);
 /* -EOPNOTSUPP: tar cannot hold it; nothing was written of it. */
