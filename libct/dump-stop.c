@@ -10,6 +10,7 @@
 #include "libct/dump-steps.h"
 #include "libct/kind/file.h"
 #include "libct/task/restart.h"
+#include "libct/task/rseq.h"
 
 #define FREEZE_TIMEOUT_MS 10000
 
@@ -46,6 +47,7 @@ void dump_free(struct dump *d)
 	tracee_release(&d->init);
 	fd_registry_free(d->fds);
 	shared_registry_free(d->shared);
+	seccomp_registry_free(d->seccomp);
 	file_context_free(d->files);
 	doc_free(d->doc);
 	free(d->findings);
@@ -73,7 +75,8 @@ static int seize_all(struct dump *d, struct ct_error *err)
 
 			if (t->status.state == 'Z' || t->status.state == 'X')
 				continue;
-			r = tracee_seize(&t->t, 0, err);
+			/* Its system call filters are not meant for our tapes. */
+			r = tracee_seize(&t->t, t->status.seccomp ? PTRACE_O_SUSPEND_SECCOMP : 0, err);
 			if (r < 0)
 				return error_prefix(err, r, "pid %d (%s)", p->vpid, p->stat.comm);
 			d->stats.n_threads++;
@@ -90,6 +93,8 @@ static int stop_thread(struct dump_thread *t, struct ct_error *err)
 		r = tracee_read(&t->t, err);
 	if (r < 0)
 		return r;
+	if (rseq_abort(&t->t))
+		t->t.dirty = true;
 	/*
 	 * epoll_wait and some others end with EINTR after a mere stop. The task is to see neither the
 	 * stop nor, in the image, the restore.

@@ -407,6 +407,9 @@ void dump_check_processes(struct dump *d)
 		check_sharing(d, p);
 		if (p->status.tracer)
 			dump_refuse_process(d, p, "another program (a debugger, strace) is tracing it; end that first");
+		for (size_t k = 0; kinds[k]; k++)
+			if (kinds[k]->process_check)
+				kinds[k]->process_check(d, p);
 	}
 	check_pairs(d);
 }

@@ -14,6 +14,7 @@
 struct node;
 struct doc;
 struct fd_registry;
+struct seccomp_registry;
 struct shared_registry;
 struct file_context;
 
@@ -60,6 +61,7 @@ struct dump {
 	size_t n_processes;
 	struct fd_registry *fds;
 	struct shared_registry *shared;
+	struct seccomp_registry *seccomp;
 	struct file_context *files; /* kind/file-context.c */
 	const struct dump_process *mapping; /* whose memory is being described: for dump_refuse_fd() */
 	char *findings; /* one a line; NULL: none */

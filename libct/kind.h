@@ -69,6 +69,11 @@ struct kind {
 
 	/* ---- processes and threads: asked and restored by tapes that the task itself executes ---- */
 
+	/*
+	 * Refuses what can be seen from outside and is not carried. Also called by the pre-flight on a
+	 * running pod, where a process may vanish meanwhile: that is no error.
+	 */
+	void (*process_check)(struct dump *d, struct dump_process *p);
 	/* Adds the calls that ask. `mark` of the dump is where they begin. NULL where /proc or ptrace tells. */
 	int (*process_ask)(struct dump *d, struct dump_process *p, struct tape *tape);
 	/* Puts the answers into `n` (an object of its own, under the kind's name). */

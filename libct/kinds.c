@@ -3,16 +3,33 @@
 
 #include <string.h>
 
+extern const struct kind kind_credentials;
 extern const struct kind kind_file;
+extern const struct kind kind_fs;
+extern const struct kind kind_limits;
 extern const struct kind kind_memory;
 extern const struct kind kind_pipe;
+extern const struct kind kind_process;
+extern const struct kind kind_scheduling;
+extern const struct kind kind_seccomp;
+extern const struct kind kind_signals;
 extern const struct kind kind_stream;
+extern const struct kind kind_thread;
 
 const struct kind *const kinds[] = {
 	&kind_stream, /* before pipes: it is one that leads outside */
 	&kind_file, /* before FIFOs and sockets: an O_PATH descriptor of one is but a name */
 	&kind_pipe,
 	&kind_memory,
+	/* Attributes of processes and threads: of each, in this order. */
+	&kind_process, /* first: with AMX tiles alternate stacks must be larger */
+	&kind_thread,
+	&kind_signals,
+	&kind_fs,
+	&kind_scheduling,
+	&kind_seccomp, /* before credentials: only who may administer installs a filter just so */
+	&kind_limits, /* after what they would limit */
+	&kind_credentials, /* last: whoever has dropped a privilege can restore nothing that wants it */
 	NULL,
 };
 

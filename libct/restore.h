@@ -43,6 +43,7 @@ struct restore_process {
 	uint32_t index;
 	struct restore_thread *threads; /* [0] is the leader */
 	size_t n_threads;
+	size_t n_common_filters; /* seccomp filters that all threads inherit: task-seccomp.c */
 	struct tape tape;    /* of the process: see process_restore */
 	struct tape_site site;
 	uint64_t syscall_at; /* a `syscall` instruction in its vdso */

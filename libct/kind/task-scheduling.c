@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How a thread is scheduled: policy with its parameters, nice value, CPUs, I/O priority, timer
+ * slack: man 7 sched, man 2 sched_setattr, sched_setaffinity, ioprio_set, PR_SET_TIMERSLACK.
+ * All of it is read and set from outside.
+ *
+ * A thread that may run on every CPU of the host may run on every CPU of the next one; a narrower
+ * choice is kept to the number, and refused where the host lacks one of them. What a thread's
+ * timer slack falls back to after PR_SET_TIMERSLACK 0 cannot be read; it becomes its slack of now.
+ */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/ioprio.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include "libct/base/io.h"
+#include "libct/base/sys.h"
+#include "libct/kind.h"
+
+#ifndef PR_SCHED_CORE
+#define PR_SCHED_CORE 62
+#endif
+#ifndef PR_SCHED_CORE_GET
+#define PR_SCHED_CORE_GET 0
+#endif
+
+#define MAX_CPUS 8192
+
+/* struct sched_attr of <linux/sched/types.h>, which newer <sched.h> defines as well. */
+struct attr {
+	uint32_t size, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime, deadline, period;
+	uint32_t util_min, util_max;
+};
+
+enum {
+	NORMAL = 0,
+	FIFO = 1,
+	RR = 2,
+	BATCH = 3,
+	IDLE = 5,
+	DEADLINE = 6,
+	FLAG_RESET_ON_FORK = 1,
+	FLAG_RECLAIM = 2,
+	FLAG_OVERRUN = 4,
+	FLAG_UTIL_CLAMP = 0x60,
+};
+
+static const struct {
+	const char *name;
+	uint32_t policy;
+} policies[] = {
+	{ "other", NORMAL }, { "fifo", FIFO }, { "rr", RR },
+	{ "batch", BATCH },  { "idle", IDLE }, { "deadline", DEADLINE },
+};
+#define N_POLICIES (sizeof(policies) / sizeof(policies[0]))
+
+struct cpus {
+	uint64_t word[MAX_CPUS / 64];
+	size_t len; /* bytes */
+};
+
+static bool has_cpu(const struct cpus *c, unsigned int cpu)
+{
+	return cpu < MAX_CPUS && c->word[cpu / 64] >> (cpu % 64) & 1;
+}
+
+static int get_attr(pid_t tid, struct attr *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	return SYS_RET(syscall(SYS_sched_getattr, tid, ret, sizeof(*ret), 0));
+}
+
+static int get_affinity(pid_t tid, struct cpus *ret)
+{
+	long n;
+
+	memset(ret, 0, sizeof(*ret));
+	n = SYS_RET(syscall(SYS_sched_getaffinity, tid, sizeof(ret->word), ret->word));
+	return n < 0 ? (int)n : 0;
+}
+
+/* "0-3,7" into a set; false: it is no such list. */
+static bool parse_cpus(const char *text, struct cpus *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	for (;;) {
+		char *end;
+		unsigned long first = strtoul(text, &end, 10), last = first;
+
+		if (end == text || *text == '-')
+			return false;
+		if (*end == '-') {
+			text = end + 1;
+			last = strtoul(text, &end, 10);
+			if (end == text)
+				return false;
+		}
+		if (last >= MAX_CPUS || first > last)
+			return false;
+		for (; first <= last; first++)
+			ret->word[first / 64] |= 1ULL << (first % 64);
+		if (*end == '\0' || *end == '\n')
+			return true;
+		if (*end != ',')
+			return false;
+		text = end + 1;
+	}
+}
+
+static void format_cpus(const struct cpus *c, char *text, size_t size)
+{
+	size_t n = 0;
+
+	*text = '\0';
+	for (unsigned int i = 0; i < MAX_CPUS; i++) {
+		unsigned int last = i;
+
+		if (!has_cpu(c, i))
+			continue;
+		while (has_cpu(c, last + 1))
+			last++;
+		n += (size_t)snprintf(text + n, size - n, last > i ? "%s%u-%u" : "%s%u",
+				      n ? "," : "", i, last);
+		if (n >= size)
+			return;
+		i = last;
+	}
+}
+
+/* Every CPU that is online on this host. */
+static int online(struct cpus *ret)
+{
+	cleanup_free char *text = NULL;
+	ssize_t r = io_read_file(AT_FDCWD, "/sys/devices/system/cpu/online", 65536, &text);
+
+	if (r < 0)
+		return (int)r;
+	return parse_cpus(text, ret) ? 0 : -EBADMSG;
+}
+
+static bool all_of(const struct cpus *wanted, const struct cpus *c)
+{
+	for (size_t i = 0; i < MAX_CPUS / 64; i++)
+		if (wanted->word[i] & ~c->word[i])
+			return false;
+	return true;
+}
+
+/* ---- dump ---- */
+
+static void process_check(struct dump *d, struct dump_process *p)
+{
+	for (size_t i = 0; i < p->n_threads; i++) {
+		unsigned long cookie = 0;
+
+		/* ENODEV or EINVAL: a kernel without it. */
+		if (prctl(PR_SCHED_CORE, PR_SCHED_CORE_GET, p->threads[i].t.tid, 0, &cookie) == 0 &&
+		    cookie) {
+			dump_refuse_process(d, p, "it uses core scheduling, which is not carried");
+			break;
+		}
+	}
+}
+
+static int dump_policy(struct dump_thread *t, struct node *n, struct ct_error *err)
+{
+	struct attr attr, own;
+	const char *name = NULL;
+	int r = get_attr(t->t.tid, &attr), nice;
+
+	if (r == 0)
+		r = get_attr(0, &own);
+	if (r < 0)
+		return error_errno(err, r, "sched_getattr");
+	for (size_t i = 0; i < N_POLICIES; i++)
+		if (policies[i].policy == attr.policy)
+			name = policies[i].name;
+	if (!name)
+		return error_set(err, -EOPNOTSUPP, "its scheduling policy %u is not carried", attr.policy);
+	errno = 0;
+	nice = getpriority(PRIO_PROCESS, (id_t)t->t.tid);
+	if (nice == -1 && errno)
+		return error_errno(err, -errno, "getpriority");
+	node_put_str(n, "policy", name);
+	node_put_i64(n, "nice", nice);
+	node_put_bool(n, "reset_on_fork", attr.flags & FLAG_RESET_ON_FORK);
+	if (attr.policy == FIFO || attr.policy == RR)
+		node_put_u64(n, "priority", attr.priority);
+	if (attr.policy == DEADLINE) {
+		node_put_u64(n, "runtime", attr.runtime);
+		node_put_u64(n, "deadline", attr.deadline);
+		node_put_u64(n, "period", attr.period);
+		node_put_bool(n, "reclaim", attr.flags & FLAG_RECLAIM);
+		node_put_bool(n, "overrun_signal", attr.flags & FLAG_OVERRUN);
+	} else if (attr.policy != FIFO && attr.policy != RR && own.policy == NORMAL &&
+		   attr.runtime != own.runtime) {
+		/* A slice that it chose (Linux 6.12); the default one is the host's. */
+		node_put_u64(n, "slice", attr.runtime);
+	}
+	if (attr.util_max && (attr.util_min != own.util_min || attr.util_max != own.util_max)) {
+		node_put_u64(n, "utilization_min", attr.util_min);
+		node_put_u64(n, "utilization_max", attr.util_max);
+	}
+	return 0;
+}
+
+static int thread_dump(struct dump *d, struct dump_thread *t, const struct tape *tape,
+		       struct tape_mark mark, struct node *n, struct ct_error *err)
+{
+	cleanup_free char *slack = NULL;
+	struct cpus cpus, all;
+	long priority;
+	int r = dump_policy(t, n, err);
+	ssize_t len;
+
+	if (r < 0)
+		return r;
+	r = get_affinity(t->t.tid, &cpus);
+	if (r == 0)
+		r = online(&all);
+	if (r < 0)
+		return error_errno(err, r, "read its CPUs");
+	if (!all_of(&all, &cpus)) {
+		char text[4096];
+
+		format_cpus(&cpus, text, sizeof(text));
+		node_put_str(n, "cpus", text);
+	}
+	priority = SYS_RET(syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, t->t.tid));
+	if (priority < 0)
+		return error_errno(err, (int)priority, "ioprio_get");
+	node_put_u64(n, "io_priority", (uint64_t)priority);
+	len = proc_read(d->proc, t->t.tid, "timerslack_ns", &slack);
+	if (len < 0)
+		return error_errno(err, (int)len, "read 'timerslack_ns'");
+	node_put_u64(n, "timer_slack", strtoull(slack, NULL, 10));
+	return 0;
+}
+
+/* ---- restore ---- */
+
+static void get_policy(const struct node *n, struct attr *attr)
+{
+	const char *name = node_str(n, "policy");
+	bool known = false;
+
+	*attr = (struct attr){ .size = sizeof(*attr) };
+	for (size_t i = 0; i < N_POLICIES; i++)
+		if (!strcmp(policies[i].name, name)) {
+			attr->policy = policies[i].policy;
+			known = true;
+		}
+	if (!known)
+		node_complain(n, "a scheduling policy '%s' that this version does not know", name);
+	attr->nice = (int32_t)node_i64(n, "nice", -20, 19);
+	attr->flags = node_bool(n, "reset_on_fork") ? FLAG_RESET_ON_FORK : 0;
+	if (attr->policy == FIFO || attr->policy == RR)
+		attr->priority = (uint32_t)node_u64(n, "priority", 99);
+	if (attr->policy == DEADLINE) {
+		attr->runtime = node_u64(n, "runtime", INT64_MAX);
+		attr->deadline = node_u64(n, "deadline", INT64_MAX);
+		attr->period = node_u64(n, "period", INT64_MAX);
+		if (node_bool(n, "reclaim"))
+			attr->flags |= FLAG_RECLAIM;
+		if (node_bool(n, "overrun_signal"))
+			attr->flags |= FLAG_OVERRUN;
+	} else if (node_has(n, "slice")) {
+		attr->runtime = node_u64(n, "slice", INT64_MAX);
+	}
+	if (node_has(n, "utilization_min")) {
+		attr->flags |= FLAG_UTIL_CLAMP;
+		attr->util_min = (uint32_t)node_u64(n, "utilization_min", 1024);
+		attr->util_max = (uint32_t)node_u64(n, "utilization_max", 1024);
+	}
+}
+
+static int restore_cpus(const struct node *n, pid_t tid, struct ct_error *err)
+{
+	const char *list = node_has(n, "cpus") ? node_str(n, "cpus") : NULL;
+	struct cpus wanted, now;
+	int e;
+
+	memset(&wanted, 0xff, sizeof(wanted));
+	if (list && !parse_cpus(list, &wanted))
+		return error_set(err, -EBADMSG, "a list of CPUs '%s'", list);
+	e = SYS_RET(syscall(SYS_sched_setaffinity, tid, sizeof(wanted.word), wanted.word));
+	if (e < 0 && e != -EINVAL)
+		return error_errno(err, e, "sched_setaffinity");
+	if (!list)
+		return 0;
+	if (e == 0)
+		e = get_affinity(tid, &now);
+	if (e < 0 || !all_of(&wanted, &now))
+		return error_set(err, -ENOSYS,
+				 "it is bound to CPUs %s, which this host does not all have for it", list);
+	return 0;
+}
+
+static int restore_slack(struct restore *r, pid_t tid, uint64_t slack, struct ct_error *err)
+{
+	char path[64], text[32];
+	int e;
+
+	snprintf(path, sizeof(path), "%d/timerslack_ns", tid);
+	snprintf(text, sizeof(text), "%" PRIu64, slack);
+	e = io_write_file(r->proc, path, text);
+	return e < 0 ? error_errno(err, e, "set its timer slack") : 0;
+}
+
+static int thread_restore(struct restore *r, struct restore_thread *t, const struct node *n,
+			  struct tape *tape, struct ct_error *err)
+{
+	uint64_t slack = node_u64(n, "timer_slack", UINT64_MAX);
+	long priority = (long)node_u64(n, "io_priority", UINT16_MAX);
+	pid_t tid = t->t.tid;
+	struct attr attr;
+	int e;
+
+	get_policy(n, &attr);
+	e = doc_check(r->doc, err);
+	if (e == 0)
+		e = restore_cpus(n, tid, err);
+	/* Real-time policies set the slack to 0 by themselves, and 0 written means the default. */
+	if (e == 0 && slack)
+		e = restore_slack(r, tid, slack, err);
+	if (e < 0)
+		return e;
+	/* Real-time threads have a nice value too, for when they leave that policy. */
+	if (setpriority(PRIO_PROCESS, (id_t)tid, attr.nice) < 0)
+		return error_errno(err, -errno, "set nice value %d", attr.nice);
+	e = SYS_RET(syscall(SYS_sched_setattr, tid, &attr, 0));
+	if (e < 0)
+		return error_errno(err, e, "set scheduling policy '%s'", node_str(n, "policy"));
+	if (SYS_RET(syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, tid)) == priority)
+		return 0;
+	e = SYS_RET(syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, tid, priority));
+	return e < 0 ? error_errno(err, e, "set I/O priority %ld", priority) : 0;
+}
+
+const struct kind kind_scheduling = {
+	.name = "scheduling",
+	.carries = "nice value, scheduling policy, CPU affinity, I/O priority, timer slack of each thread",
+	.refuses = "core scheduling; CPUs that the restoring host lacks",
+	.victims = "sched-nice sched-policy sched-affinity sched-slack",
+	.process_check = process_check,
+	.thread_dump = thread_dump,
+	.thread_restore = thread_restore,
+};
