@@ -79,7 +79,6 @@ static int dump_process(struct dump *d, struct dump_process *p, struct ct_error 
 	}
 	node_put_bool(p->node, "stopped", p->threads[0].t.group_stopped);
 	node_put_u64(p->node, "descriptor_table", p->table);
-	node_put_u64(p->node, "address_space", p->index);
 	threads = node_put_array(p->node, "threads");
 	r = find_site(p, err);
 	for (size_t i = 0; r == 0 && i < p->n_threads; i++) {

@@ -112,6 +112,7 @@ int host_put(struct node *to, struct ct_error *err)
 int host_check(const struct node *from, struct ct_error *err)
 {
 	const struct node *host = node_object(from, "host"), *cpu;
+	const char *kernel = node_str(host, "kernel");
 	uint64_t vdso, xfeatures, size, wanted;
 	cleanup_free char *flags = NULL;
 	struct utsname u;
@@ -141,6 +142,6 @@ int host_check(const struct node *from, struct ct_error *err)
 		return error_set(err, -ENOSYS,
 				 "this kernel's vdso differs from that of the image (kernel %s, here %s); "
 				 "restore on a host with the same kernel",
-				 node_str(host, "kernel"), u.release);
+				 kernel, u.release);
 	return 0;
 }

@@ -120,6 +120,7 @@ static int parse_process(struct restore *r, size_t index, const struct node *n, 
 	p->vpgid = (pid_t)node_i64(n, "process_group", 0, 1 << 22);
 	p->vsid = (pid_t)node_i64(n, "session", 0, 1 << 22);
 	p->zombie = node_bool(n, "zombie");
+	p->name = node_str(n, "name");
 	for (size_t i = 0; i < index; i++)
 		if (r->processes[i].vpid == p->vpid)
 			node_complain(n, "two processes with PID %d", p->vpid);
@@ -134,6 +135,7 @@ static int parse_process(struct restore *r, size_t index, const struct node *n, 
 	} else if (r->pod->config.no_init && index > 0) {
 		node_complain(n, "a second process without a parent");
 	}
+	p->stopped = !p->zombie && node_bool(n, "stopped");
 	threads = p->zombie ? NULL : node_array(n, "threads");
 	p->n_threads = p->zombie ? 1 : node_count(threads);
 	if (p->n_threads < 1)

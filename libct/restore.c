@@ -200,7 +200,7 @@ static int restore_stdin(struct restore *r, char **ret, size_t *ret_len, struct 
 /* The pod without its processes: files first, since the overlay must not change under it. */
 static int make_pod(struct restore *r, enum image_member *ret_member, struct ct_error *err)
 {
-	const struct node *clocks = node_object(r->root, "clocks");
+	const struct node *clocks = node_has(r->root, "clocks") ? node_object(r->root, "clocks") : NULL;
 	cleanup_fd int self = sys_pidfd_open(getpid(), 0);
 	struct pod_start start = { .restoring = true, .restorer_pidfd = self };
 	cleanup_free char *input = NULL;
@@ -222,8 +222,10 @@ static int make_pod(struct restore *r, enum image_member *ret_member, struct ct_
 	if (e < 0)
 		return e;
 	start.stdin_data = input;
+	if (node_has(r->root, "clocks")) {
 	start.monotonic = node_i64(clocks, "monotonic", 0, INT64_MAX);
 	start.boottime = node_i64(clocks, "boottime", 0, INT64_MAX);
+	}
 	e = doc_check(r->doc, err);
 	if (e < 0)
 		return e;
@@ -349,8 +351,11 @@ static int inside_part(struct restore *r, enum image_member member, struct ct_er
 static int restore(struct restore *r, struct ct *ct, struct ct_error *err)
 {
 	enum image_member member;
-	int e = read_manifest(r, err);
+	int e = read_manifest(r, err), main_vpid;
 
+	if (e < 0)
+		return e;
+	main_vpid = (int)node_i64(r->root, "main", 1, 1 << 22);
 	if (e == 0)
 		e = reserve(r, ct, err);
 	if (e == 0)
@@ -377,7 +382,7 @@ static int restore(struct restore *r, struct ct *ct, struct ct_error *err)
 	/* The point of no return: from here on the pod runs. */
 	e = restore_release_tasks(r, r->options->leave_stopped, err);
 	if (e == 0)
-		e = pod_release(r->pod, (int)node_i64(r->root, "main", 1, 1 << 22), err);
+		e = pod_release(r->pod, main_vpid, err);
 	return e;
 }
 

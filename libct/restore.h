@@ -35,10 +35,12 @@ struct restore_thread {
 struct restore_process {
 	struct restore *restore;
 	pid_t vpid, pid; /* pid 0: not made yet */
+	const char *name;
 	int pidfd;
 	pid_t parent_vpid, vpgid, vsid;
 	pid_t now_pgid, now_sid; /* what it has while the tree grows */
 	bool inherits;		 /* pages of its parent: forked when those are there */
+	bool stopped;		 /* by job control */
 	bool zombie, helper;	 /* `helper`: stands in for a dead leader while the tree grows */
 	uint32_t index;
 	struct restore_thread *threads; /* [0] is the leader */

@@ -173,6 +173,8 @@ int file_open_flags(const struct node *n)
 			  O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_PATH;
 	uint64_t flags = node_hex(n, "flags");
 
+	/* 0100000 is the kernel's O_LARGEFILE, which glibc calls 0 on 64 bits. */
+	flags &= ~0100000ULL;
 	if (flags & ~(uint64_t)(known | O_ASYNC | __O_TMPFILE))
 		node_complain(n, "flags that open(2) does not know");
 	if (flags & O_PATH)
