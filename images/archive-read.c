@@ -122,7 +122,9 @@ static int read_trailer(struct archive_reader *r, struct ct_error *err)
 		if (e == -ENODATA && n >= TAR_END && r->source.offset % TAR_BLOCK == 0)
 			return 0;
 		if (e == -ENODATA && n < TAR_END)
-			return error_set(err, -EBADMSG, "the image ends before the end of the tar: it was cut off");
+			return error_set(
+				err, -EBADMSG,
+				"the image ends before the end of the tar: it was cut off");
 		if (e < 0 && e != -ENODATA)
 			return read_failed(e, "", err);
 		if (e == -ENODATA || n >= TRAILER_MAX || !tar_block_is_zero(block))
@@ -237,7 +239,8 @@ int archive_next(struct archive_reader *r, enum image_member *ret, struct ct_err
 	return error_set(err, r->error.code, "%s", r->error.text);
 }
 
-int archive_read_manifest(struct archive_reader *r, char **ret, size_t *ret_len, struct ct_error *err)
+int archive_read_manifest(struct archive_reader *r, char **ret, size_t *ret_len,
+			  struct ct_error *err)
 {
 	if (!r->manifest)
 		return error_set(err, -EINVAL, "read the image: no manifest to read here");

@@ -58,7 +58,8 @@ int writer_enter(struct archive_writer *w, enum writer_phase phase, struct ct_er
 	if (w->phase == WRITE_DONE)
 		return writer_misuse(w, err, "it is finished");
 	if ((w->phase == WRITE_MANIFEST) != (phase == WRITE_MANIFEST))
-		return writer_misuse(w, err, phase == WRITE_MANIFEST ? "a second manifest" : "no manifest yet");
+		return writer_misuse(
+			w, err, phase == WRITE_MANIFEST ? "a second manifest" : "no manifest yet");
 	if (phase < w->phase)
 		return writer_misuse(w, err, "members out of order");
 	if (phase > WRITE_FILES)
@@ -123,9 +124,9 @@ uint64_t archive_pages_written(const struct archive_writer *w)
 
 /* ---- small members ---- */
 
-/* One of our own members: head, data, padding. With `group` its bytes count for the row of files. */
-static int put_member(struct archive_writer *w, const char *name, const void *data, size_t len, bool group,
-		      struct ct_error *err)
+/* A member of ours: head, data, padding. With `group` its bytes count for the row of files. */
+static int put_member(struct archive_writer *w, const char *name, const void *data, size_t len,
+		      bool group, struct ct_error *err)
 {
 	static const char zero[TAR_BLOCK];
 	unsigned char head[3 * TAR_BLOCK];
@@ -201,8 +202,9 @@ int archive_files_begin(struct archive_writer *w, struct archive **ret, struct c
 	if (!a)
 		return writer_fail(w, err, -ENOMEM, "write the image");
 	/*
-	 * No blocking: what libarchive wrote must be with us, to the byte, when an entry ends. Not "pax
-	 * restricted": it drops nanoseconds. SCHILY is the form of extended attributes that other tars know.
+	 * No blocking: what libarchive wrote must be with us, to the byte, when an entry ends. Not
+	 * "pax restricted": it drops nanoseconds. SCHILY is the form of extended attributes that
+	 * other tars know.
 	 */
 	if (archive_write_set_format_pax(a) != ARCHIVE_OK ||
 	    archive_write_set_bytes_per_block(a, 0) != ARCHIVE_OK ||
@@ -254,7 +256,8 @@ int archive_files_entry(struct archive_writer *w, struct archive_entry *entry, s
 	if (!w->files_open || !path || (strncmp(path, "rootfs/", 7) && strncmp(path, "log/", 4)))
 		return writer_misuse(w, err, "no file, or outside of rootfs/ and log/");
 	if (has_odd_xattr(entry))
-		return error_set(err, -EOPNOTSUPP, "'%s': the name of an extended attribute has '=' inside",
+		return error_set(err, -EOPNOTSUPP,
+				 "'%s': the name of an extended attribute has '=' inside",
 				 path + 6);
 	c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
 	if (!c)
@@ -264,12 +267,14 @@ int archive_files_entry(struct archive_writer *w, struct archive_entry *entry, s
 	uselocale(old);
 	freelocale(c);
 	if (r == ARCHIVE_OK ||
-	    (r == ARCHIVE_WARN && (has_non_ascii(path) || has_non_ascii(archive_entry_symlink(entry)) ||
-				   has_non_ascii(archive_entry_hardlink(entry)) ||
-				   has_non_ascii(archive_entry_uname(entry)) ||
-				   has_non_ascii(archive_entry_gname(entry)))))
+	    (r == ARCHIVE_WARN &&
+	     (has_non_ascii(path) || has_non_ascii(archive_entry_symlink(entry)) ||
+	      has_non_ascii(archive_entry_hardlink(entry)) ||
+	      has_non_ascii(archive_entry_uname(entry)) ||
+	      has_non_ascii(archive_entry_gname(entry)))))
 		return 0;
-	return error_set(err, -EIO, "write the image: %s: %s", path, archive_error_string(w->files));
+	return error_set(err, -EIO, "write the image: %s: %s", path,
+			 archive_error_string(w->files));
 }
 
 int archive_files_end(struct archive_writer *w, struct ct_error *err)

@@ -29,11 +29,12 @@ enum image_compress { IMAGE_COMPRESS_NONE, IMAGE_COMPRESS_LZ4, IMAGE_COMPRESS_ZS
 /* ---- writing ---- */
 
 /*
- * Errors are sticky: what went wrong first, in a worker thread perhaps, comes back from the next call and from
- * archive_finish(). The caller ignores SIGPIPE if `fd` can be a pipe.
+ * Errors are sticky: what went wrong first, in a worker thread perhaps, comes back from the next
+ * call and from archive_finish(). The caller ignores SIGPIPE if `fd` can be a pipe.
  */
 
-/* `fd` stays the caller's, who touches neither it nor its offset meanwhile. Writing to a file that allows it bypasses the page cache for page data. */
+/* `fd` stays the caller's, who touches neither it nor its offset meanwhile. Writing to a file that
+ * allows it bypasses the page cache for page data. */
 int archive_writer_new(int fd, enum image_compress compress, int level, struct archive_writer **ret,
 		       struct ct_error *err);
 void archive_writer_free(struct archive_writer *w);
@@ -43,18 +44,21 @@ int archive_put(struct archive_writer *w, const char *name, const void *data, si
 		struct ct_error *err);
 
 /*
- * Ordinary files through libarchive: between begin and end the caller gives entries whose path begins with "rootfs/"
- * (or "log/"; pax; sparse, xattr, ACL as libarchive does) to archive_files_entry(), never to archive_write_header():
- * names are kept byte by byte whatever the locale. Data goes to archive_write_data() of *ret; of sparse files the holes
- * too, as zeros, which libarchive leaves out.
+ * Ordinary files through libarchive: between begin and end the caller gives entries whose path
+ * begins with "rootfs/" (or "log/"; pax; sparse, xattr, ACL as libarchive does) to
+ * archive_files_entry(), never to archive_write_header(): names are kept byte by byte whatever the
+ * locale. Data goes to archive_write_data() of *ret; of sparse files the holes too, as zeros, which
+ * libarchive leaves out.
  */
 int archive_files_begin(struct archive_writer *w, struct archive **ret, struct ct_error *err);
 /* -EOPNOTSUPP: tar cannot hold it; nothing was written of it. */
-int archive_files_entry(struct archive_writer *w, struct archive_entry *entry, struct ct_error *err);
+int archive_files_entry(struct archive_writer *w, struct archive_entry *entry,
+			struct ct_error *err);
 int archive_files_end(struct archive_writer *w, struct ct_error *err);
 
 /*
- * Pages of one space ("mem/3", "shm/7"). Runs must come in ascending, non-overlapping order. The usual loop:
+ * Pages of one space ("mem/3", "shm/7"). Runs must come in ascending, non-overlapping order.
+ * The usual loop:
  *
  *	pages_begin(w, "mem/3");
  *	while (...) {
@@ -64,8 +68,8 @@ int archive_files_end(struct archive_writer *w, struct ct_error *err);
  *	}
  *	pages_end(w);
  *
- * All-zero pages inside a run may be left out of the file (pages_writer decides); they read back as absent.
- * Compression, checksums and writing go on in worker threads; memory stays bounded (32 MB).
+ * All-zero pages inside a run may be left out of the file (pages_writer decides); they read back as
+ * absent. Compression, checksums and writing go on in worker threads; memory stays bounded (32 MB).
  */
 int pages_begin(struct archive_writer *w, const char *space, struct ct_error *err);
 int pages_reserve(struct archive_writer *w, uint64_t address, size_t pages, void **ret_buf,
@@ -74,8 +78,9 @@ int pages_commit(struct archive_writer *w, size_t pages, struct ct_error *err);
 int pages_end(struct archive_writer *w, struct ct_error *err);
 
 /*
- * Waits until everything given so far is out of the caller's hands (memory given to pages_commit() is always ours already).
- * archive_finish() writes end.json and the end of the tar; returns after every byte was written (not synced).
+ * Waits until everything given so far is out of the caller's hands (memory given to pages_commit()
+ * is always ours already). archive_finish() writes end.json and the end of the tar; returns after
+ * every byte was written (not synced).
  */
 int archive_finish(struct archive_writer *w, struct ct_error *err);
 /* After archive_finish(): what names this image, 32 hexadecimal digits. */
@@ -91,10 +96,11 @@ void archive_reader_free(struct archive_reader *r);
 enum image_member { IMAGE_MANIFEST, IMAGE_FILES, IMAGE_PAGES, IMAGE_END };
 
 /*
- * Goes to the next member, or to the next group of them: IMAGE_FILES stands for all adjacent rootfs/ and log/ members, read
- * through archive_files_read(); IMAGE_PAGES for one chunk. What was not consumed is skipped, but still
- * checked. IMAGE_END is returned after end.json was read and the list, all checksums and the digest agreed.
- * -EBADMSG with a clear text for anything that is not as docs/FORMAT.md says.
+ * Goes to the next member, or to the next group of them: IMAGE_FILES stands for all adjacent
+ * rootfs/ and log/ members, read through archive_files_read(); IMAGE_PAGES for one chunk. What was
+ * not consumed is skipped, but still checked. IMAGE_END is returned after end.json was read and the
+ * list, all checksums and the digest agreed. -EBADMSG with a clear text for anything that is not as
+ * docs/FORMAT.md says.
  */
 int archive_next(struct archive_reader *r, enum image_member *ret, struct ct_error *err);
 
@@ -102,10 +108,11 @@ int archive_next(struct archive_reader *r, enum image_member *ret, struct ct_err
 void archive_reader_digest(const struct archive_reader *r, char ret[33]);
 
 /* IMAGE_MANIFEST: its text; the caller frees it. */
-int archive_read_manifest(struct archive_reader *r, char **ret, size_t *ret_len, struct ct_error *err);
+int archive_read_manifest(struct archive_reader *r, char **ret, size_t *ret_len,
+			  struct ct_error *err);
 
-/* IMAGE_FILES: the group as a libarchive reader; valid until the next archive_next(). Paths and link targets are the
- * image's word: nothing but the prefix was checked. */
+/* IMAGE_FILES: the group as a libarchive reader; valid until the next archive_next(). Paths and
+ * link targets are the image's word: nothing but the prefix was checked. */
 int archive_files_read(struct archive_reader *r, struct archive **ret, struct ct_error *err);
 
 /* IMAGE_PAGES */
@@ -115,10 +122,11 @@ struct page_run {
 };
 
 struct pages_chunk {
-	char space[64];		      /* "mem/3" */
-	const struct page_run *runs;  /* ascending, not overlapping, validated */
+	char space[64];		     /* "mem/3" */
+	const struct page_run *runs; /* ascending, not overlapping, validated */
 	size_t n_runs;
-	const void *data;	      /* the pages of all runs one behind another, decompressed, 4096-aligned, checksum verified */
+	/* The pages of all runs one behind another, decompressed, aligned, checksum verified. */
+	const void *data;
 	uint64_t n_pages;
 };
 

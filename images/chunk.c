@@ -48,19 +48,23 @@ int chunk_header_check(const struct chunk_header *h, uint64_t size, const char *
 	if (memcmp(h->magic, CHUNK_MAGIC, sizeof(h->magic)))
 		return error_set(err, -EBADMSG, "%s: not a chunk of pages", member);
 	if (h->version != CHUNK_VERSION)
-		return error_set(err, -EPROTONOSUPPORT, "%s: chunk version %" PRIu32 " is not known here",
-				 member, h->version);
+		return error_set(err, -EPROTONOSUPPORT,
+				 "%s: chunk version %" PRIu32 " is not known here", member,
+				 h->version);
 	if (h->page_size != IMAGE_PAGE)
 		return error_set(err, -EPROTONOSUPPORT, "%s: pages of %" PRIu32 " bytes", member,
 				 h->page_size);
 	if (h->compression > IMAGE_COMPRESS_ZSTD)
-		return error_set(err, -EPROTONOSUPPORT, "%s: compression %" PRIu32 " is not known here",
-				 member, h->compression);
+		return error_set(err, -EPROTONOSUPPORT,
+				 "%s: compression %" PRIu32 " is not known here", member,
+				 h->compression);
 	if (!h->pages || h->pages > CHUNK_PAGES_MAX)
-		return error_set(err, -EBADMSG, "%s: %" PRIu64 " pages in a chunk", member, h->pages);
+		return error_set(err, -EBADMSG, "%s: %" PRIu64 " pages in a chunk", member,
+				 h->pages);
 	if (!h->n_runs || h->n_runs > h->pages)
-		return error_set(err, -EBADMSG, "%s: %" PRIu64 " runs in a chunk of %" PRIu64 " pages",
-				 member, h->n_runs, h->pages);
+		return error_set(err, -EBADMSG,
+				 "%s: %" PRIu64 " runs in a chunk of %" PRIu64 " pages", member,
+				 h->n_runs, h->pages);
 	if (h->header_size != chunk_header_size(h->n_runs))
 		return error_set(err, -EBADMSG, "%s: header size differs", member);
 	if (h->compression ? h->payload_size >= bytes : h->payload_size != bytes)
@@ -70,8 +74,8 @@ int chunk_header_check(const struct chunk_header *h, uint64_t size, const char *
 	return 0;
 }
 
-int chunk_runs_check(struct chunk_header *h, const char *space, uint64_t floor,
-		     const char *member, struct ct_error *err)
+int chunk_runs_check(struct chunk_header *h, const char *space, uint64_t floor, const char *member,
+		     struct ct_error *err)
 {
 	size_t used = sizeof(*h) + h->n_runs * sizeof(h->runs[0]);
 	uint64_t pages = 0;
@@ -90,23 +94,27 @@ int chunk_runs_check(struct chunk_header *h, const char *space, uint64_t floor,
 		const struct page_run *run = &h->runs[i];
 
 		if (run->address % IMAGE_PAGE)
-			return error_set(err, -EBADMSG, "%s: run %" PRIu64 " is not aligned", member, i);
+			return error_set(err, -EBADMSG, "%s: run %" PRIu64 " is not aligned",
+					 member, i);
 		if (!run->pages || run->pages > h->pages - pages)
 			return error_set(err, -EBADMSG, "%s: run %" PRIu64 " has %" PRIu64 " pages",
 					 member, i, run->pages);
 		if (run->address >= CHUNK_ADDRESS_MAX ||
 		    CHUNK_ADDRESS_MAX - run->address < run->pages * IMAGE_PAGE)
-			return error_set(err, -EBADMSG, "%s: run %" PRIu64 " is beyond 2^47", member, i);
+			return error_set(err, -EBADMSG, "%s: run %" PRIu64 " is beyond 2^47",
+					 member, i);
 		if (run->address < floor)
 			return error_set(err, -EBADMSG,
-					 "%s: run %" PRIu64 " overlaps the one before or is out of order",
+					 "%s: run %" PRIu64
+					 " overlaps the one before or is out of order",
 					 member, i);
 		floor = run->address + run->pages * IMAGE_PAGE;
 		pages += run->pages;
 	}
 	if (pages != h->pages)
-		return error_set(err, -EBADMSG, "%s: the runs have %" PRIu64 " pages, the chunk %" PRIu64,
-				 member, pages, h->pages);
+		return error_set(err, -EBADMSG,
+				 "%s: the runs have %" PRIu64 " pages, the chunk %" PRIu64, member,
+				 pages, h->pages);
 	return 0;
 }
 

@@ -48,8 +48,8 @@ void chunk_header_seal(struct chunk_header *h, const char *space, size_t n_runs,
 int chunk_header_check(const struct chunk_header *h, uint64_t size, const char *member,
 		       struct ct_error *err);
 /* All header_size bytes: checksum, names, runs. The first run must not begin below `floor`. */
-int chunk_runs_check(struct chunk_header *h, const char *space, uint64_t floor,
-		     const char *member, struct ct_error *err);
+int chunk_runs_check(struct chunk_header *h, const char *space, uint64_t floor, const char *member,
+		     struct ct_error *err);
 
 /* "mem/3" or "shm/7": decimal, without leading zeros, below 2^32. */
 bool space_valid(const char *space);

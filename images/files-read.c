@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The group of ordinary files. We walk over the members' heads ourselves, so that it is us who decide
- * where the group ends, and hand libarchive exactly its bytes and an end of archive behind them.
+ * The group of ordinary files. We walk over the members' heads ourselves, so that it is us who
+ * decide where the group ends, and hand libarchive exactly its bytes and an end of archive behind
+ * them.
  */
 #include "images/reader-impl.h"
 
@@ -30,7 +31,8 @@ int files_begin(struct archive_reader *r)
  * The next bytes of the group: 1, or 0 at its end (r->head then waits, as the next member's). They
  * stay where they are until the next call.
  */
-static int next_bytes(struct archive_reader *r, const void **ret, size_t *ret_len, struct ct_error *err)
+static int next_bytes(struct archive_reader *r, const void **ret, size_t *ret_len,
+		      struct ct_error *err)
 {
 	struct head *h = &r->head;
 	size_t len;

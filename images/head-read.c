@@ -16,8 +16,9 @@ int read_failed(int code, const char *member, struct ct_error *err)
 	char clean[TAR_PATH_MAX];
 
 	if (code == -ENODATA)
-		return error_set(err, -EBADMSG,
-				 "the image ends before end.json: it was cut off or never finished");
+		return error_set(
+			err, -EBADMSG,
+			"the image ends before end.json: it was cut off or never finished");
 	text_printable(clean, sizeof(clean), member, strlen(member));
 	return error_errno(err, code, "read the image%s%s", clean[0] ? ": " : "", clean);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* JSON text to document and back, through yajl. Numbers pass as text, so that 64 bits stay exact. */
+/* JSON text to document and back, through yajl. Numbers pass as text: 64 bits stay exact. */
 #include "images/node-impl.h"
 
 #include <errno.h>
@@ -246,7 +246,8 @@ static yajl_gen_status generate(yajl_gen gen, const struct node *n)
 	case NODE_BOOL:
 		return yajl_gen_bool(gen, n->magnitude != 0);
 	case NODE_INTEGER:
-		snprintf(number, sizeof(number), "%s%" PRIu64, n->negative ? "-" : "", n->magnitude);
+		snprintf(number, sizeof(number), "%s%" PRIu64, n->negative ? "-" : "",
+			 n->magnitude);
 		return yajl_gen_number(gen, number, strlen(number));
 	case NODE_NUMBER:
 		return yajl_gen_number(gen, n->text, n->len);

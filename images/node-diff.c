@@ -77,11 +77,13 @@ static bool same_leaf(const struct node *a, const struct node *b)
 /* A blob that was asked for is decoded, one that was not is still the object it was parsed as. */
 static bool same_blob(const struct node *a, const struct node *b)
 {
-	const struct node *blob = a->type == NODE_BLOB ? a : b, *object = a->type == NODE_BLOB ? b : a;
+	const struct node *blob = a->type == NODE_BLOB ? a : b,
+			  *object = a->type == NODE_BLOB ? b : a;
 	unsigned char quad[4];
 	const struct node *text;
 
-	if (object->type != NODE_OBJECT || object->len != 1 || strcmp(object->children[0]->key, "base64"))
+	if (object->type != NODE_OBJECT || object->len != 1 ||
+	    strcmp(object->children[0]->key, "base64"))
 		return false;
 	text = object->children[0];
 	if (text->type != NODE_STRING || text->len != base64_encoded_size(blob->len))

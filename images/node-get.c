@@ -8,7 +8,8 @@
 
 /*
  * The gets take a `const struct node *`: to their callers a document is read-only. Marking a field
- * as read and keeping a decoded blob are ours, hence the casts (every node lives in writable memory).
+ * as read and keeping a decoded blob are ours, hence the casts (every node lives in writable
+ * memory).
  */
 static struct node *writable(const struct node *n)
 {
@@ -82,7 +83,8 @@ static int64_t to_i64(const struct node *n, int64_t min, int64_t max)
 		return 0;
 	}
 	if (n->magnitude > (uint64_t)INT64_MAX + n->negative) {
-		node_complain(n, "%s%" PRIu64 " is out of bounds", n->negative ? "-" : "", n->magnitude);
+		node_complain(n, "%s%" PRIu64 " is out of bounds", n->negative ? "-" : "",
+			      n->magnitude);
 		return 0;
 	}
 	v = (int64_t)(n->negative ? -n->magnitude : n->magnitude);

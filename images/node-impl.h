@@ -5,9 +5,9 @@
 
 #include "libct/base/error.h"
 
-#define NODE_DEPTH_MAX 64	    /* nesting, in files we read and in files we write */
-#define NODE_COUNT_MAX (16u << 20)  /* values in one parsed document */
-#define NODE_LINEAR_MAX 16	    /* objects with more keys have a hash table */
+#define NODE_DEPTH_MAX 64	   /* nesting, in files we read and in files we write */
+#define NODE_COUNT_MAX (16u << 20) /* values in one parsed document */
+#define NODE_LINEAR_MAX 16	   /* objects with more keys have a hash table */
 
 enum node_type {
 	NODE_NULL,

@@ -97,7 +97,8 @@ void node_copy(struct node *to, const char *key, const struct node *from)
 	if (!to || !from)
 		return;
 	if (!node_is_container(from)) {
-		if (from->type == NODE_STRING || from->type == NODE_BLOB || from->type == NODE_NUMBER) {
+		if (from->type == NODE_STRING || from->type == NODE_BLOB ||
+		    from->type == NODE_NUMBER) {
 			put_text(to, key, from->type, from->text, from->len);
 			return;
 		}

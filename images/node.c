@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Documents and their nodes: memory, lookup, complaints. Putting, getting and JSON are next door. */
+/* Documents and their nodes: memory, lookup, complaints. Putting and getting are next door. */
 #include "images/node-impl.h"
 
 #include <errno.h>

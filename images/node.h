@@ -25,7 +25,7 @@ struct doc *doc_new(void);
 void doc_free(struct doc *doc);
 struct node *doc_root(struct doc *doc);
 
-/* Parses JSON from an untrusted source: bounded depth and size, duplicate keys refused. -EBADMSG, -ENOMEM. */
+/* Parses untrusted JSON: bounded depth and size, duplicate keys refused. -EBADMSG, -ENOMEM. */
 int doc_parse(const char *text, size_t len, struct doc **ret, struct ct_error *err);
 
 /* The JSON text, canonical (the order of putting, two spaces of indent); the caller frees it. */
@@ -36,17 +36,19 @@ int doc_check(const struct doc *doc, struct ct_error *err);
 /* Also -EBADMSG where a field was never read. */
 int doc_check_all_read(const struct doc *doc, struct ct_error *err);
 
-/* Records a reader's own complaint about a value ("processes[3].ppid: no such process"); the first counts. */
-void node_complain(const struct node *n, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Records a reader's own complaint ("processes[3].ppid: no such process"); the first counts. */
+void node_complain(const struct node *n, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
-/* ---- putting: `key` is NULL to append to an array. A NULL parent is ignored (an earlier error). ---- */
+/* ---- putting: `key` is NULL to append to an array. A NULL parent (an error) is ignored. ---- */
 struct node *node_put_object(struct node *parent, const char *key);
 struct node *node_put_array(struct node *parent, const char *key);
 void node_put_u64(struct node *parent, const char *key, uint64_t v);
 void node_put_i64(struct node *parent, const char *key, int64_t v);
-void node_put_hex(struct node *parent, const char *key, uint64_t v); /* "0x1f": masks and bit sets */
+/* "0x1f": masks and bit sets. */
+void node_put_hex(struct node *parent, const char *key, uint64_t v);
 void node_put_bool(struct node *parent, const char *key, bool v);
-/* A C string of any bytes: valid UTF-8 is a JSON string, anything else {"base64": "..."}. NULL puts nothing. */
+/* Any bytes: valid UTF-8 is a JSON string, else {"base64": "..."}. NULL puts nothing. */
 void node_put_str(struct node *parent, const char *key, const char *s);
 /* Binary data, always {"base64": "..."}. */
 void node_put_blob(struct node *parent, const char *key, const void *data, size_t len);
@@ -60,7 +62,8 @@ uint64_t node_u64(const struct node *n, const char *key, uint64_t max);
 int64_t node_i64(const struct node *n, const char *key, int64_t min, int64_t max);
 uint64_t node_hex(const struct node *n, const char *key);
 bool node_bool(const struct node *n, const char *key);
-const char *node_str(const struct node *n, const char *key); /* no NUL inside; lives as long as the document */
+/* No NUL inside; lives as long as the document. */
+const char *node_str(const struct node *n, const char *key);
 /* A path: a string that is absolute and has no "..", "." or empty component; else an error. */
 const char *node_path(const struct node *n, const char *key);
 const void *node_blob(const struct node *n, const char *key, size_t *ret_len);
@@ -79,7 +82,8 @@ void node_ignore(const struct node *n);
 void node_copy(struct node *to, const char *key, const struct node *from);
 
 /*
- * Compares two trees, fields called "volatile" (what runs on by itself) left out, and writes up to `max` lines "path: 3 != 4" to `text` (at most `size` bytes, always NUL-terminated).
+ * Compares two trees, fields called "volatile" (what runs on by itself) left out, and writes up to
+ * `max` lines "path: 3 != 4" to `text` (at most `size` bytes, always NUL-terminated).
  * Returns the number of differences.
  */
 size_t node_diff(const struct node *a, const struct node *b, size_t max, char *text, size_t size);

@@ -75,10 +75,12 @@ static int decompress(struct pages_reader *p, struct slot *s, unsigned int worke
 		return -ENOMEM;
 	s->data = s->pages.data;
 	if (h->compression == IMAGE_COMPRESS_LZ4) {
-		r = LZ4_decompress_safe(s->payload.data, s->pages.data, (int)h->payload_size, (int)size);
+		r = LZ4_decompress_safe(s->payload.data, s->pages.data, (int)h->payload_size,
+					(int)size);
 		return r >= 0 && (size_t)r == size ? 0 : -EBADMSG;
 	}
-	n = ZSTD_decompressDCtx(p->zstd[worker], s->pages.data, size, s->payload.data, h->payload_size);
+	n = ZSTD_decompressDCtx(p->zstd[worker], s->pages.data, size, s->payload.data,
+				h->payload_size);
 	return !ZSTD_isError(n) && n == size ? 0 : -EBADMSG;
 }
 
@@ -126,8 +128,8 @@ static int check_name(struct archive_reader *r, struct slot *s, struct ct_error 
 		p->number = p->floor = 0;
 	}
 	if (number != p->number)
-		return error_set(err, -EBADMSG, "%s: %s/%" PRIu64 ".pages should be here", s->member,
-				 p->space, p->number);
+		return error_set(err, -EBADMSG, "%s: %s/%" PRIu64 ".pages should be here",
+				 s->member, p->space, p->number);
 	p->number++;
 	if (r->source.offset % IMAGE_PAGE)
 		return error_set(err, -EBADMSG, "%s: its data is not aligned", s->member);
@@ -199,7 +201,8 @@ static void *read_thread(void *arg)
 	char space[SPACE_MAX];
 	uint64_t number;
 
-	/* What is wrong here comes after the chunks that were right: pages_next() keeps that order. */
+	/* What is wrong here comes after the chunks that were right: pages_next() keeps that order.
+	 */
 	while (head_read(r, &p->error) == 0 && chunk_name_parse(r->head.path, space, &number)) {
 		struct slot *s = pipeline_acquire(p->pipeline);
 
@@ -276,10 +279,9 @@ int archive_read_pages(struct archive_reader *r, struct pages_chunk *ret, struct
 	if (!s)
 		return error_set(err, -EINVAL, "read the image: no pages to read here");
 	h = s->header.data;
-	*ret = (struct pages_chunk){ .runs = h->runs,
-				     .n_runs = h->n_runs,
-				     .data = s->data,
-				     .n_pages = h->pages };
+	*ret = (struct pages_chunk){
+		.runs = h->runs, .n_runs = h->n_runs, .data = s->data, .n_pages = h->pages
+	};
 	memcpy(ret->space, h->space, sizeof(ret->space));
 	return 0;
 }

@@ -8,8 +8,8 @@
  *	| room for the tar head | room for the chunk header | pages or payload ...      |
  *	                    head ends and header ends here -^ (aligned)
  *
- * so that head, header and payload leave in one write, which is aligned throughout when the pages are
- * not compressed.
+ * so that head, header and payload leave in one write, aligned throughout when the pages are not
+ * compressed.
  */
 #include "images/writer-impl.h"
 
@@ -49,7 +49,7 @@ struct pages_writer {
 	struct pipeline *pipeline;
 	pthread_t thread;
 	bool running;
-	struct slot *slot; /* the one being filled */
+	struct slot *slot;     /* the one being filled */
 	char space[SPACE_MAX]; /* "": none begun */
 	struct doc *seen;      /* the spaces so far, as keys */
 	uint64_t floor;
@@ -72,12 +72,13 @@ static bool page_is_zero(const unsigned char *page)
 	const uint64_t *p = (const uint64_t *)page;
 
 	for (size_t i = 0; i < IMAGE_PAGE / sizeof(*p); i += 8)
-		if (p[i] | p[i + 1] | p[i + 2] | p[i + 3] | p[i + 4] | p[i + 5] | p[i + 6] | p[i + 7])
+		if (p[i] | p[i + 1] | p[i + 2] | p[i + 3] | p[i + 4] | p[i + 5] | p[i + 6] |
+		    p[i + 7])
 			return false;
 	return true;
 }
 
-/* Leaves zero pages out: moves the others together and makes the run table anew, as a chunk header has it. */
+/* Leaves zero pages out: moves the others together and makes the run table anew. */
 static void drop_zero_pages(struct slot *s, struct page_run *ret_runs)
 {
 	size_t from = 0, to = 0, n = 0;
@@ -111,13 +112,15 @@ static size_t compress(struct archive_writer *w, struct slot *s, unsigned int wo
 	int r;
 
 	if (w->compress == IMAGE_COMPRESS_LZ4) {
-		r = w->level < LZ4HC_CLEVEL_MIN ?
-			    LZ4_compress_default((char *)s->pages, (char *)s->packed, (int)size, (int)size - 1) :
-			    LZ4_compress_HC((char *)s->pages, (char *)s->packed, (int)size, (int)size - 1,
-					    w->level);
+		r = w->level < LZ4HC_CLEVEL_MIN
+			    ? LZ4_compress_default((char *)s->pages, (char *)s->packed, (int)size,
+						   (int)size - 1)
+			    : LZ4_compress_HC((char *)s->pages, (char *)s->packed, (int)size,
+					      (int)size - 1, w->level);
 		return r > 0 ? (size_t)r : 0;
 	}
-	n = ZSTD_compressCCtx(w->pages->zstd[worker], s->packed, size - 1, s->pages, size, w->level);
+	n = ZSTD_compressCCtx(w->pages->zstd[worker], s->packed, size - 1, s->pages, size,
+			      w->level);
 	return ZSTD_isError(n) ? 0 : n;
 }
 
@@ -144,7 +147,8 @@ static void work(void *ctx, void *item, unsigned int worker)
 	header = (struct chunk_header *)(s->payload - s->header_size);
 	memset(header, 0, s->header_size);
 	memcpy(header->runs, runs, s->n_runs * sizeof(runs[0]));
-	chunk_header_seal(header, s->space, s->n_runs, s->n_pages, compression, s->payload, s->payload_size);
+	chunk_header_seal(header, s->space, s->n_runs, s->n_pages, compression, s->payload,
+			  s->payload_size);
 }
 
 /* ---- the writing thread ---- */
@@ -175,7 +179,8 @@ static int write_chunk(struct archive_writer *w, struct slot *s)
 		head = 0;
 	}
 	if (r == 0)
-		r = sink_write_pages(&w->sink, at, head + s->header_size + tar_padded(s->payload_size));
+		r = sink_write_pages(&w->sink, at,
+				     head + s->header_size + tar_padded(s->payload_size));
 	if (r == 0)
 		r = rows_add(&w->rows, name, size, header->header_xxh3);
 	w->pages_written += s->n_pages;
@@ -324,8 +329,8 @@ int pages_begin(struct archive_writer *w, const char *space, struct ct_error *er
 	node_put_bool(doc_root(w->pages->seen), space, true);
 	r = doc_check(w->pages->seen, NULL);
 	if (r < 0)
-		return r == -ENOMEM ? writer_fail(w, err, r, "write the image") :
-				      writer_misuse(w, err, "a space a second time");
+		return r == -ENOMEM ? writer_fail(w, err, r, "write the image")
+				    : writer_misuse(w, err, "a space a second time");
 	snprintf(w->pages->space, sizeof(w->pages->space), "%s", space);
 	w->pages->floor = 0;
 	w->pages->reserved = 0;

@@ -2,7 +2,7 @@
 /*
  * A ring of items between one producer and one consumer, with worker threads in the middle:
  *
- *	producer: acquire -> fill -> submit      workers: work()      consumer: take -> use -> release
+ *	producer: acquire -> fill -> submit     workers: work()     consumer: take -> use -> release
  *
  * Workers finish in any order; the consumer gets the items in the order of submission.
  */
@@ -13,8 +13,8 @@
 struct pipeline;
 
 /*
- * `items` (an array of `n` pointers) stays the caller's. `work` is called with `ctx`, an item and the
- * number of the worker. 0 or a negative errno.
+ * `items` (`n` pointers) stays the caller's. `work` is called with `ctx`, an item and the number of
+ * the worker. 0 or a negative errno.
  */
 int pipeline_new(void **items, size_t n, unsigned int workers,
 		 void (*work)(void *ctx, void *item, unsigned int worker), void *ctx,
@@ -26,7 +26,8 @@ void *pipeline_acquire(struct pipeline *p); /* waits for a free item; NULL: stop
 void pipeline_submit(struct pipeline *p);   /* the item acquired last */
 void pipeline_close(struct pipeline *p);    /* nothing more will be submitted */
 
-void *pipeline_take(struct pipeline *p); /* waits for the next item; NULL: closed and empty, or stopped */
+/* Waits for the next item; NULL: closed and empty, or stopped. */
+void *pipeline_take(struct pipeline *p);
 void pipeline_release(struct pipeline *p); /* the item taken last */
 
 void pipeline_stop(struct pipeline *p); /* wakes everybody; what is inside is dropped */

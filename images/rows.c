@@ -95,7 +95,8 @@ static int check_row(const struct row *seen, const struct node *row, struct ct_e
 	char expected[17];
 
 	if (strcmp(name, seen->name))
-		return error_set(err, -EBADMSG, "%s: not the member that end.json lists there", seen->name);
+		return error_set(err, -EBADMSG, "%s: not the member that end.json lists there",
+				 seen->name);
 	if (size != seen->size)
 		return error_set(err, -EBADMSG, "%s: size differs from end.json", seen->name);
 	snprintf(expected, sizeof(expected), "%016" PRIx64, seen->xxh3);
@@ -114,7 +115,8 @@ static int check_doc(struct rows *rows, const struct doc *doc, const struct node
 	if (r < 0)
 		return error_prefix(err, r, "end.json");
 	if (version != END_VERSION)
-		return error_set(err, -EPROTONOSUPPORT, "end.json: version %" PRIu64 " is not known here", version);
+		return error_set(err, -EPROTONOSUPPORT,
+				 "end.json: version %" PRIu64 " is not known here", version);
 	list = node_array(root, "members");
 	if (list && node_count(list) != rows->n)
 		return error_set(err, -EBADMSG, "end.json: lists %zu members, the image has %zu",

@@ -17,7 +17,7 @@
 #include "libct/base/io.h"
 
 #define BUFFER (1u << 20)
-#define PIPE_PIECE 65536       /* where the kernel cannot be asked not to wait */
+#define PIPE_PIECE 65536	/* where the kernel cannot be asked not to wait */
 #define CACHE_WINDOW (8u << 20) /* of page data that may sit in the page cache */
 
 /* A second open file of the same inode: the caller's own one, and its flags, stay as they are. */
@@ -174,7 +174,8 @@ static void drop_cache(struct sink *s, uint64_t begin, uint64_t end)
 		s->start = s->flushed = begin;
 	if (end - s->flushed < CACHE_WINDOW)
 		return;
-	(void)sync_file_range(s->fd, (off_t)s->flushed, (off_t)(end - s->flushed), SYNC_FILE_RANGE_WRITE);
+	(void)sync_file_range(s->fd, (off_t)s->flushed, (off_t)(end - s->flushed),
+			      SYNC_FILE_RANGE_WRITE);
 	if (s->flushed > s->start) {
 		(void)sync_file_range(s->fd, (off_t)s->start, (off_t)(s->flushed - s->start),
 				      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where an image is written to: any descriptor, in order, with page data past the page cache where possible. */
+/* Where an image is written to: any descriptor, in order; page data past the page cache. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -10,7 +10,8 @@ struct sink {
 	int stop;	/* an eventfd that ends a write to a pipe whose reader sleeps */
 	int file;	/* a regular file */
 	uint64_t base;	/* of the image within that file */
-	uint64_t start, flushed; /* page data written through the cache and not dropped from it yet */
+	/* Page data that was written through the cache and is not dropped from it yet. */
+	uint64_t start, flushed;
 	_Atomic uint64_t offset; /* bytes given so far */
 	unsigned char *buf;
 	size_t used;

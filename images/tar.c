@@ -109,8 +109,8 @@ bool tar_block_valid(const struct tar_block *b)
 {
 	uint64_t sum;
 
-	return !memcmp(b->magic, "ustar", 6) && tar_number(b->checksum, sizeof(b->checksum), &sum) &&
-	       sum == checksum(b);
+	return !memcmp(b->magic, "ustar", 6) &&
+	       tar_number(b->checksum, sizeof(b->checksum), &sum) && sum == checksum(b);
 }
 
 void tar_block_path(const struct tar_block *b, char ret[TAR_PATH_MAX])

@@ -6,7 +6,9 @@
 #include <stdint.h>
 
 #define TAR_BLOCK 512
-#define TAR_PATH_MAX 256 /* of a member's path we keep: enough to know whose it is and to name it */
+#define TAR_PATH_MAX \
+	256 /* of a member's path we keep: enough to know whose it is and to name it \
+	     */
 
 #define TAR_FILE '0'
 #define TAR_EXTENDED 'x'
@@ -42,9 +44,9 @@ static inline uint64_t tar_padded(uint64_t size)
 /* ---- our own members: extended header, its one record, ustar header ---- */
 
 /*
- * The bytes before our member's data: a pax header whose only record is `comment=TEXT`, filled with dots to
- * `record` bytes in all (0: no fill), and the ustar header. Returns its size.
- * `name` has at most 80 bytes; `buf` has room for 2 * TAR_BLOCK + the padded record.
+ * The bytes before our member's data: a pax header whose only record is `comment=TEXT`, filled with
+ * dots to `record` bytes in all (0: no fill), and the ustar header. Returns its size. `name` has at
+ * most 80 bytes; `buf` has room for 2 * TAR_BLOCK + the padded record.
  */
 size_t tar_build_member(unsigned char *buf, const char *name, uint64_t size, uint64_t mtime,
 			const char *text, size_t record);

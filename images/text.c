@@ -6,10 +6,16 @@
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/* The length of the character at `s`, or 0 where there is none: overlong, surrogate, beyond U+10FFFF. */
+/* The length of the character at `s`; 0: overlong, surrogate, beyond U+10FFFF, no character. */
 static size_t utf8_char(const unsigned char *s, size_t left)
 {
-	size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
+	static const unsigned char first[] = { 0x80, 0xc2, 0xe0, 0xf0, 0xf5 };
+	static const unsigned char length[] = { 1, 0, 2, 3, 4, 0 };
+	size_t n = 0;
+
+	while (n < sizeof(first) && s[0] >= first[n])
+		n++;
+	n = length[n];
 
 	if (n > left)
 		return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Images made by hand, member by member, for tests and fuzzing: what the writer would never write can
- * be written here. Everything goes to a buffer that grows.
+ * Images made by hand, member by member, for tests and fuzzing: what the writer would never write
+ * can be written here. Everything goes to a buffer that grows.
  */
 #pragma once
 #include <inttypes.h>
@@ -41,7 +41,8 @@ static inline void image_release(struct image *im)
 }
 
 /* A small member of ours, with a row of its own if asked. */
-static inline void image_member(struct image *im, const char *name, const void *data, size_t len, bool row)
+static inline void image_member(struct image *im, const char *name, const void *data, size_t len,
+				bool row)
 {
 	unsigned char head[3 * TAR_BLOCK];
 	uint64_t hash = XXH3_64bits(data, len);
@@ -56,8 +57,8 @@ static inline void image_member(struct image *im, const char *name, const void *
 }
 
 /*
- * A chunk member whose header is `h` with everything but sizes, space, checksums and counts given; the
- * fields are sealed first, then `spoil` may change them, then the header checksum is made anew.
+ * A chunk member whose header is `h` with everything but sizes, space, checksums and counts given;
+ * the fields are sealed first, then `spoil` may change them, then the header checksum is made anew.
  */
 static inline void image_chunk(struct image *im, const char *name, const char *space,
 			       const struct page_run *runs, size_t n_runs, const void *payload,

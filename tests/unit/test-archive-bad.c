@@ -77,7 +77,8 @@ static void whole(struct image *im)
 	begin = im->len;
 	image_member(im, "rootfs/a", data, 4, false);
 	image_member(im, "log/0", data, 4, false);
-	rows_add(&im->rows, ROW_FILES, im->len - begin, XXH3_64bits(im->data + begin, im->len - begin));
+	rows_add(&im->rows, ROW_FILES, im->len - begin,
+		 XXH3_64bits(im->data + begin, im->len - begin));
 	one_page(im, "mem/0/0.pages", "mem/0", 0x10000);
 	one_page(im, "shm/0/0.pages", "shm/0", 0);
 	image_end(im);
@@ -105,7 +106,7 @@ static void test_frame(void)
 	refused(&im, -EBADMSG, "bytes behind the end of the image");
 
 	refused(&im, -EBADMSG, "not a podckpt image");
-	image_bytes(&im, "\x7f" "ELF", 4);
+	image_bytes(&im, "\177ELF", 4);
 	image_bytes(&im, NULL, 4092);
 	refused(&im, -EBADMSG, "not a podckpt image");
 	image_bytes(&im, NULL, 10240);
@@ -198,24 +199,29 @@ static void test_end(void)
 	refused(&im, -EBADMSG, "end.json: lists 2 members, the image has 1");
 
 	manifest(&im);
-	snprintf(row, sizeof(row), "{\"name\":\"manifest.json\",\"size\":2,\"xxh3\":\"%016" PRIx64 "\"}",
+	snprintf(row, sizeof(row),
+		 "{\"name\":\"manifest.json\",\"size\":2,\"xxh3\":\"%016" PRIx64 "\"}",
 		 im.rows.row[0].xxh3);
 	rows_digest(&im.rows);
 	memcpy(digest, im.rows.digest, sizeof(digest));
 	image_release(&im);
-	snprintf(text, sizeof(text), "{\"version\":1,\"members\":[%s],\"digest\":\"%s\"}", row, digest);
+	snprintf(text, sizeof(text), "{\"version\":1,\"members\":[%s],\"digest\":\"%s\"}", row,
+		 digest);
 	end_text(&im, text);
 	CHECK("end.json by hand", read_all(im.data, im.len, &err) == 0);
 	image_release(&im);
 	digest[0] ^= 1;
-	snprintf(text, sizeof(text), "{\"version\":1,\"members\":[%s],\"digest\":\"%s\"}", row, digest);
+	snprintf(text, sizeof(text), "{\"version\":1,\"members\":[%s],\"digest\":\"%s\"}", row,
+		 digest);
 	end_text(&im, text);
 	refused(&im, -EBADMSG, "end.json: the digest differs");
 	digest[0] ^= 1;
-	snprintf(text, sizeof(text), "{\"version\":2,\"members\":[%s],\"digest\":\"%s\"}", row, digest);
+	snprintf(text, sizeof(text), "{\"version\":2,\"members\":[%s],\"digest\":\"%s\"}", row,
+		 digest);
 	end_text(&im, text);
 	refused(&im, -EPROTONOSUPPORT, "end.json: version 2 is not known here");
-	snprintf(text, sizeof(text), "{\"version\":1,\"members\":[%s],\"digest\":\"%s\",\"x\":1}", row, digest);
+	snprintf(text, sizeof(text), "{\"version\":1,\"members\":[%s],\"digest\":\"%s\",\"x\":1}",
+		 row, digest);
 	end_text(&im, text);
 	refused(&im, -EBADMSG, "end.json: x: unknown to this version");
 	end_text(&im, "{\"version\":1,\"members\":[{}],\"digest\":\"\"}");
@@ -232,10 +238,10 @@ static void test_end(void)
 
 static const struct page_run two_runs[] = { { 0x10000, 1 }, { 0x20000, 2 } };
 
-#define SPOIL(name, statement)                                                                     \
-	static void name(struct chunk_header *h)                                                   \
-	{                                                                                          \
-		statement;                                                                         \
+#define SPOIL(name, statement) \
+	static void name(struct chunk_header *h) \
+	{ \
+		statement; \
 	}
 
 SPOIL(magic, h->magic[0] = 'q')
@@ -306,10 +312,12 @@ static void test_chunks(void)
 	one_page(&im, "mem/0/1.pages", "mem/0", 0x2000);
 	refused(&im, -EBADMSG, "mem/0/1.pages: run 0 overlaps the one before or is out of order");
 	manifest(&im);
-	image_chunk(&im, "mem/0/0.pages", "mem/0", two_runs, 2, "garbage", 7, IMAGE_COMPRESS_LZ4, NULL);
+	image_chunk(&im, "mem/0/0.pages", "mem/0", two_runs, 2, "garbage", 7, IMAGE_COMPRESS_LZ4,
+		    NULL);
 	refused(&im, -EBADMSG, "mem/0/0.pages: cannot be decompressed");
 	manifest(&im);
-	image_chunk(&im, "mem/0/0.pages", "mem/0", two_runs, 2, "garbage", 7, IMAGE_COMPRESS_ZSTD, NULL);
+	image_chunk(&im, "mem/0/0.pages", "mem/0", two_runs, 2, "garbage", 7, IMAGE_COMPRESS_ZSTD,
+		    NULL);
 	refused(&im, -EBADMSG, "mem/0/0.pages: cannot be decompressed");
 }
 
@@ -324,8 +332,8 @@ static void test_bombs(void)
 	for (int i = 1; i <= 4; i += 3) {
 		n = LZ4_compress_default((char *)pages, packed, i * 4096, sizeof(packed));
 		manifest(&im);
-		image_chunk(&im, "mem/0/0.pages", "mem/0", &run, 1, packed, (size_t)n, IMAGE_COMPRESS_LZ4,
-			    NULL);
+		image_chunk(&im, "mem/0/0.pages", "mem/0", &run, 1, packed, (size_t)n,
+			    IMAGE_COMPRESS_LZ4, NULL);
 		refused(&im, -EBADMSG, "mem/0/0.pages: cannot be decompressed");
 	}
 }
@@ -429,11 +437,13 @@ static void test_flips(void)
 
 	whole(&im);
 	for (size_t i = 0; i < im.len; i++) {
-		/* Every bit of what says something; of zeros and filling dots only one here and there. */
+		/* Every bit of what says something; of zeros and filling dots only one here and
+		 * there. */
 		for (int bit = 0; bit < 8; bit++) {
 			int r;
 
-			if ((!im.data[i] || im.data[i] == '.') && (i % 41 || bit != (int)(i / 41 % 8)))
+			if ((!im.data[i] || im.data[i] == '.') &&
+			    (i % 41 || bit != (int)(i / 41 % 8)))
 				continue;
 			im.data[i] ^= (unsigned char)(1 << bit);
 			r = read_all(im.data, im.len, &err);

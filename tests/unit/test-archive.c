@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* images/archive.h: what was written comes back, through files and pipes. Refusals are in test-archive-bad.c. */
+/* images/archive.h: what was written comes back, through files and pipes. Refusals are in
+ * test-archive-bad.c. */
 #include "images/archive.h"
 
 #include <archive.h>
@@ -34,7 +35,8 @@ static void fill(unsigned char *page, uint64_t i)
 	snprintf((char *)page + 4000, 90, "page %d", (int)i);
 }
 
-static void put_file(struct archive_writer *w, struct archive *a, const char *path, const void *data, size_t len)
+static void put_file(struct archive_writer *w, struct archive *a, const char *path,
+		     const void *data, size_t len)
 {
 	struct archive_entry *e = archive_entry_new();
 	struct ct_error err = { 0 };
@@ -50,7 +52,8 @@ static void put_file(struct archive_writer *w, struct archive *a, const char *pa
 	archive_entry_free(e);
 }
 
-static const char *const names[] = { "rootfs/plain", "rootfs/caf\xc3\xa9", "rootfs/latin\xe9", "log/0" };
+static const char *const names[] = { "rootfs/plain", "rootfs/caf\xc3\xa9", "rootfs/latin\xe9",
+				     "log/0" };
 
 /* A name too long for the two fields of a ustar header, with room for more tests on its length. */
 static char long_name[700];
@@ -114,15 +117,15 @@ static void write_image(int fd, enum image_compress compress)
 	CHECK("pages", put_pages(w, "mem/0", false));
 	CHECK("pages in pieces", put_pages(w, "mem/17", true));
 	CHECK("an empty space", !pages_begin(w, "mem/2", &err) && !pages_end(w, &err));
-	CHECK("a space of zeros", !pages_begin(w, "mem/3", &err) &&
-					  !pages_reserve(w, 0, 1, &buf, &got, &err) &&
-					  memset(buf, 0, 4096) && !pages_commit(w, 1, &err) &&
-					  !pages_end(w, &err));
+	CHECK("a space of zeros",
+	      !pages_begin(w, "mem/3", &err) && !pages_reserve(w, 0, 1, &buf, &got, &err) &&
+		      memset(buf, 0, 4096) && !pages_commit(w, 1, &err) && !pages_end(w, &err));
 	CHECK("shared memory", put_pages(w, "shm/0", false));
 	if (!CHECK("finish", !archive_finish(w, &err)))
 		printf("# %s\n", err.text);
 	archive_writer_digest(w, written_digest);
-	CHECK("pages counted", archive_pages_written(w) % 3 == 0 && archive_pages_written(w) > PAGES);
+	CHECK("pages counted",
+	      archive_pages_written(w) % 3 == 0 && archive_pages_written(w) > PAGES);
 	archive_writer_free(w);
 }
 
@@ -146,13 +149,16 @@ static void check_files(struct archive_reader *r, bool partly)
 		if (partly && i == 1)
 			return;
 		n = archive_read_data(a, data, sizeof(data));
-		CHECK("its data", i == 3 ? n == 0 : n == (la_ssize_t)strlen(expected) && !memcmp(data, expected, (size_t)n));
+		CHECK("its data", i == 3 ? n == 0
+					 : n == (la_ssize_t)strlen(expected) &&
+						   !memcmp(data, expected, (size_t)n));
 		if (i == 4)
 			continue;
 		CHECK("its time", archive_entry_mtime_nsec(e) == 123456789);
 		archive_entry_xattr_reset(e);
-		CHECK("its attribute", archive_entry_xattr_next(e, &name, &value, &size) == ARCHIVE_OK &&
-					       size == 6 && !memcmp(value, "va\0lue", 6));
+		CHECK("its attribute",
+		      archive_entry_xattr_next(e, &name, &value, &size) == ARCHIVE_OK &&
+			      size == 6 && !memcmp(value, "va\0lue", 6));
 	}
 	CHECK("no more entries", archive_read_next_header(a, &e) == ARCHIVE_EOF);
 }
@@ -205,7 +211,8 @@ static void read_image(int fd, bool skip)
 	REQUIRE("a reader", !archive_reader_new(fd, &r, &err));
 	REQUIRE("a first member", !archive_next(r, &member, &err));
 	REQUIRE("the manifest is first", member == IMAGE_MANIFEST);
-	CHECK("the manifest", !archive_read_manifest(r, &text, &len, &err) && len == strlen(MANIFEST));
+	CHECK("the manifest",
+	      !archive_read_manifest(r, &text, &len, &err) && len == strlen(MANIFEST));
 	CHECK_STR("its text", text, MANIFEST);
 	free(text);
 	REQUIRE("a second member", !archive_next(r, &member, &err));
@@ -346,28 +353,28 @@ static void test_misuse(void)
 	size_t got;
 	void *buf;
 
-#define MISUSE(prepare, call, words)                                                               \
-	do {                                                                                       \
-		REQUIRE("a writer", !archive_writer_new(fd, IMAGE_COMPRESS_NONE, 0, &w, &err));    \
-		prepare;                                                                           \
-		CHECK(#call, (call) == -EINVAL);                                                   \
-		CHECK_STR("says", err.text, words);                                                \
-		archive_writer_free(w);                                                            \
+#define MISUSE(prepare, call, words) \
+	do { \
+		REQUIRE("a writer", !archive_writer_new(fd, IMAGE_COMPRESS_NONE, 0, &w, &err)); \
+		prepare; \
+		CHECK(#call, (call) == -EINVAL); \
+		CHECK_STR("says", err.text, words); \
+		archive_writer_free(w); \
 	} while (0)
 #define MANIFEST_PUT archive_put(w, "manifest.json", "{}", 2, &err)
 
 	MISUSE(, archive_put(w, "log/0", "", 0, &err), "write the image: no manifest yet");
 	MISUSE(, archive_finish(w, &err), "write the image: no manifest yet");
 	MISUSE(MANIFEST_PUT, MANIFEST_PUT, "write the image: a second manifest");
-	MISUSE(MANIFEST_PUT, archive_put(w, "foo", "", 0, &err), "write the image: a member of unknown name");
+	MISUSE(MANIFEST_PUT, archive_put(w, "foo", "", 0, &err),
+	       "write the image: a member of unknown name");
 	MISUSE((MANIFEST_PUT, pages_begin(w, "shm/0", &err), pages_end(w, &err)),
 	       pages_begin(w, "mem/0", &err), "write the image: members out of order");
 	MISUSE((MANIFEST_PUT, pages_begin(w, "mem/0", &err), pages_end(w, &err)),
 	       pages_begin(w, "mem/0", &err), "write the image: a space a second time");
-	MISUSE(MANIFEST_PUT, pages_begin(w, "mem/01", &err),
-	       "write the image: no name of a space");
-	MISUSE((MANIFEST_PUT, pages_begin(w, "mem/0", &err), pages_reserve(w, 4096, 1, &buf, &got, &err),
-		pages_commit(w, 1, &err)),
+	MISUSE(MANIFEST_PUT, pages_begin(w, "mem/01", &err), "write the image: no name of a space");
+	MISUSE((MANIFEST_PUT, pages_begin(w, "mem/0", &err),
+		pages_reserve(w, 4096, 1, &buf, &got, &err), pages_commit(w, 1, &err)),
 	       pages_reserve(w, 4096, 1, &buf, &got, &err),
 	       "write the image: pages out of order or out of bounds");
 	MISUSE((MANIFEST_PUT, pages_begin(w, "mem/0", &err)), archive_finish(w, &err),
@@ -408,7 +415,8 @@ static void test_tar(void)
 	int fd = mkstemp(path), status;
 
 	write_image(fd, IMAGE_COMPRESS_ZSTD);
-	snprintf(command, sizeof(command), "test $(tar --list --file %s 2>&1 >/dev/null | wc -l) = 2", path);
+	snprintf(command, sizeof(command),
+		 "test $(tar --list --file %s 2>&1 >/dev/null | wc -l) = 2", path);
 	status = system(command);
 	CHECK("tar lists the image", WIFEXITED(status) && WEXITSTATUS(status) == 0);
 	unlink(path);

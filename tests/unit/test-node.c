@@ -78,18 +78,18 @@ static void test_round_trip(void)
 }
 
 /* Applies one get to a parsed document and compares the error it records. */
-#define CHECK_COMPLAINT(json, get, expected)                                                       \
-	do {                                                                                       \
-		struct ct_error e = { 0 };                                                         \
-		struct doc *d = parse(json);                                                       \
-		const struct node *n = doc_root(d);                                                \
-		size_t size;                                                                       \
-                                                                                                   \
-		(void)size;                                                                        \
-		(void)(get);                                                                       \
-		CHECK(#get, doc_check(d, &e) == -EBADMSG);                                         \
-		CHECK_STR(expected, e.text, expected);                                             \
-		doc_free(d);                                                                       \
+#define CHECK_COMPLAINT(json, get, expected) \
+	do { \
+		struct ct_error e = { 0 }; \
+		struct doc *d = parse(json); \
+		const struct node *n = doc_root(d); \
+		size_t size; \
+\
+		(void)size; \
+		(void)(get); \
+		CHECK(#get, doc_check(d, &e) == -EBADMSG); \
+		CHECK_STR(expected, e.text, expected); \
+		doc_free(d); \
 	} while (0)
 
 static void test_complaints(void)
@@ -99,7 +99,8 @@ static void test_complaints(void)
 	CHECK_COMPLAINT("{\"a\":2}", node_u64(n, "a", 1), "a: 2 is more than 1");
 	CHECK_COMPLAINT("{\"a\":-2}", node_u64(n, "a", 1), "a: -2 is negative");
 	CHECK_COMPLAINT("{\"a\":1.5}", node_u64(n, "a", 1), "a: not a 64-bit integer");
-	CHECK_COMPLAINT("{\"a\":18446744073709551616}", node_u64(n, "a", 1), "a: not a 64-bit integer");
+	CHECK_COMPLAINT("{\"a\":18446744073709551616}", node_u64(n, "a", 1),
+			"a: not a 64-bit integer");
 	CHECK_COMPLAINT("{\"a\":9223372036854775808}", node_i64(n, "a", INT64_MIN, INT64_MAX),
 			"a: 9223372036854775808 is out of bounds");
 	CHECK_COMPLAINT("{\"a\":3}", node_i64(n, "a", -1, 2), "a: 3 is not within -1 and 2");
@@ -109,7 +110,8 @@ static void test_complaints(void)
 	CHECK_COMPLAINT("{\"a\":[1,2,3,4]}", node_hex(n, "a"), "a: not a hexadecimal number");
 	CHECK_COMPLAINT("{\"a\":\"0X1\"}", node_hex(n, "a"), "a: not a hexadecimal number");
 	CHECK_COMPLAINT("{\"a\":\"0x01\"}", node_hex(n, "a"), "a: not a hexadecimal number");
-	CHECK_COMPLAINT("{\"a\":\"0x11111111111111111\"}", node_hex(n, "a"), "a: not a hexadecimal number");
+	CHECK_COMPLAINT("{\"a\":\"0x11111111111111111\"}", node_hex(n, "a"),
+			"a: not a hexadecimal number");
 	CHECK_COMPLAINT("{\"a\":[1,2,3,4]}", node_hex(n, "a"), "a: not a hexadecimal number");
 	CHECK_COMPLAINT("{\"a\":{\"base64\":\"QQ=\"}}", node_blob(n, "a", &size), "a: not base64");
 	CHECK_COMPLAINT("{\"a\":{\"base64\":\"QR==\"}}", node_blob(n, "a", &size), "a: not base64");
@@ -125,7 +127,8 @@ static void test_complaints(void)
 			"a[0]: not an object");
 	CHECK_COMPLAINT("{\"a\":\"/x/../y\"}", node_path(n, "a"),
 			"a: not an absolute path without '.', '..' and empty parts");
-	for (const char *const *p = (const char *[]){ "x", "", "//", "/a/", "/.", "/a/..", "/a//b", NULL };
+	for (const char *const *p =
+		     (const char *[]){ "x", "", "//", "/a/", "/.", "/a/..", "/a//b", NULL };
 	     *p; p++) {
 		char json[64];
 
@@ -251,12 +254,15 @@ static void test_put_errors(void)
 
 static void test_diff_and_copy(void)
 {
-	struct doc *a = parse("{\"processes\":[{},{\"fds\":[{\"pos\":3,\"name\":\"x\"}]}],\"g\":1,\"n\":null}");
-	struct doc *b = parse("{\"g\":true,\"processes\":[{},{\"fds\":[{\"pos\":4,\"name\":\"y\"},{}]}],\"h\":-5}");
+	struct doc *a = parse(
+		"{\"processes\":[{},{\"fds\":[{\"pos\":3,\"name\":\"x\"}]}],\"g\":1,\"n\":null}");
+	struct doc *b = parse("{\"g\":true,\"processes\":[{},{\"fds\":[{\"pos\":4,\"name\":\"y\"},{"
+			      "}]}],\"h\":-5}");
 	struct doc *c = doc_new();
 	char text[512], small[20];
 
-	CHECK("differences are counted", node_diff(doc_root(a), doc_root(b), 20, text, sizeof(text)) == 6);
+	CHECK("differences are counted",
+	      node_diff(doc_root(a), doc_root(b), 20, text, sizeof(text)) == 6);
 	CHECK_STR("and named", text,
 		  "processes[1].fds[0].pos: 3 != 4\n"
 		  "processes[1].fds[0].name: \"x\" != \"y\"\n"
