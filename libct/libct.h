@@ -91,7 +91,8 @@ struct ct_run_options {
 
 /*
  * Makes a pod and starts its command. On success *ret_name is the pod's name (the caller frees it).
- * The pod outlives the caller; ct_attach() joins its streams.
+ * The pod outlives the caller; ct_attach() joins its streams. -ENOENT, -EACCES, -ENOEXEC, -EISDIR, -ELIBBAD:
+ * the command cannot be executed, for this reason.
  */
 CT_PUBLIC int ct_run(struct ct *ct, const struct ct_run_options *options, char **ret_name,
 		     struct ct_error *err);
@@ -106,7 +107,10 @@ struct ct_exec_options {
 	bool interactive;
 };
 
-/* Runs a further command in a running pod on the caller's standard streams and waits for it: its exit code (0-255). */
+/*
+ * Runs a further command in a running pod on the caller's standard streams and waits for it: its
+ * exit code (0-255). -ESRCH: no such pod, or it is not running; -ENOENT, -EACCES, ...: as ct_run().
+ */
 CT_PUBLIC int ct_exec(struct ct *ct, const char *name, const struct ct_exec_options *options,
 		      struct ct_error *err);
 

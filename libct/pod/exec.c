@@ -380,7 +380,7 @@ static int pod_exec(struct pod *pod, const struct ct_exec_options *options, stru
 	/* Held until the command is there: a checkpoint sees all of it or nothing. */
 	r = pod_lock_wait(pod, err);
 	if (r < 0)
-		return r;
+		return r == -ENOENT ? error_set(err, -ESRCH, "the pod was removed") : r;
 	if (pod->state.status != CT_RUNNING || pod->pid1_pidfd < 0)
 		return error_set(err, -ESRCH, "the pod is %s, not running",
 				 ct_status_name(pod->state.status));
@@ -417,6 +417,9 @@ int ct_exec(struct ct *ct, const char *name, const struct ct_exec_options *optio
 		return error_set(err, -EINVAL, "no command was given");
 	r = pod_open(ct, name, &pod, err);
 	if (r >= 0)
-		r = pod_exec(pod, options, err);
-	return r;
+		return pod_exec(pod, options, err);
+	/* -ENOENT is said of the command alone. */
+	if (r == -ENOENT && err)
+		err->code = -ESRCH;
+	return r == -ENOENT ? -ESRCH : r;
 }

@@ -4,6 +4,16 @@
 #include "libct/base/error.h"
 #include "libct/pod/pod.h"
 
+/* -ENOENT, -EACCES and the like are said of the command alone: a volume that is not there is a bad argument. */
+static int of_arguments(int r, struct ct_error *err)
+{
+	if (r != -ENOENT && r != -EACCES && r != -ENOEXEC && r != -EISDIR && r != -ELIBBAD)
+		return r;
+	if (err)
+		err->code = -EINVAL;
+	return -EINVAL;
+}
+
 int ct_run(struct ct *ct, const struct ct_run_options *options, char **ret_name,
 	   struct ct_error *err)
 {
@@ -18,15 +28,16 @@ int ct_run(struct ct *ct, const struct ct_run_options *options, char **ret_name,
 		r = pod_reserve(ct, &config, &pod, err);
 	pod_config_release(&config);
 	if (r < 0)
-		return r;
+		return of_arguments(r, err);
 	name = strdup(pod->name);
 	if (!name) {
 		pod_destroy(pod, NULL);
 		return error_errno(err, -ENOMEM, "pod '%s'", pod->name);
 	}
 	r = pod_make(pod, &start, err);
-	if (r >= 0)
-		r = pod_release(pod, 0, err);
+	if (r < 0)
+		return of_arguments(r, err);
+	r = pod_release(pod, 0, err);
 	if (r < 0)
 		return r;
 	*ret_name = take_ptr(name);

@@ -185,7 +185,8 @@ void pod_state_put(const struct pod_state *s, struct node *to)
 	node_put_i64(to, "main_vpid", s->main_vpid);
 	node_put_u64(to, "created", s->created);
 	node_put_str(to, "cgroup", s->cgroup);
-	node_put_str(to, "link", s->link);
+	if (s->link[0])
+		node_put_str(to, "link", s->link);
 	part = node_put_array(to, "streams");
 	for (int i = 0; i < 3; i++)
 		node_put_u64(part, NULL, s->stream_inode[i]);
@@ -222,7 +223,8 @@ static void state_get(const struct node *from, struct pod_state *ret)
 	ret->main_vpid = (pid_t)node_i64(from, "main_vpid", 0, INT_MAX);
 	ret->created = node_u64(from, "created", UINT64_MAX);
 	text_get(from, "cgroup", ret->cgroup, sizeof(ret->cgroup));
-	text_get(from, "link", ret->link, sizeof(ret->link));
+	if (node_has(from, "link"))
+		text_get(from, "link", ret->link, sizeof(ret->link));
 	part = node_array(from, "streams");
 	for (i = 0; i < 3; i++)
 		ret->stream_inode[i] = node_at_u64(part, i, UINT64_MAX);
@@ -355,9 +357,9 @@ void pod_free(struct pod *pod)
 	free(pod);
 }
 
-static int no_such_pod(const struct ct *ct, const char *name, struct ct_error *err)
+static int no_such_pod(const struct ct *ct, struct ct_error *err)
 {
-	return error_set(err, -ENOENT, "no pod '%s' in '%s'", name, ct->root);
+	return error_set(err, -ENOENT, "no such pod in '%s'", ct->root);
 }
 
 int pod_open(struct ct *ct, const char *name, struct pod **ret, struct ct_error *err)
@@ -366,19 +368,19 @@ int pod_open(struct ct *ct, const char *name, struct pod **ret, struct ct_error 
 	int r;
 
 	if (!pod_name_valid(name))
-		return no_such_pod(ct, name, err);
+		return no_such_pod(ct, err);
 	r = pod_new(ct, name, &pod, err);
 	if (r < 0)
 		return r;
 	pod->dirfd = open(pod->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (pod->dirfd < 0)
-		return errno == ENOENT ? no_such_pod(ct, name, err)
+		return errno == ENOENT ? no_such_pod(ct, err)
 				       : error_errno(err, -errno, "open '%s'", pod->dir);
 	r = config_read(pod, err);
 	if (r >= 0)
 		r = pod_state_read(pod, err);
 	if (r == -ENOENT) /* removed while we were reading */
-		return no_such_pod(ct, name, err);
+		return no_such_pod(ct, err);
 	if (r < 0)
 		return r;
 	*ret = take_ptr(pod);
@@ -392,7 +394,7 @@ static int lock(struct pod *pod, bool wait, struct ct_error *err)
 	if (r == -EBUSY)
 		return error_set(err, r, "another operation on the pod is under way");
 	if (r == -ENOENT)
-		return no_such_pod(pod->ct, pod->name, err);
+		return no_such_pod(pod->ct, err);
 	if (r < 0)
 		return error_errno(err, r, "lock '%s/lock'", pod->dir);
 	/* What was read before is old: the last holder of the lock may have changed it. */

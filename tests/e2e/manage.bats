@@ -93,7 +93,7 @@ load helpers
 @test "a terminal can be left by ctrl-p ctrl-q and joined again" {
 	python3 "$BATS_TEST_DIRNAME/pty-driver.py" 60 <<-END
 		spawn $PODCKPT run -it --name term --net none -- sh
-		send PS1=ready:\\n
+		send PS1=re''ady:\\n
 		expect ready:
 		send \\x10\\x11
 		end 0

@@ -673,7 +673,7 @@ static void executes(void)
 	CHECK("no child is left", waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
 	CHECK_DONE("removed", ct_remove(ct, "host", true, &err));
 	o.command = command;
-	CHECK("nor is a pod that is not there", ct_exec(ct, "host", &o, &err) == -ENOENT);
+	CHECK("nor is a pod that is not there", ct_exec(ct, "host", &o, &err) == -ESRCH);
 }
 
 int main(void)
