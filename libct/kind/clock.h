@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The clocks as a pod's processes see them, from outside: man 7 time_namespaces. */
+#pragma once
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+struct ct_error;
+
+#define NSEC_PER_SEC 1000000000LL
+
+/*
+ * Nanoseconds to add to a clock of ours for that of process `pid` (on the host): 0 but for the clocks
+ * that time namespaces shift.
+ */
+int clock_offset(int proc, pid_t pid, clockid_t clock, int64_t *ret, struct ct_error *err);
+
+static inline int64_t clock_now(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return t.tv_sec * NSEC_PER_SEC + t.tv_nsec;
+}
