@@ -4,22 +4,32 @@
 #include <string.h>
 
 extern const struct kind kind_credentials;
+extern const struct kind kind_eventfd;
 extern const struct kind kind_file;
 extern const struct kind kind_fs;
 extern const struct kind kind_limits;
 extern const struct kind kind_memory;
+extern const struct kind kind_pidfd;
 extern const struct kind kind_pipe;
 extern const struct kind kind_process;
+extern const struct kind kind_refused;
 extern const struct kind kind_scheduling;
 extern const struct kind kind_seccomp;
+extern const struct kind kind_signalfd;
 extern const struct kind kind_signals;
 extern const struct kind kind_stream;
 extern const struct kind kind_thread;
+extern const struct kind kind_timerfd;
 
 const struct kind *const kinds[] = {
 	&kind_stream, /* before pipes: it is one that leads outside */
 	&kind_file, /* before FIFOs and sockets: an O_PATH descriptor of one is but a name */
 	&kind_pipe,
+	&kind_eventfd,
+	&kind_timerfd,
+	&kind_signalfd,
+	&kind_pidfd,
+	&kind_refused,
 	&kind_memory,
 	/* Attributes of processes and threads: of each, in this order. */
 	&kind_process, /* first: with AMX tiles alternate stacks must be larger */
