@@ -31,10 +31,6 @@ enum image_compress { IMAGE_COMPRESS_NONE, IMAGE_COMPRESS_LZ4, IMAGE_COMPRESS_ZS
 /*
  * Errors are sticky: what went wrong first, in a worker thread perhaps, comes back from the next
  * call and from archive_finish(). The caller ignores SIGPIPE if `fd` can be a pipe.
- *
- * Threads (without signals, with file system attributes of their own) exist from the first
- * pages_begin() to archive_finish(), and when reading from the first IMAGE_PAGES to what follows the
- * last: who clones without exec meanwhile must not allocate in the child.
  */
 
 /* `fd` stays the caller's, who touches neither it nor its offset meanwhile. Writing to a file that

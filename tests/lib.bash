@@ -68,7 +68,7 @@ await() {
 # Remembers the pod's cgroup and link, so that lib_teardown can tell whether they are gone.
 remember() {
 	[ -e "$PODCKPT_ROOT/pods/$1/state.json" ] || return 0
-	jq -r '(.cgroup | select(. // "" != "") | "cgroup \(.)"), (.link | select(. // "" != "") | "link \(.)")' \
+	jq -r '{cgroup, link} | to_entries[] | select(.value != null and .value != "") | "\(.key) \(.value)"' \
 		"$PODCKPT_ROOT/pods/$1/state.json" >>"$TRACES"
 }
 

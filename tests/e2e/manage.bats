@@ -93,11 +93,14 @@ load helpers
 @test "a terminal can be left by ctrl-p ctrl-q and joined again" {
 	python3 "$BATS_TEST_DIRNAME/pty-driver.py" 60 <<-END
 		spawn $PODCKPT run -it --name term --net none -- sh
+		expect #
 		send PS1=re''ady:\\n
 		expect ready:
 		send \\x10\\x11
 		end 0
 		spawn $PODCKPT attach term
+		send \\n
+		expect ready:
 		send echo \$((40+2))\\n
 		expect 42
 		send exit 5\\n
