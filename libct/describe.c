@@ -52,6 +52,7 @@ int dump_preflight(struct dump *d, struct ct_error *err)
 int dump_describe(struct dump *d, struct ct_error *err)
 {
 	struct node *tool = node_put_object(d->root, "tool");
+	struct pod_config config = d->pod->config; /* borrowed, with the limits of now */
 	int r;
 
 	node_put_str(tool, "name", "podckpt");
@@ -60,7 +61,10 @@ int dump_describe(struct dump *d, struct ct_error *err)
 	r = host_put(d->root, err);
 	if (r < 0)
 		return r;
-	pod_config_put(&d->pod->config, node_put_object(d->root, "pod"));
+	r = cgroup_get_limits(d->pod->state.cgroup, &config, err);
+	if (r < 0)
+		return r;
+	pod_config_put(&config, node_put_object(d->root, "pod"));
 	node_put_i64(d->root, "main", d->pod->state.main_vpid);
 	dump_check_processes(d);
 	r = dump_descriptors(d, err);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+extern const struct kind kind_cgroup;
 extern const struct kind kind_credentials;
 extern const struct kind kind_eventfd;
 extern const struct kind kind_file;
@@ -19,6 +20,7 @@ extern const struct kind kind_signalfd;
 extern const struct kind kind_signals;
 extern const struct kind kind_stream;
 extern const struct kind kind_thread;
+extern const struct kind kind_time;
 extern const struct kind kind_timerfd;
 
 const struct kind *const kinds[] = {
@@ -31,6 +33,8 @@ const struct kind *const kinds[] = {
 	&kind_pidfd,
 	&kind_refused,
 	&kind_memory,
+	&kind_time,
+	&kind_cgroup,
 	/* Attributes of processes and threads: of each, in this order. */
 	&kind_process, /* first: with AMX tiles alternate stacks must be larger */
 	&kind_thread,

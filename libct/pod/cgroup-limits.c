@@ -4,6 +4,7 @@
  * on both, and a limit that no controller here can enforce is refused rather than ignored.
  */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "libct/base/error.h"
@@ -145,4 +146,63 @@ int cgroup_set_limits(const struct cgroup_host *host, const char *cgroup,
 	if (r == 0 && limits->pids)
 		r = limit_pids(host, cgroup, limits->pids, err);
 	return r;
+}
+
+/* ---- reading ---- */
+
+/* The hierarchy that enforces a controller's limits on the pod's cgroup; NULL: there is none. */
+static const struct cgroup_hierarchy *enforcing(const struct cgroup_host *host, const char *cgroup,
+						const char *controller)
+{
+	const struct cgroup_hierarchy *h = cgroup_v2(host);
+	cleanup_free char *there = NULL;
+
+	if (h && cgroup_read(h, cgroup, "cgroup.controllers", &there) >= 0 &&
+	    has_word(there, controller))
+		return h;
+	return cgroup_v1(host, controller);
+}
+
+/* The first number of a file; 0 for "max", v1's largest numbers and where there is none. */
+static uint64_t number(const struct cgroup_hierarchy *h, const char *cgroup, const char *file,
+		       uint64_t *ret_second)
+{
+	cleanup_free char *text = NULL;
+	char *end;
+	int64_t n;
+
+	if (!h || cgroup_read(h, cgroup, file, &text) < 0)
+		return 0;
+	n = strtoll(text, &end, 10);
+	if (ret_second)
+		*ret_second = strtoull(end + strspn(end, " max"), NULL, 10);
+	return n > 0 && n < INT64_MAX - 65536 ? (uint64_t)n : 0;
+}
+
+int cgroup_get_limits(const char *cgroup, struct pod_config *limits, struct ct_error *err)
+{
+	cleanup_cgroup_host struct cgroup_host host = { 0 };
+	const struct cgroup_hierarchy *h;
+	uint64_t n, period = 0;
+	int r = cgroup_host_read(&host, err);
+
+	if (r < 0)
+		return r;
+	h = enforcing(&host, cgroup, "memory");
+	n = number(h, cgroup, h && h->v2 ? "memory.max" : "memory.limit_in_bytes", NULL);
+	/* The kernel rounds to pages, and a quota to microseconds: what was set says more. */
+	if (n != (limits->memory & ~4095UL))
+		limits->memory = n;
+	h = enforcing(&host, cgroup, "cpu");
+	if (h && h->v2) {
+		n = number(h, cgroup, "cpu.max", &period);
+	} else {
+		n = number(h, cgroup, "cpu.cfs_quota_us", NULL);
+		period = number(h, cgroup, "cpu.cfs_period_us", NULL);
+	}
+	n = period ? n * 1000000 / period : 0;
+	if (n / 10 != limits->cpu_micros / 10)
+		limits->cpu_micros = n;
+	limits->pids = number(enforcing(&host, cgroup, "pids"), cgroup, "pids.max", NULL);
+	return 0;
 }

@@ -222,6 +222,8 @@ void guard_release(struct guard *guard); /* without guard_end() before: as if th
  * neither this process nor the host's PID 1, on whichever hierarchies the host has.
  */
 int cgroup_make(const char *cgroup, const struct pod_config *limits, struct ct_error *err);
+/* Memory, cpu_micros and pids of `limits`, as they are now: somebody may have changed them. */
+int cgroup_get_limits(const char *cgroup, struct pod_config *limits, struct ct_error *err);
 /* Into every hierarchy, before unshare(CLONE_NEWCGROUP); `pid` 0 is the caller. */
 int cgroup_enter(const char *cgroup, pid_t pid, struct ct_error *err);
 /* Returns when the kernel reports every task frozen; -ETIMEDOUT (and thawed again) after timeout_ms. */
