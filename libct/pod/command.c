@@ -11,6 +11,9 @@
 #include "libct/base/sys.h"
 #include "libct/pod/inside.h"
 
+#define COMMAND_WAIT_FD 3 /* init-sys.h knows them too */
+#define COMMAND_ERROR_FD 4
+
 static const char *env_value(char *const *env, const char *name)
 {
 	size_t len = strlen(name);
@@ -73,6 +76,17 @@ static int become_user(const struct user *user, uint64_t keep, struct ct_error *
 	return r;
 }
 
+/* Before the filter, which may know of no memfd; out of the places of the channels. */
+static int open_program(int *ret, struct ct_error *err)
+{
+	cleanup_fd int fd = embedded_open(err);
+
+	if (fd < 0)
+		return fd;
+	*ret = fcntl(fd, F_DUPFD_CLOEXEC, COMMAND_ERROR_FD + 1);
+	return *ret < 0 ? error_errno(err, -errno, "duplicate a descriptor") : 0;
+}
+
 int command_prepare(const struct pod_config *config, struct pod_command *command,
 		    struct ct_error *err)
 {
@@ -90,7 +104,9 @@ int command_prepare(const struct pod_config *config, struct pod_command *command
 		return r;
 	/* An ordinary user has none; those of the bounding set come with set-user-ID programs. */
 	own = user.uid == 0 ? caps : 0;
-	r = caps_bound(caps, err);
+	r = open_program(&command->program_fd, err);
+	if (r == 0)
+		r = caps_bound(caps, err);
 	if (r == 0)
 		r = become_user(&user, own | admin, err);
 	if (r == 0 && chdir(workdir) < 0)
@@ -100,11 +116,44 @@ int command_prepare(const struct pod_config *config, struct pod_command *command
 	return r < 0 ? r : caps_set(own, err);
 }
 
-int command_execute(const struct pod_command *command)
+/* Both descriptors to the places where init-exec.c takes them. They stay open over one execve(2). */
+static int place_channels(int go_fd, int error_fd)
 {
-	environ = (char **)command->env; /* where execvp() looks for PATH */
-	execvp(command->argv[0], command->argv);
-	return -errno;
+	cleanup_fd int error = fcntl(error_fd, F_DUPFD_CLOEXEC, COMMAND_ERROR_FD + 1);
+
+	if (error < 0)
+		return -errno;
+	if (go_fd >= 0 && go_fd != COMMAND_WAIT_FD && dup2(go_fd, COMMAND_WAIT_FD) < 0)
+		return -errno;
+	if (go_fd == COMMAND_WAIT_FD && fcntl(go_fd, F_SETFD, 0) < 0)
+		return -errno;
+	return dup2(error, COMMAND_ERROR_FD) < 0 ? -errno : 0;
+}
+
+int command_execute(const struct pod_command *command, int go_fd, size_t go_len, int error_fd)
+{
+	char path[32], len[2] = { (char)('0' + go_len), '\0' };
+	size_t n = 0;
+	char **argv;
+	int r;
+
+	while (command->argv[n])
+		n++;
+	argv = calloc(n + 3, sizeof(*argv));
+	if (!argv)
+		return -ENOMEM;
+	argv[0] = (char *)"podckpt-init";
+	argv[1] = len;
+	memcpy(argv + 2, command->argv, n * sizeof(*argv));
+	r = place_channels(go_fd, error_fd);
+	if (r == 0) {
+		/* Not execveat(2): a profile that lists what it allows may know execve(2) alone. */
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", command->program_fd);
+		execve(path, argv, command->env);
+		r = -errno;
+	}
+	free(argv);
+	return r;
 }
 
 int pty_open(int devfd, unsigned short rows, unsigned short columns, int *ret_master,

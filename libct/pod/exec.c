@@ -33,7 +33,8 @@ struct exec {
 	const struct ct_exec_options *options;
 	char **env;
 	int root_fd;	/* the pod's root, as PID 1 has it */
-	int tell_fd;	/* of the door and the command: MADE + pidfd, FAILED, or EOF when it is executed */
+	int tell_fd;	/* of the door and the command: MADE + pidfd, FAILED, EOF: all is prepared */
+	int fail_fd;	/* an int, the errno of why it was not executed, or EOF */
 	int slave_fd;	/* the command's terminal, -1: the caller's streams */
 };
 
@@ -82,7 +83,7 @@ __attribute__((noreturn)) static void be_command(const struct exec *e)
 	/* Not only ours, which are so anyway: a caller's that it forgot. */
 	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
 	if (r >= 0) {
-		r = command_execute(&command);
+		r = command_execute(&command, -1, 0, e->fail_fd);
 		error_errno(&err, r, "cannot execute '%s'", o->command[0]);
 	}
 	give_up(e, &err);
@@ -179,8 +180,8 @@ static int exit_code_of(int pidfd)
 /* Starts the command: its pidfd. Whatever happens, none of the two processes is left behind. */
 static int start(struct exec *e, struct ct_error *err)
 {
-	cleanup_fd int pidfd = -1, tell = -1;
-	int sockets[2], r, failed = 0;
+	cleanup_fd int pidfd = -1, tell = -1, fail = -1;
+	int sockets[2], fails[2], r, failed = 0;
 	struct monitor_msg msg;
 	pid_t door;
 
@@ -188,11 +189,19 @@ static int start(struct exec *e, struct ct_error *err)
 		return error_errno(err, -errno, "socketpair");
 	tell = sockets[0];
 	e->tell_fd = sockets[1];
+	if (pipe2(fails, O_CLOEXEC) < 0) {
+		r = -errno;
+		fd_close(sockets[1]);
+		return error_errno(err, r, "pipe");
+	}
+	fail = fails[0];
+	e->fail_fd = fails[1];
 	door = fork();
 	if (door == 0)
 		be_door(e);
 	r = -errno;
 	fd_close(sockets[1]);
+	fd_close(fails[1]);
 	if (door < 0)
 		return error_errno(err, r, "fork");
 	/* The two may speak in any order. Nobody holds the socket any more when the command is executed. */
@@ -203,6 +212,8 @@ static int start(struct exec *e, struct ct_error *err)
 	} while (r != -EPIPE);
 	while (waitpid(door, NULL, 0) < 0 && errno == EINTR)
 		;
+	if (!failed && io_read_exact(fail, &r, sizeof(r)) == 0)
+		failed = error_errno(err, -r, "cannot execute '%s'", e->options->command[0]);
 	if (!failed && pidfd >= 0)
 		return take_fd(&pidfd);
 	if (pidfd >= 0)

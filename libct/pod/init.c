@@ -9,39 +9,13 @@
  *
  * Only system calls below; see libct/pod/pod.h for the descriptors.
  */
-#include <asm/unistd.h>
+#include "libct/pod/init-sys.h"
 
-#define SYNC_FD 3 /* POD_SYNC_FD */
-#define GO_FD 5	  /* POD_GO_FD */
-
-#define EINTR 4
-#define ECHILD 10
 #define SIGCHLD 17
 #define SIG_BLOCK 0
 #define PR_SET_NAME 15
 #define WNOHANG 1
 #define __WALL 0x40000000
-
-/* What it ends with when it was never let go. */
-#define CODE_GIVEN_UP 125
-
-static inline long sys(long number, long a, long b, long c, long d)
-{
-	register long r10 __asm__("r10") = d;
-	long ret;
-
-	__asm__ volatile("syscall"
-			 : "=a"(ret)
-			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10)
-			 : "rcx", "r11", "memory");
-	return ret;
-}
-
-static void __attribute__((noreturn)) leave(int code)
-{
-	for (;;)
-		sys(__NR_exit_group, code, 0, 0, 0);
-}
 
 /*
  * A checkpoint reads it from outside: in a page of its own, at an address that the linker is
@@ -56,14 +30,9 @@ static void wait_until_let_go(void)
 	struct {
 		int main_vpid, code;
 	} go;
-	long n;
 
 	sys(__NR_write, SYNC_FD, (long)"r", 1, 0); /* in front of our work */
-	do
-		n = sys(__NR_read, SYNC_FD, (long)&go, sizeof(go), 0);
-	while (n == -EINTR);
-	if (n != sizeof(go))
-		leave(CODE_GIVEN_UP);
+	await(SYNC_FD, &go, sizeof(go));
 	state.ended = go.main_vpid < 0;
 	state.code = go.main_vpid < 0 ? go.code : 0;
 	/* 0: the command that was forked before we were executed, the first PID after ours. */
@@ -96,19 +65,34 @@ static void __attribute__((noreturn)) run(void)
 	}
 }
 
-void _start(void);
-void __attribute__((noreturn, force_align_arg_pointer)) _start(void)
+static void __attribute__((noreturn)) init(void)
 {
 	const unsigned long all = ~0UL;
 
-	/*
-	 * Blocked signals are kept for rt_sigtimedwait() even where PID 1's default is to
-	 * ignore.
-	 */
+	/* Blocked signals are kept for rt_sigtimedwait() even where PID 1's default is to ignore. */
 	sys(__NR_rt_sigprocmask, SIG_BLOCK, (long)&all, 0, sizeof(all));
 	sys(__NR_prctl, PR_SET_NAME, (long)"podckpt-init", 0, 0);
 	wait_until_let_go();
 	sys(__NR_write, GO_FD, (long)"g", 1, 0); /* in a restore nobody waits for it: EBADF */
 	sys(__NR_close_range, SYNC_FD, ~0U, 0, 0);
 	run();
+}
+
+/* The stack as the kernel leaves it: argc, argv, NULL, environment, NULL. */
+__asm__(".globl _start\n"
+	"_start:\n"
+	"	xorl	%ebp, %ebp\n"
+	"	movq	%rsp, %rdi\n"
+	"	andq	$-16, %rsp\n"
+	"	call	begin\n"
+	"	hlt\n");
+
+void begin(long *stack);
+void __attribute__((noreturn, used)) begin(long *stack)
+{
+	char **argv = (char **)(stack + 1);
+
+	if (stack[0] > 2)
+		execute(argv, argv + stack[0] + 1);
+	init();
 }

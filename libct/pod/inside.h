@@ -95,6 +95,11 @@ int user_find(const char *spec, struct user *ret, struct ct_error *err);
 void user_release(struct user *user);
 #define cleanup_user __cleanup(user_release)
 
+/* ---- embedded.c: podckpt-init's program ---- */
+
+/* A sealed memfd that holds it, close-on-exec: it needs no file in whatever root a pod has. */
+int embedded_open(struct ct_error *err);
+
 /* ---- caps.c ---- */
 
 /* Takes everything beyond `capabilities` out of the bounding set of this process. */

@@ -41,6 +41,7 @@ struct pod_command {
 	char *const *argv, *const *env; /* NULL-terminated */
 	const char *workdir;		/* NULL: / */
 	const char *user;		/* NULL: root */
+	int program_fd;			/* of command_prepare(): what command_execute() goes through */
 };
 
 /*
@@ -52,10 +53,15 @@ struct pod_command {
 int command_prepare(const struct pod_config *config, struct pod_command *command,
 		    struct ct_error *err);
 /*
- * Executes it, looked up in the PATH of its own environment. Returns the negative errno of why
- * not.
+ * Executes it, looked up in the PATH of its own environment, after `go_len` bytes (at most 9; 0: at
+ * once) could be read from `go_fd`; where those do not come the process ends with 125. Why it
+ * could not be executed is written to `error_fd` as an int, the errno; EOF there: it was.
+ * Returns a negative errno where not even that could be tried.
+ *
+ * In between the process runs a small program from memory and no longer podckpt (or whatever uses
+ * the library), whose file on the host no process of the pod must find in /proc/PID/exe.
  */
-int command_execute(const struct pod_command *command);
+int command_execute(const struct pod_command *command, int go_fd, size_t go_len, int error_fd);
 
 /*
  * Opens a terminal of the pod's own devpts (the caller is inside the pod's root, or gives a

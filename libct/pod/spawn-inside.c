@@ -20,7 +20,6 @@
 
 #define CODE_GIVEN_UP 125
 #define CODE_NOT_EXECUTABLE 126
-#define CODE_NOT_FOUND 127
 
 static void send_report(int sync, enum report_kind kind, const struct ct_error *error, int fd)
 {
@@ -146,19 +145,6 @@ static int open_streams(const struct spawn *s, struct ct_error *err)
 
 /* ---- the command ---- */
 
-/* Waits for `len` bytes that mean "go"; anything else is the end. */
-static void await_go(int fd, size_t len)
-{
-	char buf[16];
-	ssize_t n;
-
-	do
-		n = read(fd, buf, len);
-	while (n < 0 && errno == EINTR);
-	if (n != (ssize_t)len)
-		_exit(CODE_GIVEN_UP);
-}
-
 /* The streams are new and the pod's: its user may open them again (/dev/stdout). */
 static int own_streams(const struct pod_config *config, struct ct_error *err)
 {
@@ -186,8 +172,8 @@ static int own_streams(const struct pod_config *config, struct ct_error *err)
 static void __attribute__((noreturn)) run_command(const struct spawn *s, int go, size_t len)
 {
 	const struct pod_config *config = &s->pod->config;
-	struct pod_command command = { config->command, config->env, config->workdir,
-				       config->user };
+	struct pod_command command = { config->command, config->env, config->workdir, config->user,
+				       -1 };
 	struct ct_error error = { 0 };
 	int code;
 
@@ -198,14 +184,26 @@ static void __attribute__((noreturn)) run_command(const struct spawn *s, int go,
 	if (own_streams(config, &error) < 0 || command_prepare(config, &command, &error) < 0)
 		fail(s, &error);
 	send_report(s->sync, REPORT_READY, NULL, -1);
-	await_go(go, len);
-	code = -command_execute(&command);
+	code = -command_execute(&command, go, len, s->exec_error);
 	while (write(s->exec_error, &code, sizeof(code)) < 0 && errno == EINTR)
 		;
-	_exit(code == ENOENT ? CODE_NOT_FOUND : CODE_NOT_EXECUTABLE);
+	_exit(CODE_NOT_EXECUTABLE);
 }
 
 /* ---- PID 1 ---- */
+
+/* Waits for the byte that means "go"; anything else is the end. */
+static void await_go(int fd)
+{
+	ssize_t n;
+	char byte;
+
+	do
+		n = read(fd, &byte, 1);
+	while (n < 0 && errno == EINTR);
+	if (n != 1)
+		_exit(CODE_GIVEN_UP);
+}
 
 static int fork_command(const struct spawn *s, int *ret_go, struct ct_error *err)
 {
@@ -268,7 +266,7 @@ void spawn_inside(const struct spawn *s)
 
 	close_others(s);
 	reset_process();
-	await_go(s->sync, 1);
+	await_go(s->sync);
 	if (set_up(s, &error) < 0)
 		fail(s, &error);
 	if (!s->start->restoring && s->pod->config.no_init)

@@ -8,7 +8,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -18,14 +17,6 @@
 #include "libct/base/io.h"
 #include "libct/base/sys.h"
 #include "libct/pod/spawn.h"
-
-#ifndef MFD_EXEC
-#define MFD_EXEC 0x0010U
-#endif
-
-/* init-blob.S */
-extern const char podckpt_init[];
-extern const uint64_t podckpt_init_size;
 
 /* Everything made so far; its cleanup undoes what was not handed over. */
 struct making {
@@ -168,20 +159,15 @@ static int make_channels(struct making *m, struct ct_error *err)
 	return r < 0 ? error_errno(err, r, "make the channels to PID 1") : 0;
 }
 
-/* podckpt-init runs from a memfd: it needs no file in whatever root the pod has. */
 static int make_init(struct making *m, struct ct_error *err)
 {
-	int fd = memfd_create("podckpt-init", MFD_CLOEXEC | MFD_EXEC), r;
+	int r;
 
-	if (fd < 0 && errno == EINVAL) /* before Linux 6.3 every memfd is executable */
-		fd = memfd_create("podckpt-init", MFD_CLOEXEC);
-	if (fd < 0)
-		return error_errno(err, -errno, "memfd_create");
-	m->s.init = fd;
+	m->s.init = embedded_open(err);
+	if (m->s.init < 0)
+		return m->s.init;
 	r = spawn_lift(&m->s.init);
-	if (r == 0)
-		r = io_write_all(m->s.init, podckpt_init, podckpt_init_size);
-	return r < 0 ? error_errno(err, r, "write podckpt-init into memory") : 0;
+	return r < 0 ? error_errno(err, r, "duplicate a descriptor") : 0;
 }
 
 /* ---- PID 1 ---- */

@@ -180,6 +180,53 @@ static void test_not_executed(void)
 	test_pod_end(&t);
 }
 
+/* Between its making and its release a command is neither podckpt nor itself. */
+static void test_waiting_program(void)
+{
+	char path[64], *link = NULL;
+	cleanup_free char *children = NULL;
+
+	pod("echo ran");
+	REQUIRE("a pod", test_pod_spawn(&t, NULL) == 0);
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", t.child.pid1, t.child.pid1);
+	io_read_file(AT_FDCWD, path, 100, &children);
+	snprintf(path, sizeof(path), "/proc/%d/exe", children ? atoi(children) : -1);
+	for (int i = 0; i < 500; i++) {
+		free(link);
+		link = NULL;
+		io_readlink(AT_FDCWD, path, &link);
+		if (link && strstr(link, "podckpt-init"))
+			break;
+		usleep(10000);
+	}
+	CHECK_STR("the host's program cannot be found through it", link,
+		  "/memfd:podckpt-init (deleted)");
+	free(link);
+	test_pod_release(&t);
+	test_read_all(t.child.stream_fd[1], out, sizeof(out));
+	CHECK_STR("let go, it runs", out, "ran\n");
+	CHECK("to its end", test_pod_wait(&t) == 0);
+	test_pod_end(&t);
+}
+
+static void test_path(void)
+{
+	static char *env[] = { "PATH=/tmp/no:/etc/passwd:/tmp/a::/tmp/b:/usr/bin:/bin", NULL };
+	static const char *const first[] = { "prog", "x", "y z", NULL };
+
+	/* Made by a pod with that very root: its upper layer is kept for the next. */
+	pod("mkdir /tmp/a /tmp/b; echo no >/tmp/a/prog; printf 'echo $0 $1 $2 $#' >/tmp/b/prog; "
+	    "chmod +x /tmp/b/prog; PATH=/tmp/a:/tmp/b exec prog x 'y z'");
+	t.pod.config.env = env;
+	REQUIRE("files", test_pod_run(&t, out, sizeof(out)) == 0);
+	t.pod.config.command = (char **)first;
+	t.child.pid1 = 0;
+	pod_child_release(&t.child);
+	cgroup_remove(t.pod.state.cgroup, NULL);
+	check_run("PATH is searched past what cannot be executed; text is the shell's", 0,
+		  "/tmp/b/prog x y z 2\n");
+}
+
 /* ---- network, limits, restore ---- */
 
 static void test_network(void)
@@ -304,6 +351,8 @@ int main(void)
 	test_terminal();
 	test_stdin();
 	test_not_executed();
+	test_waiting_program();
+	test_path();
 	test_network();
 	test_limits();
 	test_restoring();
