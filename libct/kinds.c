@@ -22,8 +22,10 @@ extern const struct kind kind_stream;
 extern const struct kind kind_thread;
 extern const struct kind kind_time;
 extern const struct kind kind_timerfd;
+extern const struct kind kind_tmpfs;
 
 const struct kind *const kinds[] = {
+	&kind_tmpfs, /* its files are opened by others */
 	&kind_stream, /* before pipes: it is one that leads outside */
 	&kind_file, /* before FIFOs and sockets: an O_PATH descriptor of one is but a name */
 	&kind_pipe,

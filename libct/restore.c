@@ -76,6 +76,7 @@ static void restore_release(struct restore *r)
 	for (int i = 0; i < 3; i++)
 		fd_close(r->stream[i]);
 	shared_restore_free(r);
+	tmpfs_spool_free(r->spool);
 	doc_free(r->doc);
 	fd_close(r->proc);
 }

@@ -15,6 +15,7 @@ struct archive_reader;
 struct kept;
 struct page_run;
 struct restore_shared;
+struct tmpfs_spool;
 
 /* With --verify: what was filled in, ascending by address. */
 struct page_sum {
@@ -75,6 +76,7 @@ struct restore {
 	int *ofds; /* by number: our descriptor, -1: not made yet */
 	size_t n_ofds;
 	int stream[3]; /* what PID 1 of the new pod has as 0, 1, 2 */
+	struct tmpfs_spool *spool; /* kind/tmpfs.c */
 	struct restore_shared *shared;
 	size_t n_shared;
 	struct restore_process **helpers; /* see restore-tree.c */

@@ -1,6 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The pod's files in an image:
+ *
+ *	rootfs/<tree>/...		the upper tree of an overlay: what the pod wrote
+ *	rootfs/embedded/<tree>/...	files of the lower tree that the pod has open or mapped
+ *	rootfs/tmpfs/<n>/...		what is in the pod's own tmpfs mounts (/run, /dev/shm, /dev)
+ *	log/output			the pod's output so far
+ */
 #pragma once
 #include "libct/kind.h"
-struct archive; struct archive_writer;
+
+struct archive;
+struct archive_writer;
+
+/*
+ * Called before the manifest is written: puts "embedded" into it, the lower files with sizes and
+ * digests. (The list of tmpfs mounts is the kind "tmpfs"'s.)
+ */
 int rootfs_describe(struct dump *d, struct ct_error *err);
+/* Called behind the manifest, the pod still stopped: writes all members. The caller is outside of the pod. */
 int rootfs_dump(struct dump *d, struct archive_writer *w, struct ct_error *err);
+
+/*
+ * Called between pod_reserve() and pod_make() with the reader of the image's files: extracts upper
+ * trees, what is needed of the embedded files, and the log; what belongs into tmpfs mounts is kept for the kind
+ * "tmpfs". -EBADMSG: not files that such a pod can have.
+ */
 int rootfs_restore(struct restore *r, struct archive *files, struct ct_error *err);
+
+/* What rootfs_restore() kept for tmpfs mounts; NULL is fine. */
+struct tmpfs_spool;
+void tmpfs_spool_free(struct tmpfs_spool *spool);
+/* Keeps one entry, whose data is still to be read from `files`. `rel`: its path below the mount. */
+struct archive_entry;
+int tmpfs_spool_put(struct restore *r, unsigned int mount, const char *rel, const char *link,
+		    struct archive_entry *entry, struct archive *files, struct ct_error *err);
+/* Writes the members of the pod's tmpfs mounts. */
+struct tree_dump;
+int tmpfs_dump(struct dump *d, struct tree_dump *t, struct ct_error *err);
+
+/* Size and XXH3 digest of a file from its beginning. */
+int rootfs_digest(int fd, uint64_t *ret_size, uint64_t *ret_digest);
+
+/* A file of a lower tree that some description leads to. */
+struct lower_file {
+	size_t tree;
+	const char *below; /* path below the tree */
+	const char *path;  /* in the pod */
+};
