@@ -59,7 +59,8 @@ until_fails() {
 	done
 }
 
-# The exit code of a background job, as if `run` had run it.
+# The exit code of a background job into $status, as if `run` had run it.
+# shellcheck disable=SC2034
 await() {
 	status=0
 	wait "$1" || status=$?

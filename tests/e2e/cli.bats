@@ -111,7 +111,7 @@ load helpers
 		# shellcheck disable=SC2086
 		run podckpt $c nobody
 		assert_failure 3
-		assert_output --regexp "^podckpt: [a-z]+ nobody: no pod 'nobody' in '$PODCKPT_ROOT'\$"
+		assert_output --regexp "^podckpt: [a-z]+ nobody: no such pod in '$PODCKPT_ROOT'\$"
 	done
 	run podckpt exec nobody -- true
 	assert_failure 125
