@@ -23,10 +23,10 @@
 
 /* ---- dump ---- */
 
-/* Empty read-only ones are masks over something of the host. */
+/* Empty read-only ones, and binds of /dev/null, are masks over something of the host. */
 static bool is_carried(const struct dump *d, const struct mount_entry *m)
 {
-	return !strcmp(m->type, "tmpfs") && !mount_option(m->options, "ro") &&
+	return !strcmp(m->type, "tmpfs") && !strcmp(m->root, "/") && !mount_option(m->options, "ro") &&
 	       pod_path_own_mount(d->pod, m->at);
 }
 
