@@ -243,11 +243,12 @@ static int pod_kinds(struct restore *r, bool late, struct ct_error *err)
 	for (size_t i = 0; kinds[i]; i++) {
 		int (*restore)(struct restore *, const struct node *, struct ct_error *) =
 			late ? kinds[i]->pod_restore_late : kinds[i]->pod_restore;
+		const struct node *n = kinds[i]->pod_dump ? node_object(all, kinds[i]->name) : NULL;
 		int e;
 
 		if (!restore)
 			continue;
-		e = restore(r, node_object(all, kinds[i]->name), err);
+		e = restore(r, n, err);
 		if (e == 0)
 			e = doc_check(r->doc, err);
 		if (e < 0)
