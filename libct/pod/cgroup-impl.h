@@ -55,3 +55,7 @@ int cgroup_wait_event(const struct cgroup_hierarchy *h, const char *cgroup, cons
 /* Memory, CPU and process limits; one that nothing here can enforce is -ENOSYS. */
 int cgroup_set_limits(const struct cgroup_host *host, const char *cgroup,
 		      const struct pod_config *limits, struct ct_error *err);
+
+/* Which devices can be opened inside. */
+int cgroup_set_devices(const struct cgroup_host *host, const char *cgroup,
+		       const struct pod_config *config, struct ct_error *err);

@@ -226,6 +226,8 @@ int cgroup_make(const char *cgroup, const struct pod_config *limits, struct ct_e
 	}
 	if (r == 0)
 		r = cgroup_set_limits(&host, cgroup, limits, err);
+	if (r == 0)
+		r = cgroup_set_devices(&host, cgroup, limits, err);
 	if (r < 0)
 		cgroup_remove(cgroup, NULL);
 	return r;

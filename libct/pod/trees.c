@@ -34,6 +34,24 @@ void trees_free(struct pod_tree *trees, size_t n)
 	free(trees);
 }
 
+/*
+ * What other tools mount for their own containers is nothing a user sees files in; to hold on to
+ * it would be in their way.
+ */
+static bool is_engines(const struct mount_entry *e)
+{
+	static const char *const places[] = { "/var/lib/containerd", "/var/lib/containers",
+					      "/var/lib/docker", "/var/lib/kubelet" };
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
+		const char *below = path_below(e->at, places[i]);
+
+		if (below && *below)
+			return true;
+	}
+	return false;
+}
+
 static bool is_kernels(const struct mount_entry *e)
 {
 	static const char *const types[] = {
@@ -61,7 +79,7 @@ static bool is_visible(const struct mount_entry *e, bool *ret_directory)
 {
 	struct statx stx;
 
-	if (statx(AT_FDCWD, e->at, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+	if (statx(AT_FDCWD, e->at, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
 		  STATX_TYPE | STATX_MNT_ID, &stx) < 0 ||
 	    !(stx.stx_mask & STATX_MNT_ID) || stx.stx_mnt_id != (uint64_t)e->id)
 		return false;
@@ -122,7 +140,7 @@ int trees_of_host(const char *state_dir, struct pod_tree **ret, size_t *ret_n, s
 		const struct mount_entry *e = &mounts.entries[i];
 		bool directory;
 
-		if (!strcmp(e->at, "/") || is_kernels(e) || rootfs_is_etc(e->at) ||
+		if (!strcmp(e->at, "/") || is_kernels(e) || is_engines(e) || rootfs_is_etc(e->at) ||
 		    path_below(e->at, state_dir) || !is_visible(e, &directory))
 			continue;
 		r = add(&trees, &n, e->at, e->at, !directory || !can_be_lower(e->at));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* libct/pod/: what a pod is inside, seen by the commands that run in it. */
 #include <linux/capability.h>
+#include <sys/sysmacros.h>
 
 #include "tests/unit/netns.h"
 #include "tests/unit/podtest.h"
@@ -81,6 +82,22 @@ static void test_capabilities(void)
 		 "CapInh:\t0000000000000000\nCapPrm:\t%1$016x\nCapEff:\t%1$016x\n"
 		 "CapBnd:\t%1$016x\nCapAmb:\t0000000000000000\n", 0x21);
 	check_run("exactly the capabilities that were given", 0, expected);
+}
+
+/* Even where it may make nodes, and where the file system would let it open them. */
+static void test_devices(void)
+{
+	char script[256];
+	struct stat st;
+
+	REQUIRE("a block device of the host", stat("/", &st) == 0);
+	snprintf(script, sizeof(script),
+		 "mknod /dev/disk b %u %u && echo made; head -c 1 /dev/disk 2>&1 | cut -d: -f3; "
+		 "head -c 1 /dev/zero | wc -c; echo x >/dev/null; head -c 1 /dev/urandom | wc -c",
+		 major(st.st_dev), minor(st.st_dev));
+	pod(script);
+	t.pod.config.capabilities |= UINT64_C(1) << CAP_MKNOD;
+	check_run("no device but its own opens", 0, "made\n Operation not permitted\n1\n1\n");
 }
 
 static void test_seccomp(void)
@@ -347,6 +364,7 @@ int main(void)
 	test_namespaces();
 	test_users();
 	test_capabilities();
+	test_devices();
 	test_seccomp();
 	test_terminal();
 	test_stdin();
