@@ -85,6 +85,15 @@ struct node *dump_descriptor_first(struct dump *d, const struct fd_view *v, cons
 	return fds->entries[*ret_id].node;
 }
 
+bool dump_descriptor_holder(struct dump *d, uint32_t id, pid_t *ret_pid, int *ret_fd)
+{
+	if (!d->fds || id >= d->fds->n)
+		return false;
+	*ret_pid = d->fds->entries[id].pid;
+	*ret_fd = d->fds->entries[id].fd;
+	return true;
+}
+
 /* A duplicate of somebody's descriptor; our own are ours to duplicate. */
 static int duplicate(struct dump *d, pid_t pid, int fd)
 {

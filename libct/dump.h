@@ -100,3 +100,5 @@ struct kind;
  */
 struct node *dump_descriptor_first(struct dump *d, const struct fd_view *v, const struct kind *kind,
 				   uint32_t *ret_id);
+/* Where the description of number `id` is held (our own PID for one from a socket's queue); false past the last. */
+bool dump_descriptor_holder(struct dump *d, uint32_t id, pid_t *ret_pid, int *ret_fd);

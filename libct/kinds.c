@@ -5,9 +5,11 @@
 
 extern const struct kind kind_cgroup;
 extern const struct kind kind_credentials;
+extern const struct kind kind_epoll;
 extern const struct kind kind_eventfd;
 extern const struct kind kind_file;
 extern const struct kind kind_fs;
+extern const struct kind kind_inotify;
 extern const struct kind kind_limits;
 extern const struct kind kind_memory;
 extern const struct kind kind_pidfd;
@@ -33,6 +35,11 @@ const struct kind *const kinds[] = {
 	&kind_timerfd,
 	&kind_signalfd,
 	&kind_pidfd,
+	&kind_epoll,
+	&kind_inotify,
+	&kind_epoll,
+	&kind_inotify,
+	&kind_inotify,
 	&kind_refused,
 	&kind_memory,
 	&kind_time,
