@@ -4,6 +4,7 @@
  * others are unmounted in a mount namespace of the test's own).
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
