@@ -33,7 +33,8 @@ static uint64_t now_ns(clockid_t clock)
 /* Ends what was made under ptrace: killed tasks stay until their tracer has waited for them. */
 static void abandon_task(struct restore_process *p, bool reap)
 {
-	for (size_t i = 0; i < p->n_threads; i++) {
+	/* The leader last: it cannot be waited for before its threads are gone. */
+	for (size_t i = p->n_threads; i-- > 0;) {
 		struct tracee *t = &p->threads[i].t;
 
 		if (!t->seized)
