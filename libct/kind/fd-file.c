@@ -127,8 +127,10 @@ static void put_live(struct dump *d, const struct fd_view *v, struct node *n)
 	node_put_str(n, "home", "path");
 	node_put_str(n, "path", v->link);
 	node_put_str(n, "type", file_type_name(v->st.st_mode));
-	if (S_ISCHR(v->st.st_mode))
-		node_put_u64(n, "device", minor(v->st.st_rdev));
+	if (S_ISCHR(v->st.st_mode)) {
+		node_put_u64(n, "major", major(v->st.st_rdev));
+		node_put_u64(n, "minor", minor(v->st.st_rdev));
+	}
 	if (S_ISREG(v->st.st_mode) && !(v->flags & O_PATH))
 		node_put_u64(n, "position", v->pos);
 }
@@ -183,7 +185,7 @@ int file_open_flags(const struct node *n)
 }
 
 /* Looks before it opens: opening something else could block, or rewind a tape. */
-static int check_path(const struct node *n, const char *path, struct ct_error *err)
+static int check_path(const struct node *n, const char *path, int flags, struct ct_error *err)
 {
 	mode_t type = file_type(node_str(n, "type"));
 	cleanup_fd int fd = -1;
@@ -197,7 +199,11 @@ static int check_path(const struct node *n, const char *path, struct ct_error *e
 	if ((st.st_mode & S_IFMT) != type)
 		return error_set(err, -ENOTSUP, "'%s' in the pod is not a %s any more", path,
 				 node_str(n, "type"));
-	if (S_ISCHR(type) && st.st_rdev != makedev(1, (unsigned int)node_u64(n, "device", 255)))
+	/* Without state, or but a name: never one that opening does something to. */
+	if (S_ISCHR(type) && !(flags & O_PATH) && !is_plain_device(st.st_rdev))
+		return error_set(err, -EBADMSG, "'%s' in the pod is no device that is carried", path);
+	if (S_ISCHR(type) && st.st_rdev != makedev((unsigned int)node_u64(n, "major", 4095),
+						   (unsigned int)node_u64(n, "minor", 1 << 20)))
 		return error_set(err, -ENOTSUP, "'%s' in the pod is another device", path);
 	return 0;
 }
@@ -214,7 +220,7 @@ static int restore_live(struct restore *r, const struct node *n, int *ret_fd, st
 		pos = node_u64(n, "position", INT64_MAX);
 	e = doc_check(r->doc, err);
 	if (e == 0)
-		e = check_path(n, path, err);
+		e = check_path(n, path, flags, err);
 	if (e < 0)
 		return e;
 	fd = sys_openat2(AT_FDCWD, path, (uint64_t)flags, 0, RESOLVE_NO_SYMLINKS);
