@@ -405,7 +405,7 @@ void dump_check_processes(struct dump *d)
 		if (p->zombie)
 			continue;
 		check_sharing(d, p);
-		if (p->status.tracer)
+		if (p->status.tracer && p->status.tracer != getpid())
 			dump_refuse_process(d, p, "another program (a debugger, strace) is tracing it; end that first");
 		for (size_t k = 0; kinds[k]; k++)
 			if (kinds[k]->process_check)

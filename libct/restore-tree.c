@@ -55,6 +55,7 @@ void restore_process_release(struct restore_process *p)
 	free(p->threads);
 	free(p->areas);
 	free(p->sums.list);
+	free(p->sums.holes);
 	free(p->inherited);
 	free(p->kept);
 	tape_release(&p->tape);

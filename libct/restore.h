@@ -24,6 +24,11 @@ struct page_sum {
 struct page_sums {
 	struct page_sum *list;
 	size_t n, max;
+	/* Left out of them: what the kernel writes by itself, such as the CPU number in struct rseq. */
+	struct page_hole {
+		uint64_t address, size;
+	} *holes;
+	size_t n_holes;
 };
 
 struct restore_thread {

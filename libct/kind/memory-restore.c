@@ -284,7 +284,9 @@ int memory_build(struct restore_process *p, struct ct_error *err)
 	p->mem = proc_open(p->restore->proc, p->pid, "mem", O_RDWR);
 	if (p->mem < 0)
 		return error_errno(err, p->mem, "open 'mem'");
-	e = memory_plan_inherited(p, err);
+	e = p->restore->options->verify ? sums_init(p, err) : 0;
+	if (e == 0)
+		e = memory_plan_inherited(p, err);
 	if (e == 0)
 		e = unmap_old(p, &p->tape, special, &n_special, err);
 	if (e == 0)

@@ -15,6 +15,43 @@
 
 #define BLOCK 64
 
+int sums_init(struct restore_process *p, struct ct_error *err)
+{
+	struct page_sums *sums = &p->sums;
+
+	sums->holes = calloc(p->n_threads, sizeof(*sums->holes));
+	if (!sums->holes)
+		return error_errno(err, -ENOMEM, "verify");
+	for (size_t i = 0; i < p->n_threads; i++) {
+		const struct node *thread = node_object(p->threads[i].node, "thread"), *rseq;
+
+		if (!node_has(thread, "rseq"))
+			continue;
+		rseq = node_object(thread, "rseq");
+		sums->holes[sums->n_holes++] = (struct page_hole){
+			node_hex(rseq, "address"), node_u64(rseq, "size", IMAGE_PAGE) };
+	}
+	return 0;
+}
+
+static uint64_t digest(const struct page_sums *sums, uint64_t address, const void *page)
+{
+	char copy[IMAGE_PAGE];
+
+	for (size_t i = 0; i < sums->n_holes; i++) {
+		const struct page_hole *h = &sums->holes[i];
+		uint64_t from = h->address > address ? h->address - address : 0, to;
+
+		if (h->address + h->size <= address || h->address >= address + IMAGE_PAGE)
+			continue;
+		if (page != copy)
+			page = memcpy(copy, page, IMAGE_PAGE);
+		to = h->address + h->size - address;
+		memset(copy + from, 0, (to < IMAGE_PAGE ? to : IMAGE_PAGE) - from);
+	}
+	return XXH3_64bits(page, IMAGE_PAGE);
+}
+
 int sums_add(struct page_sums *sums, uint64_t address, const void *data, uint64_t pages)
 {
 	if (sums->n + pages + 1 > sums->max) {
@@ -29,7 +66,7 @@ int sums_add(struct page_sums *sums, uint64_t address, const void *data, uint64_
 	for (uint64_t i = 0; i < pages; i++)
 		sums->list[sums->n++] = (struct page_sum){
 			address + i * IMAGE_PAGE,
-			XXH3_64bits((const char *)data + i * IMAGE_PAGE, IMAGE_PAGE),
+			digest(sums, address + i * IMAGE_PAGE, (const char *)data + i * IMAGE_PAGE),
 		};
 	return 0;
 }
@@ -88,7 +125,7 @@ static int compare(struct page_sums *sums, uint64_t address, const char *data, s
 
 		if (s)
 			(*seen)++;
-		if (s ? s->sum != XXH3_64bits(page, IMAGE_PAGE) : !is_zero(page))
+		if (s ? s->sum != digest(sums, address + i * IMAGE_PAGE, page) : !is_zero(page))
 			return error_set(err, -EUCLEAN, "%s: the page at %" PRIx64 " differs from the image",
 					 what, address + i * IMAGE_PAGE);
 	}

@@ -73,6 +73,7 @@ int memory_find_hole(struct restore *r, const struct vma_list *init, uint64_t si
 int memory_build(struct restore_process *p, struct ct_error *err);
 
 /* The checksums of --verify. */
+int sums_init(struct restore_process *p, struct ct_error *err);
 int sums_add(struct page_sums *sums, uint64_t address, const void *data, uint64_t pages);
 /* The checksums of pages that a child has from its parent. */
 int sums_inherit(struct page_sums *sums, const struct page_sums *parent, uint64_t address,
