@@ -151,6 +151,7 @@ static void thread_release(struct dump_thread *t)
 {
 	tracee_release(&t->t);
 	proc_status_release(&t->status);
+	free(t->pending.infos);
 }
 
 static void remove_tape(struct dump_process *p)
@@ -174,6 +175,8 @@ void dump_process_release(struct dump_process *p)
 	free(p->threads);
 	free(p->inherited);
 	vma_list_release(&p->areas);
+	task_timers_release(&p->timers);
+	free(p->pending.infos);
 	proc_status_release(&p->status);
 	fd_close(p->mem);
 	fd_close(p->pagemap);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "libct/kind/task-timers.h"
 #include "libct/libct.h"
 #include "libct/pod/pod.h"
 #include "libct/task/proc.h"
@@ -18,10 +19,17 @@ struct seccomp_registry;
 struct shared_registry;
 struct file_context;
 
+/* A queue of pending signals, read by task-signals.c. */
+struct task_pending {
+	siginfo_t *infos; /* owned */
+	size_t n;
+};
+
 struct dump_thread {
 	struct dump_process *process;
 	struct tracee t; /* t.tid, t.vtid; stopped, unless preflight */
 	struct proc_status status;
+	struct task_pending pending;
 	uint64_t slept; /* ns it had been asleep when it was stopped; 0: not known */
 	struct node *node;
 };
@@ -42,6 +50,8 @@ struct dump_process {
 	struct tape_site site;	/* site.stub 0: none yet */
 	struct pagemap_run *inherited; /* memory-cow.c: ascending */
 	size_t n_inherited, max_inherited;
+	struct task_pending pending; /* of the process */
+	struct task_timers timers;
 	uint32_t index;		/* in the manifest's "processes"; also that of its address space */
 	uint32_t table;		/* in the manifest's "descriptor_tables" */
 	struct node *node;

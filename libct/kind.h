@@ -89,6 +89,14 @@ struct kind {
 	int (*process_restore_late)(struct restore *r, struct restore_process *p,
 				    const struct node *n, struct ct_error *err);
 
+	/*
+	 * Sets what moves by itself from then on (timers), last of all, when everything has been verified. Called
+	 * first with tape NULL: 1 where there is something to do, 0 not; then with one, executed by the main
+	 * thread with its final credentials.
+	 */
+	int (*process_start)(struct restore *r, struct restore_process *p, const struct node *n,
+			     struct tape *tape, struct ct_error *err);
+
 	/* The same for each thread (the leader too). thread_restore is executed by the thread itself, credentials last. */
 	int (*thread_ask)(struct dump *d, struct dump_thread *t, struct tape *tape);
 	int (*thread_dump)(struct dump *d, struct dump_thread *t, const struct tape *tape,

@@ -23,6 +23,7 @@ extern const struct kind kind_signals;
 extern const struct kind kind_stream;
 extern const struct kind kind_thread;
 extern const struct kind kind_time;
+extern const struct kind kind_timers;
 extern const struct kind kind_timerfd;
 extern const struct kind kind_tmpfs;
 
@@ -45,6 +46,7 @@ const struct kind *const kinds[] = {
 	&kind_process, /* first: with AMX tiles alternate stacks must be larger */
 	&kind_thread,
 	&kind_signals,
+	&kind_timers, /* after signals, which reads both together */
 	&kind_fs,
 	&kind_scheduling,
 	&kind_seccomp, /* before credentials: only who may administer installs a filter just so */

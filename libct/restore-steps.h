@@ -33,6 +33,8 @@ int restore_tasks(struct restore *r, struct ct_error *err);
 
 /* Gives every thread its registers; the tapes are gone then. */
 int restore_registers(struct restore *r, struct ct_error *err);
+/* Sets timers and the like going, right before the release. */
+int restore_start(struct restore *r, struct ct_error *err);
 /* Lets all of them go at once. */
 int restore_release_tasks(struct restore *r, bool stopped, struct ct_error *err);
 

@@ -378,6 +378,8 @@ static int restore(struct restore *r, struct ct *ct, struct ct_error *err)
 		e = doc_check_all_read(r->doc, err);
 	if (e == 0 && r->options->verify)
 		e = verify(r, err);
+	if (e == 0)
+		e = restore_start(r, err);
 	if (e == 0 && *r->pod->state.link)
 		e = net_unlock(r->pod->state.link, err);
 	if (e < 0)

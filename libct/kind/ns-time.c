@@ -7,49 +7,26 @@
  *
  * When processes were started (/proc/PID/stat) is not carried: it is the time of the restore.
  */
-#include <inttypes.h>
-#include <string.h>
-#include <time.h>
-
 #include "libct/kind.h"
+#include "libct/kind/clock.h"
 
-/* The offset of a clock in the namespace of `pid`, from lines such as "monotonic  -5  0". */
-static int64_t offset(const char *text, const char *clock)
+static int put_clock(struct dump *d, struct node *clocks, const char *key, clockid_t clock,
+		     struct ct_error *err)
 {
-	const char *line = strstr(text, clock);
-	int64_t seconds, nanoseconds;
+	int64_t offset;
+	int r = clock_offset(d->proc, d->pod->state.pid1, clock, &offset, err);
 
-	if (!line || sscanf(line + strlen(clock), "%" SCNd64 " %" SCNd64, &seconds, &nanoseconds) != 2)
-		return 0;
-	return seconds * 1000000000 + nanoseconds;
+	if (r == 0)
+		node_put_i64(clocks, key, clock_now(clock) + offset);
+	return r;
 }
 
-static int64_t now(clockid_t clock)
-{
-	struct timespec t = { 0 };
-
-	clock_gettime(clock, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-/* In a kernel without time namespaces the pod has the host's clocks. */
 static int pod_dump(struct dump *d, struct node *n, struct ct_error *err)
 {
-	cleanup_free char *pods = NULL, *own = NULL;
-	const char *theirs = "", *ours = "";
-	struct node *clocks;
+	struct node *clocks = node_put_object(d->root, "clocks");
+	int r = put_clock(d, clocks, "monotonic", CLOCK_MONOTONIC, err);
 
-	if (proc_read(d->proc, d->pod->state.pid1, "timens_offsets", &pods) > 0 &&
-	    proc_read(d->proc, getpid(), "timens_offsets", &own) > 0) {
-		theirs = pods;
-		ours = own;
-	}
-	clocks = node_put_object(d->root, "clocks");
-	node_put_i64(clocks, "monotonic",
-		     now(CLOCK_MONOTONIC) + offset(theirs, "monotonic") - offset(ours, "monotonic"));
-	node_put_i64(clocks, "boottime",
-		     now(CLOCK_BOOTTIME) + offset(theirs, "boottime") - offset(ours, "boottime"));
-	return 0;
+	return r < 0 ? r : put_clock(d, clocks, "boottime", CLOCK_BOOTTIME, err);
 }
 
 const struct kind kind_time = {

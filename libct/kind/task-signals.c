@@ -20,6 +20,7 @@
 #define N_SIGNALS 64
 #define SIGSET_BYTES 8
 #define PEEK_BATCH 32
+#define MAX_ATTEMPTS 20
 #define MAX_PENDING 100000 /* RLIMIT_SIGPENDING bounds it in the kernel; an image may claim anything */
 
 /* The kernel's own struct sigaction on x86-64. */
@@ -71,61 +72,105 @@ static void put_info(struct node *list, const siginfo_t *info)
 	node_put_blob(one, "data", (const char *)info + INFO_HEAD, INFO_DATA);
 }
 
-/* `pending`: the set that /proc shows. A signal can be in it without a siginfo in the queue. */
-static int put_pending(const struct tracee *t, uint32_t flags, uint64_t pending, struct node *n,
-		       struct ct_error *err)
+/* Reads one queue. `set`: what /proc shows; a signal can be in it without a siginfo in the queue. */
+static int peek(const struct tracee *t, uint32_t flags, uint64_t set, struct task_pending *ret,
+		struct ct_error *err)
 {
-	struct __ptrace_peeksiginfo_args args = { .off = 0, .flags = flags, .nr = PEEK_BATCH };
-	siginfo_t infos[PEEK_BATCH];
-	struct node *list = node_put_array(n, "pending");
+	struct __ptrace_peeksiginfo_args args = { .flags = flags, .nr = PEEK_BATCH };
 	long got;
 
+	ret->n = 0;
 	do {
-		got = ptrace(PTRACE_PEEKSIGINFO, t->tid, &args, infos);
+		siginfo_t *grown = realloc(ret->infos, (ret->n + PEEK_BATCH + N_SIGNALS) * sizeof(*grown));
+
+		if (!grown)
+			return error_errno(err, -ENOMEM, "pending signals");
+		ret->infos = grown;
+		args.off = ret->n;
+		got = ptrace(PTRACE_PEEKSIGINFO, t->tid, &args, grown + ret->n);
 		if (got < 0)
 			return error_errno(err, -errno, "read pending signals");
-		for (long i = 0; i < got; i++) {
-			put_info(list, &infos[i]);
-			pending &= ~(1ULL << (infos[i].si_signo - 1));
-		}
-		args.off += (uint64_t)got;
+		ret->n += (size_t)got;
 	} while (got == PEEK_BATCH);
+	for (size_t i = 0; i < ret->n; i++)
+		set &= ~(1ULL << (ret->infos[i].si_signo - 1));
 	/* The kernel had no memory for its siginfo then; it delivers such a one as from kill(2). */
 	for (int sig = 1; sig <= N_SIGNALS; sig++)
-		if (pending & 1ULL << (sig - 1)) {
-			siginfo_t info;
+		if (set & 1ULL << (sig - 1)) {
+			siginfo_t *info = &ret->infos[ret->n++];
 
-			memset(&info, 0, sizeof(info));
-			info.si_signo = sig;
-			put_info(list, &info);
+			memset(info, 0, sizeof(*info));
+			info->si_signo = sig;
 		}
 	return 0;
 }
 
-/* The sets as they are now: the ones read when the thread was found may be older than its stop. */
-static int pending_sets(const struct dump_thread *t, uint64_t *own, uint64_t *shared,
-			struct ct_error *err)
+/* The queues of a process and its threads, and a number that changes when a signal joins them. */
+static int peek_all(struct dump_process *p, uint64_t *ret_count, struct ct_error *err)
 {
-	__cleanup(proc_status_release) struct proc_status now = { 0 };
-	int r = proc_status(t->process->dump->proc, t->process->pid, t->t.tid, &now);
+	*ret_count = 0;
+	for (size_t i = 0; i < p->n_threads; i++) {
+		__cleanup(proc_status_release) struct proc_status now = { 0 };
+		struct dump_thread *t = &p->threads[i];
+		int r = proc_status(p->dump->proc, p->pid, t->t.tid, &now);
 
-	if (r < 0)
-		return error_errno(err, r, "read pending signals");
-	*own = now.sig_pending;
-	*shared = now.sig_shared_pending;
+		if (r < 0)
+			return error_errno(err, r, "read pending signals");
+		r = peek(&t->t, 0, now.sig_pending, &t->pending, err);
+		if (r == 0 && i == 0)
+			r = peek(&t->t, PTRACE_PEEKSIGINFO_SHARED, now.sig_shared_pending, &p->pending,
+				 err);
+		if (r < 0)
+			return r;
+		*ret_count += t->pending.n;
+	}
+	*ret_count += p->pending.n;
 	return 0;
+}
+
+/*
+ * Timers go on while the process is stopped. One that expires between the reading of its time and
+ * that of the queues would be there twice or not at all: so the queues are read before and after
+ * the timers, until nothing came in between.
+ */
+static int read_pending(struct dump_process *p, struct ct_error *err)
+{
+	for (int attempt = 0;; attempt++) {
+		uint64_t before, after;
+		int r = peek_all(p, &before, err);
+
+		if (r == 0)
+			r = task_timers_read(p->dump, p, err);
+		if (r == 0)
+			r = peek_all(p, &after, err);
+		if (r < 0)
+			return r;
+		if (before == after)
+			return 0;
+		if (attempt == MAX_ATTEMPTS)
+			return error_set(err, -EAGAIN,
+					 "signals keep arriving from outside; try again when they do not");
+	}
+}
+
+static void put_pending(const struct task_pending *pending, struct node *n)
+{
+	struct node *list = node_put_array(n, "pending");
+
+	for (size_t i = 0; i < pending->n; i++)
+		put_info(list, &pending->infos[i]);
 }
 
 static int process_dump(struct dump *d, struct dump_process *p, const struct tape *tape,
 			struct tape_mark mark, struct node *n, struct ct_error *err)
 {
-	uint64_t own, shared;
-	int r = pending_sets(&p->threads[0], &own, &shared, err);
+	int r = read_pending(p, err);
 
 	if (r < 0)
 		return r;
 	put_actions(tape, mark, n);
-	return put_pending(&p->threads[0].t, PTRACE_PEEKSIGINFO_SHARED, shared, n, err);
+	put_pending(&p->pending, n);
+	return 0;
 }
 
 static int thread_ask(struct dump *d, struct dump_thread *t, struct tape *tape)
@@ -138,11 +183,7 @@ static int thread_dump(struct dump *d, struct dump_thread *t, const struct tape 
 		       struct tape_mark mark, struct node *n, struct ct_error *err)
 {
 	const stack_t *stack = tape_at(tape, mark.data);
-	uint64_t own, shared;
-	int r = pending_sets(t, &own, &shared, err);
 
-	if (r < 0)
-		return r;
 	if (tape->entries[mark.entry].result < 0)
 		return error_errno(err, (int)tape->entries[mark.entry].result, "sigaltstack");
 	if (!(stack->ss_flags & SS_DISABLE)) {
@@ -152,7 +193,8 @@ static int thread_dump(struct dump *d, struct dump_thread *t, const struct tape 
 		node_put_u64(s, "size", stack->ss_size);
 		node_put_hex(s, "flags", (uint32_t)stack->ss_flags);
 	}
-	return put_pending(&t->t, 0, own, n, err);
+	put_pending(&t->pending, n); /* read for all threads at once above */
+	return 0;
 }
 
 /* ---- restore ---- */
