@@ -97,13 +97,15 @@ static void judge(struct dump *d, const struct fd_view *v, struct target *t)
 	int number;
 	pid_t pid;
 
-	if (d->preflight || !(fired || t->events & EPOLLET) ||
+	if (!(fired || t->events & EPOLLET) ||
 	    !dump_descriptor_holder(d, t->descriptor, &pid, &number))
 		return;
 	p = dump_by_pid(d, pid);
 	if (!p && pid != getpid())
 		return;
 	fd = p ? sys_pidfd_getfd(p->pidfd, number) : fcntl(number, F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		return; /* closed meanwhile */
 	if (fired && !ready(fd, ANY_EVENT))
 		dump_refuse_fd(d, v,
 			       "EPOLLONESHOT has fired for its descriptor %d, which is not ready any more: "

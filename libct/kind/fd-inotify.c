@@ -39,7 +39,7 @@ static int inotify_dump(struct dump *d, const struct fd_view *v, struct node *n,
 	size_t count = 0;
 
 	/* Reading back touches watched files, too. */
-	if (!d->preflight && !d->verify && ioctl(v->dup, FIONREAD, &unread) == 0 && unread > 0) {
+	if (!d->verify && ioctl(v->dup, FIONREAD, &unread) == 0 && unread > 0) {
 		dump_refuse_fd(d, v, "inotify has events that were not read yet, which are not carried; "
 				     "try again when the program has read them");
 		return 0;

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A timer with an interval goes on in its rhythm, and what was not read is counted. */
+#include "tests/victims/victim.h"
+
+#include <sys/timerfd.h>
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	CHECK_SYS(clock_gettime(CLOCK_MONOTONIC, &t));
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int main(void)
+{
+	struct itimerspec t = { { 0, 50000000 }, { 0, 50000000 } }, got;
+	int read_late = CHECK_SYS(timerfd_create(CLOCK_MONOTONIC, 0));
+	int rhythm = CHECK_SYS(timerfd_create(CLOCK_MONOTONIC, 0));
+	int64_t began = now_ms(), expected;
+	uint64_t ticks, more;
+
+	CHECK_SYS(timerfd_settime(read_late, 0, &t, NULL));
+	t.it_interval.tv_nsec = 200000000;
+	CHECK_SYS(timerfd_settime(rhythm, 0, &t, NULL));
+	CHECK_EQ(read(rhythm, &ticks, sizeof(ticks)), 8);
+	victim_sleep_ms(200);
+	victim_ready();
+	CHECK_EQ(read(read_late, &ticks, sizeof(ticks)), 8);
+	expected = (now_ms() - began) / 50;
+	if ((int64_t)ticks < expected - 1 || (int64_t)ticks > expected + 1)
+		VICTIM_FAIL("%lld ticks, expected %lld", (long long)ticks, (long long)expected);
+	CHECK_EQ(read(read_late, &more, sizeof(more)), 8);
+	CHECK(more >= 1);
+	/* Its beats are 50 + n * 200 ms after it was set. */
+	CHECK_EQ(read(rhythm, &ticks, sizeof(ticks)), 8);
+	CHECK_EQ(read(rhythm, &ticks, sizeof(ticks)), 8);
+	expected = (now_ms() - began + 200 - 50) % 200;
+	if (expected > 40)
+		VICTIM_FAIL("the beat is off by %lld ms", (long long)expected);
+	CHECK_SYS(timerfd_gettime(rhythm, &got));
+	CHECK_EQ(got.it_interval.tv_nsec, 200000000);
+	victim_pass();
+}
