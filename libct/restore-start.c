@@ -62,11 +62,12 @@ static int start_process(struct restore_process *p, struct ct_error *err)
 	__cleanup(place_release) struct place at = { .p = p, .mem = -1, .pagemap = -1 };
 
 	for (size_t i = 0; kinds[i]; i++) {
-		const struct node *n = node_object(p->node, kinds[i]->name);
+		const struct node *n;
 		int e;
 
 		if (!kinds[i]->process_start)
 			continue;
+		n = node_object(p->node, kinds[i]->name);
 		e = kinds[i]->process_start(p->restore, p, n, NULL, err);
 		if (e > 0 && !at.site.stub)
 			e = place_find(&at, err);
