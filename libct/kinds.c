@@ -12,6 +12,7 @@ extern const struct kind kind_fs;
 extern const struct kind kind_inotify;
 extern const struct kind kind_limits;
 extern const struct kind kind_memory;
+extern const struct kind kind_mounts;
 extern const struct kind kind_pidfd;
 extern const struct kind kind_pipe;
 extern const struct kind kind_process;
@@ -28,6 +29,7 @@ extern const struct kind kind_timerfd;
 extern const struct kind kind_tmpfs;
 
 const struct kind *const kinds[] = {
+	&kind_mounts,
 	&kind_tmpfs, /* its files are opened by others */
 	&kind_stream, /* before pipes: it is one that leads outside */
 	&kind_file, /* before FIFOs and sockets: an O_PATH descriptor of one is but a name */
