@@ -11,6 +11,7 @@ extern const struct kind kind_file;
 extern const struct kind kind_fs;
 extern const struct kind kind_inotify;
 extern const struct kind kind_limits;
+extern const struct kind kind_locks;
 extern const struct kind kind_memory;
 extern const struct kind kind_mounts;
 extern const struct kind kind_pidfd;
@@ -50,6 +51,7 @@ const struct kind *const kinds[] = {
 	&kind_signals,
 	&kind_timers, /* after signals, which reads both together */
 	&kind_fs,
+	&kind_locks,
 	&kind_scheduling,
 	&kind_seccomp, /* before credentials: only who may administer installs a filter just so */
 	&kind_limits, /* after what they would limit */
