@@ -6,7 +6,7 @@
 
 static void child(void *arg)
 {
-	victim_wait();
+	VICTIM_UNTIL(access("/run/checked", F_OK) == 0);
 }
 
 int main(void)
@@ -27,6 +27,7 @@ int main(void)
 	third = CHECK_SYS(open("/run/shared", O_RDWR));
 	CHECK_ERRNO(flock(third, LOCK_EX | LOCK_NB), EWOULDBLOCK);
 	CHECK_SYS(flock(third, LOCK_SH | LOCK_NB));
+	CHECK_SYS(close(CHECK_SYS(open("/run/checked", O_WRONLY | O_CREAT, 0600))));
 	victim_join(pid);
 	CHECK_SYS(flock(third, LOCK_EX | LOCK_NB));
 	CHECK_SYS(close(exclusive));
