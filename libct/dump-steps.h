@@ -46,6 +46,7 @@ void dump_remove_tapes(struct dump *d);
 void fd_registry_free(struct fd_registry *fds);
 void shared_registry_free(struct shared_registry *shared);
 void seccomp_registry_free(struct seccomp_registry *seccomp);
+void unix_registry_free(struct unix_registry *u);
 
 /* -EOPNOTSUPP with all findings, one a line; 0 where there are none. */
 int dump_verdict(const struct dump *d, struct ct_error *err);

@@ -29,9 +29,8 @@ int dump_new(struct pod *pod, bool preflight, struct dump **ret, struct ct_error
 	d->netns = proc_open(d->proc, pod->state.pid1, "ns/net", O_RDONLY);
 	if (d->netns < 0)
 		return error_errno(err, d->netns, "open the pod's network namespace");
-	d->files = file_context_new(d->proc, pod->state.pid1);
 	d->doc = doc_new();
-	if (!d->doc || !d->files)
+	if (!d->doc)
 		return error_errno(err, -ENOMEM, "dump");
 	d->root = doc_root(d->doc);
 	*ret = take_ptr(d);
@@ -50,6 +49,7 @@ void dump_free(struct dump *d)
 	shared_registry_free(d->shared);
 	seccomp_registry_free(d->seccomp);
 	file_context_free(d->files);
+	unix_registry_free(d->unix_sockets);
 	doc_free(d->doc);
 	free(d->findings);
 	fd_close(d->proc);

@@ -18,6 +18,7 @@ struct fd_registry;
 struct seccomp_registry;
 struct shared_registry;
 struct file_context;
+struct unix_registry;
 
 /* A queue of pending signals, read by task-signals.c. */
 struct task_pending {
@@ -53,7 +54,6 @@ struct dump_process {
 	struct task_pending pending; /* of the process */
 	struct task_timers timers;
 	uint32_t index;		/* in the manifest's "processes"; also that of its address space */
-	bool locks;		/* some descriptor of it shows locks */
 	uint32_t table;		/* in the manifest's "descriptor_tables" */
 	struct node *node;
 };
@@ -75,6 +75,7 @@ struct dump {
 	struct seccomp_registry *seccomp;
 	struct file_context *files; /* kind/file-context.c */
 	const struct dump_process *mapping; /* whose memory is being described: for dump_refuse_fd() */
+	struct unix_registry *unix_sockets;
 	char *findings; /* one a line; NULL: none */
 	size_t n_findings;
 	struct ct_stats stats;

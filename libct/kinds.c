@@ -11,9 +11,7 @@ extern const struct kind kind_file;
 extern const struct kind kind_fs;
 extern const struct kind kind_inotify;
 extern const struct kind kind_limits;
-extern const struct kind kind_locks;
 extern const struct kind kind_memory;
-extern const struct kind kind_mounts;
 extern const struct kind kind_pidfd;
 extern const struct kind kind_pipe;
 extern const struct kind kind_process;
@@ -28,9 +26,9 @@ extern const struct kind kind_time;
 extern const struct kind kind_timers;
 extern const struct kind kind_timerfd;
 extern const struct kind kind_tmpfs;
+extern const struct kind kind_unix;
 
 const struct kind *const kinds[] = {
-	&kind_mounts,
 	&kind_tmpfs, /* its files are opened by others */
 	&kind_stream, /* before pipes: it is one that leads outside */
 	&kind_file, /* before FIFOs and sockets: an O_PATH descriptor of one is but a name */
@@ -39,6 +37,7 @@ const struct kind *const kinds[] = {
 	&kind_timerfd,
 	&kind_signalfd,
 	&kind_pidfd,
+	&kind_unix, /* before what may be under way in a queue and watches others */
 	&kind_epoll,
 	&kind_inotify,
 	&kind_refused,
@@ -51,7 +50,6 @@ const struct kind *const kinds[] = {
 	&kind_signals,
 	&kind_timers, /* after signals, which reads both together */
 	&kind_fs,
-	&kind_locks,
 	&kind_scheduling,
 	&kind_seccomp, /* before credentials: only who may administer installs a filter just so */
 	&kind_limits, /* after what they would limit */

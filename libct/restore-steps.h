@@ -18,12 +18,14 @@ int restore_seize_init(struct restore *r, struct ct_error *err);
 /*
  * Makes every process of the tree, stopped, small, in its session; but for those that inherit memory.
  * These (and what is below them) are made by restore_heirs() of their parent when its memory is
- * whole. restore_tree_end(): process groups, zombies.
+ * whole. restore_tree_end(): process groups. restore_tree_settle(): zombies and stand-ins end; until
+ * then they can do something for us.
  */
 int restore_tree(struct restore *r, struct ct_error *err);
 int restore_children(struct restore *r, struct restore_process *p, struct ct_error *err);
 int restore_heirs(struct restore *r, struct restore_process *p, struct ct_error *err);
 int restore_tree_end(struct restore *r, struct ct_error *err);
+int restore_tree_settle(struct restore *r, struct ct_error *err);
 /* One process, executed by `creator`. `flags`: 0 or CLONE_PARENT. */
 int restore_birth(struct restore_process *creator, struct restore_process *p, uint64_t flags,
 		  struct ct_error *err);

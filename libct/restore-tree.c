@@ -551,7 +551,23 @@ int restore_tree(struct restore *r, struct ct_error *err)
 
 int restore_tree_end(struct restore *r, struct ct_error *err)
 {
-	int e = set_groups(r, err);
+	return set_groups(r, err);
+}
+
+int restore_stand_in(struct restore *r, pid_t vpid, struct restore_process **ret,
+		     struct ct_error *err)
+{
+	for (size_t i = 0; i < r->n_helpers; i++)
+		if (r->helpers[i]->vpid == vpid) {
+			*ret = r->helpers[i];
+			return 0;
+		}
+	return make_helper(r, r->pod->config.no_init ? &r->processes[0] : &r->init, vpid, ret, err);
+}
+
+int restore_tree_settle(struct restore *r, struct ct_error *err)
+{
+	int e = 0;
 
 	for (size_t i = 0; e == 0 && i < r->n_processes; i++)
 		if (r->processes[i].zombie)

@@ -342,6 +342,8 @@ static int inside_part(struct restore *r, enum image_member member, struct ct_er
 	if (e == 0)
 		e = restore_descriptors(r, err);
 	if (e == 0)
+		e = restore_tree_settle(r, err);
+	if (e == 0)
 		e = restore_tasks(r, err);
 	/* These name processes and each other. */
 	if (e == 0)

@@ -100,6 +100,20 @@ const struct node *restore_ofd_node(struct restore *r, uint32_t id, const struct
 struct restore_process *restore_by_vpid(struct restore *r, pid_t vpid);
 
 /*
+ * A process with the PID of one that is gone and that no other has now: it can run tapes until the
+ * descriptions are made (zombies can too until then).
+ */
+int restore_stand_in(struct restore *r, pid_t vpid, struct restore_process **ret,
+		     struct ct_error *err);
+
+/*
+ * A process with the PID of one that is gone and that no other has now: it can run tapes until the
+ * descriptions are made (zombies can too until then).
+ */
+int restore_stand_in(struct restore *r, pid_t vpid, struct restore_process **ret,
+		     struct ct_error *err);
+
+/*
  * Adds the calls that give the executing task a duplicate of our descriptor `fd` as number `target`
  * (-1: any; then the index of the entry whose result is the number is returned, for tape_chain()).
  */

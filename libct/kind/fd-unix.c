@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Unix sockets (man 7 unix): stream, datagram and seqpacket; bound or not, listening, connected
+ * within the pod, with what is in their queues, descriptors under way included.
+ *
+ * unix_diag knows state, peer, backlog and the sockets that wait to be accepted; SIOCUNIXFILE the
+ * file that a path is bound to. The restore makes all of them together: see unix-restore.c.
+ *
+ * Of a connection that was not accepted yet the kernel does not tell who made it: it is restored as
+ * made by the process that holds it. What was sent into it cannot be read, so that is refused.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+
+#include "libct/base/io.h"
+#include "libct/kind/unix.h"
+
+
+static int compare_entries(const void *a, const void *b)
+{
+	const struct unix_entry *x = a, *y = b;
+
+	return (x->diag.ino > y->diag.ino) - (x->diag.ino < y->diag.ino);
+}
+
+struct unix_entry *unix_find(struct unix_registry *u, uint32_t ino)
+{
+	struct unix_entry key = { .diag.ino = ino };
+
+	return ino && u->n ? bsearch(&key, u->entries, u->n, sizeof(key), compare_entries) : NULL;
+}
+
+void unix_registry_free(struct unix_registry *u)
+{
+	if (!u)
+		return;
+	free(u->diag);
+	free(u->entries);
+	free(u);
+}
+
+DEFINE_CLEANUP(struct unix_registry *, unix_registry_free)
+
+int unix_registry(struct dump *d, struct unix_registry **ret, struct ct_error *err)
+{
+	__cleanup(unix_registry_free_cleanup) struct unix_registry *u = NULL;
+	int r;
+
+	if (d->unix_sockets) {
+		*ret = d->unix_sockets;
+		return 0;
+	}
+	u = calloc(1, sizeof(*u));
+	if (!u)
+		return error_errno(err, -ENOMEM, "unix sockets");
+	r = sockdiag_unix_all(d->netns, &u->diag, &u->n, err);
+	if (r < 0)
+		return r;
+	u->entries = calloc(u->n + 1, sizeof(*u->entries));
+	if (!u->entries)
+		return error_errno(err, -ENOMEM, "unix sockets");
+	for (size_t i = 0; i < u->n; i++)
+		u->entries[i] = (struct unix_entry){ .diag = u->diag[i], .id = UINT32_MAX };
+	qsort(u->entries, u->n, sizeof(*u->entries), compare_entries);
+	for (size_t i = 0; i < u->n; i++)
+		for (size_t k = 0; k < u->entries[i].diag.n_icons; k++) {
+			struct unix_entry *client = unix_find(u, u->entries[i].diag.icons[k]);
+
+			if (client)
+				client->pending_on = u->entries[i].diag.ino;
+		}
+	*ret = d->unix_sockets = take_ptr(u);
+	return 0;
+}
+
+static bool unix_is(const struct dump *d, const struct fd_view *v)
+{
+	return sock_is(v, AF_UNIX);
+}
+
+/* The file that the socket is bound to, as long as it is there. */
+static int dump_file(struct dump *d, const struct fd_view *v, const struct unix_name *name,
+		     struct node *n, struct ct_error *err)
+{
+	static const char deleted[] = " (deleted)";
+	cleanup_fd int file = unix_open_file(v->dup);
+	cleanup_free char *path = NULL;
+	struct node *to;
+	struct stat st;
+	char link[64];
+	size_t len;
+	int r;
+
+	if (file < 0)
+		return error_errno(err, file, "SIOCUNIXFILE");
+	snprintf(link, sizeof(link), "%d/fd/%d", getpid(), file);
+	r = io_readlink(d->proc, link, &path);
+	if (r < 0 || fstat(file, &st) < 0)
+		return error_errno(err, r < 0 ? r : -errno, "the file of '%s'", name->bytes);
+	len = strlen(path);
+	if (!st.st_nlink ||
+	    (len > strlen(deleted) && !strcmp(path + len - strlen(deleted), deleted)))
+		return 0;
+	if (st.st_nlink > 1)
+		dump_refuse_fd(d, v, "its file '%s' has a second name (a hard link), which is not carried; "
+				     "remove one of them first", path);
+	if (path[0] != '/' || strstr(path, "/../"))
+		dump_refuse_fd(d, v, "its file '%s' is outside the pod's file tree", path);
+	to = node_put_object(n, "file");
+	node_put_str(to, "path", path);
+	node_put_u64(to, "uid", st.st_uid);
+	node_put_u64(to, "gid", st.st_gid);
+	node_put_hex(to, "mode", st.st_mode & 07777);
+	/* A relative name is found again from a directory above the file, or beside it. */
+	if (name->bytes[0] != '/' && strchr(name->bytes, '/') &&
+	    (len <= name->len || path[len - name->len - 1] != '/' ||
+	     strcmp(path + len - name->len, name->bytes)))
+		dump_refuse_fd(d, v, "it was bound to the relative path '%s', which leads to '%s' now; "
+				     "bind it to an absolute path", name->bytes, path);
+	return 0;
+}
+
+/*
+ * poll(2) tells about a pending error without taking it away, as SO_ERROR and recvmsg(2) would. The only one there
+ * is: the peer went without having read everything.
+ */
+static void dump_events(struct dump *d, const struct fd_view *v, const struct sockdiag_unix *diag,
+			struct node *n)
+{
+	struct pollfd p = { v->dup, POLLPRI, 0 };
+
+	if (poll(&p, 1, 0) < 0)
+		return;
+	if (p.revents & POLLPRI)
+		dump_refuse_fd(d, v, "an out-of-band byte in its queue is not carried; read it first");
+	if (!(p.revents & POLLERR))
+		return;
+	if (diag->type == SOCK_DGRAM || (diag->type == SOCK_SEQPACKET && diag->rqlen))
+		dump_refuse_fd(d, v, "an error that nobody has read yet is pending on it (its peer is "
+				     "gone), which is not carried; read from it first");
+	node_put_bool(n, "error", true);
+}
+
+static void dump_names(const struct fd_view *v, struct unix_name *name, struct node *n)
+{
+	struct sockaddr_storage a;
+	socklen_t len = sizeof(a);
+
+	*name = (struct unix_name){ 0 };
+	if (getsockname(v->dup, (struct sockaddr *)&a, &len) == 0)
+		unix_name_from((struct sockaddr_un *)&a, len, name);
+	unix_name_put(n, "name", name);
+}
+
+static int unix_dump(struct dump *d, const struct fd_view *v, struct node *n, struct ct_error *err)
+{
+	__cleanup(unix_who_release) struct unix_who who = { 0 };
+	struct unix_registry *u;
+	struct unix_entry *e;
+	struct unix_name name;
+	int r = unix_registry(d, &u, err);
+
+	if (r < 0)
+		return r;
+	e = unix_find(u, (uint32_t)v->st.st_ino);
+	if (!e && d->preflight)
+		return 0; /* made after the list */
+	if (!e) {
+		dump_refuse_fd(d, v, "this unix socket belongs to another network namespace, which is "
+				     "not carried; close it first");
+		return 0;
+	}
+	e->id = v->id;
+	e->holder = v->pid;
+	sock_put(d, v, n);
+	dump_names(v, &name, n);
+	if (name.len && name.bytes[0]) {
+		r = dump_file(d, v, &name, n, err);
+		if (r < 0)
+			return r;
+	}
+	r = unix_who_read(d, v, &who, err);
+	if (r < 0)
+		return r;
+	unix_who_put(n, "credentials", &who);
+	dump_events(d, v, &e->diag, n);
+	if (e->diag.shutdown)
+		node_put_hex(n, "shutdown", e->diag.shutdown);
+	if (sock_int(v->dup, SOL_SOCKET, SO_ACCEPTCONN, 0)) {
+		node_put_u64(n, "backlog", e->diag.wqlen);
+		return 0;
+	}
+	/* A peek at a datagram queue would take the error. */
+	if (d->preflight || (e->diag.type != SOCK_STREAM && node_has(n, "error")))
+		return 0;
+	return unix_queue_dump(d, v, &e->diag, n, err);
+}
+
+/* ---- what they are connected to ---- */
+
+static void link_listening(struct dump *d, const struct fd_view *v, struct unix_registry *u,
+			   const struct unix_entry *e, struct node *n)
+{
+	struct node *pending = node_put_array(n, "pending");
+
+	for (size_t i = 0; i < e->diag.n_icons; i++) {
+		struct unix_entry *client = unix_find(u, e->diag.icons[i]);
+
+		if (!e->diag.icons[i]) {
+			dump_refuse_fd(d, v, "a connection waits to be accepted whose other end is closed "
+					     "already, which cannot be looked into; accept it first");
+			return;
+		}
+		if (!client || (client->id == UINT32_MAX && !d->preflight)) {
+			dump_refuse_fd(d, v, "a connection from outside the pod waits to be accepted; "
+					     "accept and close it first");
+			return;
+		}
+		node_put_u64(pending, NULL, client->id);
+	}
+	/* The ends that accept(2) will give belong to nobody yet: inode 0. */
+	for (size_t i = 0; i < u->n && !u->entries[i].diag.ino; i++) {
+		const struct unix_entry *end = &u->entries[i];
+		const struct unix_entry *client = unix_find(u, end->diag.peer);
+
+		if (client && client->pending_on == e->diag.ino && end->diag.rqlen) {
+			dump_refuse_fd(d, v, "a connection that waits to be accepted has %u bytes in it "
+					     "already, which cannot be read from outside; accept it first",
+				       end->diag.rqlen);
+			return;
+		}
+	}
+}
+
+/* Who will be said to have made a connection that waits. */
+static void put_connector(struct dump *d, const struct unix_entry *e, struct node *n)
+{
+	const struct dump_process *p = dump_by_pid(d, e->holder);
+	struct unix_who who = { .known = true };
+
+	if (!p)
+		p = &d->processes[0];
+	who.vpid = p->vpid;
+	who.uid = p->status.uid[1];
+	who.gid = p->status.gid[1];
+	who.groups = p->status.groups;
+	who.n_groups = p->status.n_groups;
+	unix_who_put(n, "connector", &who);
+}
+
+static int unix_link(struct dump *d, const struct fd_view *v, struct node *n, struct ct_error *err)
+{
+	struct unix_entry *e, *peer, *listening;
+	struct sockaddr_storage a;
+	socklen_t len = sizeof(a);
+	struct unix_name name;
+	struct unix_registry *u;
+	int r = unix_registry(d, &u, err);
+
+	if (r < 0)
+		return r;
+	e = unix_find(u, (uint32_t)v->st.st_ino);
+	if (!e)
+		return 0;
+	if (sock_int(v->dup, SOL_SOCKET, SO_ACCEPTCONN, 0)) {
+		link_listening(d, v, u, e, n);
+		return 0;
+	}
+	if (!e->diag.connected)
+		return 0;
+	peer = unix_find(u, e->diag.peer);
+	if (peer && peer->id != UINT32_MAX) {
+		node_put_u64(n, "peer", peer->id);
+		return 0;
+	}
+	if (peer && d->preflight)
+		return 0; /* perhaps under way in a queue, where the pre-flight does not look */
+	if (e->diag.peer) {
+		dump_refuse_fd(d, v, "it is connected to a process outside the pod; close it first");
+		return 0;
+	}
+	listening = unix_find(u, e->pending_on);
+	if (listening && listening->id == UINT32_MAX && !d->preflight)
+		dump_refuse_fd(d, v, "it waits to be accepted by a process outside the pod; close it first");
+	if (listening) {
+		node_put_u64(n, "waits_at", listening->id);
+		put_connector(d, e, n);
+		return 0;
+	}
+	node_put_bool(n, "peer_gone", true);
+	if (getpeername(v->dup, (struct sockaddr *)&a, &len) == 0) {
+		unix_name_from((struct sockaddr_un *)&a, len, &name);
+		unix_name_put(n, "peer_name", &name);
+	}
+	return 0;
+}
+
+const struct kind kind_unix = {
+	.name = "unix",
+	.carries = "unix sockets: names, peers, queues, descriptors under way, pending connections, credentials",
+	.refuses = "peers outside the pod, out-of-band bytes, bytes sent before a connection is accepted",
+	.victims = "unix-stream-pair unix-listen unix-pending unix-dgram unix-dgram-senders unix-seqpacket "
+		   "unix-half-closed unix-peer-gone unix-names unix-path unix-path-removed unix-rights "
+		   "unix-credentials unix-options",
+	.fd_is = unix_is,
+	.fd_dump = unix_dump,
+	.fd_link = unix_link,
+	.fd_restore = unix_restore,
+};

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What sockets of all families have in common: owner, options, filter (man 7 socket). */
+#pragma once
+#include <stddef.h>
+
+#include "libct/kind.h"
+
+/* An option whose value is an int that getsockopt(2) and setsockopt(2) agree on. */
+struct sock_option {
+	const char *name;
+	int level, number;
+};
+
+/* Is it a socket of that family (AF_UNSPEC: any)? */
+bool sock_is(const struct fd_view *v, int family);
+
+/* An int option; `otherwise` where the socket has no such. */
+int sock_int(int fd, int level, int number, int otherwise);
+
+/* Bytes in the receive queue by the kernel's accounting: not 0 when anything is in it, not even where it is empty. */
+unsigned int sock_queued(int fd);
+
+/* Every option of the table that the socket has, as fields of `to`; and back, those that differ. */
+void sock_options_put(int fd, const struct sock_option *table, size_t n, struct node *to);
+int sock_options_get(int fd, const struct sock_option *table, size_t n, const struct node *from,
+		     struct ct_error *err);
+
+/*
+ * "type", "protocol", "uid", "gid", "mode" and "options" with everything of SOL_SOCKET; returns the node of the options,
+ * where a family adds its own. What cannot be read is refused.
+ */
+struct node *sock_put(struct dump *d, const struct fd_view *v, struct node *n);
+
+/* A new socket of type and protocol `n` has, with its owner, which is what the kernel goes by when ports are shared. */
+int sock_make(const struct node *n, int family, int *ret_fd, struct ct_error *err);
+/* Owner only, for a socket that was made otherwise. */
+int sock_own(const struct node *n, int fd, struct ct_error *err);
+/* The options of SOL_SOCKET. A family whose own options change some of these (IP_TOS, SO_PRIORITY) sets them before. */
+int sock_get(const struct node *n, int fd, struct ct_error *err);

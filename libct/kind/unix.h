@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Unix sockets: what the files of this kind share. */
+#pragma once
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "libct/kind/sock.h"
+#include "netns/sockdiag.h"
+
+/* The bytes of sun_path: a path without its NUL, or an abstract name with the NUL it begins with. len 0: none. */
+struct unix_name {
+	size_t len;
+	char bytes[sizeof(((struct sockaddr_un *)0)->sun_path) + 1];
+};
+
+void unix_name_from(const struct sockaddr_un *address, socklen_t len, struct unix_name *ret);
+socklen_t unix_name_to(const struct unix_name *name, struct sockaddr_un *ret);
+bool unix_name_equal(const struct unix_name *a, const struct unix_name *b);
+/* As an object {"path": ...} or {"abstract": ...}; nothing where there is no name. */
+void unix_name_put(struct node *n, const char *key, const struct unix_name *name);
+void unix_name_get(const struct node *n, const char *key, struct unix_name *ret);
+
+/* Who did it, as the pod sees it: SO_PEERCRED, SO_PEERGROUPS and SCM_CREDENTIALS of man 7 unix. */
+struct unix_who {
+	bool known;
+	pid_t vpid; /* 0: a process outside the pod */
+	uid_t uid;
+	gid_t gid;
+	gid_t *groups; /* owned */
+	size_t n_groups;
+};
+
+void unix_who_release(struct unix_who *who);
+bool unix_who_equal(const struct unix_who *a, const struct unix_who *b);
+void unix_who_put(struct node *n, const char *key, const struct unix_who *who);
+int unix_who_get(const struct node *n, const char *key, struct unix_who *ret, struct ct_error *err);
+
+/* SIOCUNIXFILE: an O_PATH descriptor of the file that it is bound to, also when that was removed. Negative errno. */
+int unix_open_file(int fd);
+
+/* ---- dump ---- */
+
+/* A socket of the pod's network, and what the dump knows of it. */
+struct unix_entry {
+	struct sockdiag_unix diag;
+	uint32_t id;	 /* UINT32_MAX: not met yet */
+	pid_t holder;	 /* a host PID that has it */
+	uint32_t pending_on; /* inode of the listening socket that it waits at; 0 */
+};
+
+struct unix_registry {
+	struct sockdiag_unix *diag;
+	struct unix_entry *entries; /* by inode, ascending; those that nobody holds, with inode 0, first */
+	size_t n;
+};
+
+/* The registry, asked of the kernel at the first call. */
+int unix_registry(struct dump *d, struct unix_registry **ret, struct ct_error *err);
+struct unix_entry *unix_find(struct unix_registry *u, uint32_t ino);
+void unix_registry_free(struct unix_registry *u);
+
+/* SO_PEERCRED of our descriptor `fd`. */
+int unix_who_read(struct dump *d, const struct fd_view *v, struct unix_who *ret, struct ct_error *err);
+
+/*
+ * Runs `work(context)` in a child of ours inside the pod's PID namespace, which shares our descriptors but has a copy of
+ * our memory. There credentials read as in the pod, also those of processes that are gone. It
+ * goes on if we are killed. The child takes a PID that the pod would not give out next, and no
+ * process of the pod can see it, since all are stopped.
+ */
+int unix_inside(struct dump *d, void (*work)(void *), void *context, struct ct_error *err);
+
+/* Puts what is in the receive queue as "queue". Nothing is changed, but see the comment there. */
+int unix_queue_dump(struct dump *d, const struct fd_view *v, const struct sockdiag_unix *diag,
+		    struct node *n, struct ct_error *err);
+
+/* ---- restore ---- */
+
+/* The kind's fd_restore: makes all of them at the first call. */
+int unix_restore(struct restore *r, const struct node *n, uint32_t id, int *ret_fd,
+		 struct ct_error *err);
+
+enum unix_state { UNIX_CLOSED, UNIX_LISTENING, UNIX_CONNECTED };
+
+/* A socket of the manifest. */
+struct unix_socket {
+	uint32_t id;
+	const struct node *n;
+	int type, protocol;
+	struct unix_name name, peer_name; /* peer_name: of one that is gone */
+	const char *file;		  /* where the path is, canonical; NULL: removed, or no path */
+	enum unix_state state;
+	int backlog;
+	struct unix_socket *peer; /* NULL: none, or gone */
+	bool peer_gone;
+	struct unix_socket *pending_on;
+	struct unix_who who, connector;
+	unsigned int shutdown;
+	bool error;
+	int fd;	     /* -1: not made yet */
+	int partner; /* our temporary end in place of a peer that is gone, -1 */
+	bool connected, queued; /* done so far */
+};
+
+struct unix_world {
+	struct restore *r;
+	struct unix_socket *s;
+	size_t n;
+	int mount;    /* an empty tmpfs of our own for names of removed files, -1: none yet */
+	/* The pod's root; the host's /proc, where all of this works; and where we were. */
+	int root, cwd, home;
+	mode_t umask;
+};
+
+/* Binds; `file` is where a path is (canonical), NULL where it was removed. */
+int unix_bind(struct unix_world *w, int fd, const struct unix_name *name, const char *file,
+	      struct ct_error *err);
+/* Owner and mode of the file as they were; after everybody has connected. */
+int unix_file_own(struct unix_world *w, const struct unix_socket *s, struct ct_error *err);
+/* The address by which we reach a socket from the working directory of the world; *ret_file is to be closed after use. */
+int unix_reach(int fd, struct sockaddr_un *ret, socklen_t *ret_len, int *ret_file, struct ct_error *err);
+
+/*
+ * The calls that note who made them (`who` not known: nobody's), made by that process of the pod,
+ * by a stand-in where it is gone, or by us where it was outside.
+ */
+int unix_pair(struct restore *r, const struct unix_who *who, int type, int protocol, int ret[2],
+	      struct ct_error *err);
+int unix_listen(struct restore *r, const struct unix_who *who, int fd, int backlog,
+		struct ct_error *err);
+int unix_connect(struct restore *r, const struct unix_who *who, int fd, int to, struct ct_error *err);
+/* The host PID of a process of the pod, for SCM_CREDENTIALS. */
+int unix_host_pid(struct restore *r, pid_t vpid, pid_t *ret, struct ct_error *err);
+
+/* Fills the receive queue, once. */
+int unix_queue_restore(struct unix_world *w, struct unix_socket *s, struct ct_error *err);
+/* Do all messages come from the peer? Then it can be filled when it is connected. */
+bool unix_queue_of_peer(const struct unix_socket *s);
