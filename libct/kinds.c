@@ -9,6 +9,7 @@ extern const struct kind kind_epoll;
 extern const struct kind kind_eventfd;
 extern const struct kind kind_file;
 extern const struct kind kind_fs;
+extern const struct kind kind_inet;
 extern const struct kind kind_inotify;
 extern const struct kind kind_limits;
 extern const struct kind kind_memory;
@@ -40,6 +41,7 @@ const struct kind *const kinds[] = {
 	&kind_unix, /* before what may be under way in a queue and watches others */
 	&kind_epoll,
 	&kind_inotify,
+	&kind_inet,
 	&kind_refused,
 	&kind_memory,
 	&kind_time,
