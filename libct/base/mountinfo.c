@@ -110,7 +110,8 @@ int mount_option(const char *options, const char *word)
 		if (!strncmp(options, word, len) && (options[len] == ',' || !options[len]))
 			return 1;
 		options = strchr(options, ',');
-		options += options != NULL;
+		if (options)
+			options++;
 	}
 	return 0;
 }

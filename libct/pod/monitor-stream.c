@@ -206,7 +206,8 @@ static int input_append(struct monitor *m, struct client *c, const void *data, s
 	if (!in)
 		return -ENOMEM;
 	*in = (struct input){ .from = c, .end = end, .len = len };
-	memcpy(in->data, data, len);
+	if (len)
+		memcpy(in->data, data, len);
 	*(m->input ? m->input_last : &m->input) = in;
 	m->input_last = &in->next;
 	if (c)

@@ -320,7 +320,8 @@ static void input(void)
 	{
 		cleanup_joined struct joined j = streams_of(do_attach, "cat", in);
 
-		CHECK("ends with its input", j.code == 0);
+		if (!CHECK("ends with its input", j.code == 0))
+			printf("# %d, %zu bytes: %s\n", j.code, j.out_len, j.err);
 		CHECK("and gives all of it back",
 		      j.out_len == SIZE && !memcmp(j.out, data, SIZE));
 	}
