@@ -121,8 +121,8 @@ CT_PUBLIC int ct_exec(struct ct *ct, const char *name, const struct ct_exec_opti
  * when it is restored). SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1 and SIGUSR2 that the caller receives
  * meanwhile (and does not ignore) are passed on to the pod's command.
  *
- * For a pod that was made through this handle this works also after the pod ended, even where it
- * was to be removed then.
+ * For a pod that was made (or restored) through this handle last this works also after the pod
+ * ended, even where it was to be removed then, and nothing that it wrote since then is missed.
  */
 CT_PUBLIC int ct_attach(struct ct *ct, const char *name, bool replay, bool *ret_detached,
 			struct ct_error *err);

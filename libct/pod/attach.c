@@ -55,21 +55,28 @@ static int send_size(struct attach *a)
 	return monitor_send(a->sock, MSG_RESIZE, 0, (uint64_t)rows << 16 | columns);
 }
 
-static int begin(struct attach *a, bool replay, struct ct_error *err)
+/* Where the output begins that the caller is to see first. */
+enum from { FROM_BEGINNING, FROM_START, FROM_NOW };
+
+static int begin(struct attach *a, enum from from, struct ct_error *err)
 {
 	struct monitor_msg msg;
+	uint64_t started;
 	int r = monitor_send(a->sock, MSG_ATTACH, 0, 0);
+	ssize_t n;
 
 	if (r < 0)
 		return error_errno(err, r, "the pod's monitor");
-	r = monitor_answer(a->sock, &msg, &a->log_fd, err);
-	if (r < 0)
-		return r;
-	if (r != MSG_ATTACHED || a->log_fd < 0)
+	n = monitor_recv(a->sock, &msg, a->out, sizeof(a->out), &a->log_fd);
+	if (n < 0)
+		return error_errno(err, (int)n, "the pod's monitor");
+	if (msg.type != MSG_ATTACHED || a->log_fd < 0 || n < (ssize_t)sizeof(started))
 		return error_set(err, -EPROTO, "the pod's monitor answers nonsense");
+	memcpy(&started, a->out, sizeof(started));
 	a->tty = msg.value & MONITOR_TTY;
 	a->interactive = a->input_open = msg.value & MONITOR_INTERACTIVE;
-	a->replay = (struct log_reader){ .fd = a->log_fd, .end = replay ? (int64_t)msg.number : 0 };
+	a->replay = (struct log_reader){ .fd = a->log_fd, .end = (int64_t)msg.number };
+	a->replay.offset = from == FROM_NOW ? a->replay.end : from == FROM_START ? (int64_t)started : 0;
 	r = signals_take(&a->signals, err);
 	if (r >= 0 && a->tty && a->interactive && isatty(STDIN_FILENO))
 		r = terminal_raw(&a->terminal, STDIN_FILENO, err);
@@ -239,7 +246,7 @@ static int turn(struct attach *a, struct ct_error *err)
 	return r;
 }
 
-static int attach(int sock, bool replay, bool *ret_detached, struct ct_error *err)
+static int attach(int sock, enum from from, bool *ret_detached, struct ct_error *err)
 {
 	cleanup_attach struct attach a = { .sock = sock,
 					   .log_fd = -1,
@@ -247,7 +254,7 @@ static int attach(int sock, bool replay, bool *ret_detached, struct ct_error *er
 					   .terminal = TERMINAL_INIT,
 					   .credit = MONITOR_CREDIT,
 					   .out_fd = -1 };
-	int r = begin(&a, replay, err);
+	int r = begin(&a, from, err);
 
 	while (r >= 0 && !a.detached) {
 		if (a.out_fd < 0 && a.replay.offset < a.replay.end) {
@@ -287,7 +294,7 @@ static int attach_pod(struct ct *ct, const char *name, bool replay, bool *ret_de
 	if (pod->state.status != CT_EXITED) {
 		sock = monitor_connect(pod, err);
 		if (sock >= 0)
-			return attach(sock, replay, ret_detached, err);
+			return attach(sock, replay ? FROM_BEGINNING : FROM_NOW, ret_detached, err);
 		/* It may have ended just now. */
 		r = pod_state_read(pod, NULL);
 		if (r < 0 || pod->state.status != CT_EXITED)
@@ -308,6 +315,7 @@ int ct_attach(struct ct *ct, const char *name, bool replay, bool *ret_detached,
 		ret_detached = &ignored;
 	*ret_detached = false;
 	if (ct->run_fd >= 0 && !strcmp(ct->run_name, name))
-		return attach(take_fd(&ct->run_fd), replay, ret_detached, err);
+		return attach(take_fd(&ct->run_fd), replay ? FROM_BEGINNING : FROM_START, ret_detached,
+			      err);
 	return attach_pod(ct, name, replay, ret_detached, err);
 }

@@ -102,10 +102,13 @@ void client_fail(struct client *c, const struct ct_error *err)
 	push_new(c, p);
 }
 
-static void send_with_fd(struct client *c, enum monitor_type type, int value, uint64_t number, int fd)
+static void send_with_fd(struct client *c, enum monitor_type type, int value, uint64_t number,
+			 const void *data, size_t len, int fd)
 {
-	struct packet *p = packet_new(type, value, number, 0);
+	struct packet *p = packet_new(type, value, number, len);
 
+	if (p && len)
+		memcpy(p->data, data, len);
 	if (p && fd >= 0) {
 		p->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 		if (p->fd < 0) {
@@ -134,7 +137,8 @@ static void attach(struct monitor *m, struct client *c)
 	int flags = (m->pod->config.tty ? MONITOR_TTY : 0) |
 		    (m->pod->config.interactive ? MONITOR_INTERACTIVE : 0);
 
-	send_with_fd(c, MSG_ATTACHED, flags, m->log_size, m->log_read_fd);
+	send_with_fd(c, MSG_ATTACHED, flags, m->log_size, &m->log_start, sizeof(m->log_start),
+		     m->log_read_fd);
 	c->attached = true;
 	if (m->phase == PHASE_ENDED)
 		tell_end(m, c);
@@ -155,7 +159,7 @@ static int guard_request(struct monitor *m, struct client *c, const struct monit
 	if (msg->type == MSG_GUARD_BEGIN) {
 		r = monitor_guard_begin(m, c, err);
 		if (r >= 0)
-			send_with_fd(c, MSG_OK, 0, 0, m->child.master_fd);
+			send_with_fd(c, MSG_OK, 0, 0, NULL, 0, m->child.master_fd);
 		return r;
 	}
 	if (m->guard != c)

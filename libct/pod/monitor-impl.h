@@ -62,6 +62,7 @@ struct monitor {
 
 	/* streams */
 	int log_fd, log_read_fd;
+	uint64_t log_start; /* its size when the pod was made */
 	uint64_t log_size, log_lost;
 	int log_error;
 	int master_epoll;  /* tells of output on the terminal once */

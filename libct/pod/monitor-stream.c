@@ -80,7 +80,7 @@ static int log_open(struct monitor *m, struct ct_error *err)
 	size = log_whole_size(m->log_read_fd);
 	if (size < 0 || ftruncate(m->log_fd, size) < 0)
 		return error_errno(err, size < 0 ? (int)size : -errno, "'%s/log'", pod->dir);
-	m->log_size = (uint64_t)size;
+	m->log_size = m->log_start = (uint64_t)size;
 	return 0;
 }
 

@@ -52,7 +52,11 @@ enum monitor_type {
 	MSG_OK = 64,
 	MSG_FAILED = 65,   /* value: negative errno; data: the text */
 	MSG_MADE = 66,	   /* data: struct monitor_made (both ends are one binary) */
-	MSG_ATTACHED = 67, /* value: MONITOR_TTY | MONITOR_INTERACTIVE; number: length of the log by now */
+	/*
+	 * value: MONITOR_TTY | MONITOR_INTERACTIVE; number: length of the log by now; data: uint64_t,
+	 * length of the log when the pod was made (restored)
+	 */
+	MSG_ATTACHED = 67,
 	MSG_OUTPUT = 68,   /* value: 1 stdout, 2 stderr */
 	MSG_CREDIT = 69,   /* number: bytes of input that went to the pod */
 	MSG_EXITED = 70,   /* value: exit code */

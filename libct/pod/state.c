@@ -275,9 +275,10 @@ static int lock_take(struct pod *pod, bool wait)
 
 /*
  * The monitor is gone and has not written how the pod ended: it was killed. What it would still
- * undo is undone here, unless somebody is at work on the pod, who then holds its lock.
+ * undo is undone here, unless somebody is at work on the pod, who then holds its lock. `idle`: it
+ * is we who have the lock, and nothing was done yet.
  */
-static void state_correct(struct pod *pod)
+static void state_correct(struct pod *pod, bool idle)
 {
 	struct pod_state *s = &pod->state;
 	bool was_locked = pod->lockfd >= 0;
@@ -288,8 +289,8 @@ static void state_correct(struct pod *pod)
 		s->status = CT_EXITED;
 		s->exit_code = EXIT_UNKNOWN;
 		s->pid1 = 0;
-	} else if (s->status == CT_CHECKPOINTING && ours && !was_locked) {
-		/* With the lock held before, the checkpoint is our own and goes on without a guard. */
+	} else if (s->status == CT_CHECKPOINTING && ours && (idle || !was_locked)) {
+		/* Else the checkpoint is our own and goes on without a guard. */
 		cgroup_thaw(s->cgroup, NULL);
 		if (s->link[0])
 			net_unlock(s->link, NULL);
@@ -301,7 +302,7 @@ static void state_correct(struct pod *pod)
 		pod->lockfd = fd_close(pod->lockfd);
 }
 
-int pod_state_read(struct pod *pod, struct ct_error *err)
+static int state_read(struct pod *pod, bool idle, struct ct_error *err)
 {
 	/* Twice: a monitor that ends between our reading and our looking has written the end first. */
 	for (int attempt = 0; attempt < 2; attempt++) {
@@ -320,8 +321,13 @@ int pod_state_read(struct pod *pod, struct ct_error *err)
 		if (s->monitor == 0 && s->status == CT_RUNNING && pod->pid1_pidfd >= 0)
 			return 0;
 	}
-	state_correct(pod);
+	state_correct(pod, idle);
 	return 0;
+}
+
+int pod_state_read(struct pod *pod, struct ct_error *err)
+{
+	return state_read(pod, false, err);
 }
 
 /* ---- pods ---- */
@@ -398,7 +404,7 @@ static int lock(struct pod *pod, bool wait, struct ct_error *err)
 	if (r < 0)
 		return error_errno(err, r, "lock '%s/lock'", pod->dir);
 	/* What was read before is old: the last holder of the lock may have changed it. */
-	return pod_state_read(pod, err);
+	return state_read(pod, true, err);
 }
 
 int pod_lock(struct pod *pod, struct ct_error *err)

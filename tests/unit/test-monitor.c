@@ -3,7 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -628,6 +628,26 @@ static void dies_under_guard(void)
 	CHECK_DONE("removed", ct_remove(ct, "mortal", false, &err));
 }
 
+/* A checkpoint traces PID 1: its parent can reap it only when the tracer has let go. */
+static void dies_traced(void)
+{
+	__cleanup(pod_free_cleanup) struct pod *pod = NULL;
+	struct guard guard;
+	int status;
+
+	REQUIRE("a pod", run("traced", "while :; do sleep 0.05; done") == 0);
+	pod = open_pod("traced");
+	REQUIRE("guarded", pod && guard_begin(pod, &guard, &err) == 0);
+	REQUIRE("traced", ptrace(PTRACE_SEIZE, pod->state.pid1, NULL, NULL) == 0);
+	sys_pidfd_send_signal(pod->pid1_pidfd, SIGKILL);
+	CHECK("it dies", proc_wait(pod->pid1_pidfd, 10000) == 1);
+	CHECK("the end of the guard says so", guard_end(pod, &guard, GUARD_CONTINUE, &err) == -ESRCH);
+	CHECK("the tracer hears of it first",
+	      waitpid(pod->state.pid1, &status, __WALL) == pod->state.pid1 && WIFSIGNALED(status));
+	CHECK("its code is kept", ct_wait(ct, "traced", &err) == 137);
+	CHECK_DONE("removed", ct_remove(ct, "traced", false, &err));
+}
+
 /* ---- exec ---- */
 
 static int do_exec(void *options)
@@ -702,6 +722,7 @@ int main(void)
 	guard_outcomes();
 	guard_drained();
 	dies_under_guard();
+	dies_traced();
 	executes();
 	ct_close(ct);
 	CHECK("nothing is left", io_remove_tree(AT_FDCWD, root) == 0);
