@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inside the monitor: one thread, one loop over poll(2), nothing that blocks on a client.
+ * Inside the monitor's server: one thread, one loop over poll(2), nothing that blocks on a client.
  *
  *	MADE --RELEASE--> RELEASING --executed--> RUNNING --PID 1 ended--> ENDED --clients left--> GONE
  *	  \____________________\__ starter hung up, not executable: everything removed ____________^
@@ -52,7 +52,9 @@ struct monitor {
 	bool killed;	   /* by a signal */
 	int code;
 	int main_vpid;
-	int signal_fd; /* SIGCHLD */
+	struct keeper_shared *shared; /* with the other process of the monitor */
+	int keeper_fd;		      /* leads to it; -1: it was killed */
+	int signal_fd;		      /* SIGCHLD, in the keeper */
 	int listen_fd;
 	struct client *clients;
 	size_t n_clients;
@@ -96,6 +98,8 @@ void clients_tell_end(struct monitor *m);
 
 /* ---- monitor-stream.c ---- */
 int streams_open(struct monitor *m, struct ct_error *err);
+/* In a new server: finds the end of the log, asks the terminal what it has. */
+void streams_resume(struct monitor *m);
 /* False while an attached client is too far behind. */
 bool streams_wanted(const struct monitor *m);
 /* Reads some output of stream 1 or 2 (or the terminal: 1). Returns true where there may be more. */
@@ -118,7 +122,7 @@ void stream_resize(struct monitor *m, unsigned short rows, unsigned short column
 void monitor_release(struct monitor *m, int main_vpid);
 /* exec_error_fd is readable. */
 void monitor_executed(struct monitor *m);
-/* SIGCHLD, or PID 1 may be reaped now. */
+/* PID 1 may have ended. */
 void monitor_reap(struct monitor *m);
 /* Removes everything: the pod is never released. `err` (or NULL) is what the starter hears. */
 void monitor_abort(struct monitor *m, const struct ct_error *err);
@@ -128,9 +132,20 @@ int monitor_guard_continue(struct monitor *m, bool undo, struct ct_error *err);
 int monitor_guard_checkpointed(struct monitor *m, struct ct_error *err);
 int monitor_signal(struct monitor *m, int sig, struct ct_error *err);
 
+/* ---- monitor-keeper.c ---- */
+/* In the keeper, when the pod is made: runs servers until the pod is gone. */
+void keeper_run(struct monitor *m);
+/* In the server. */
+void keeper_phase(struct monitor *m); /* m->phase has changed */
+void keeper_input_ended(struct monitor *m);
+bool keeper_heard(struct monitor *m); /* keeper_fd is readable; false: the keeper is gone */
+bool keeper_reaped(struct monitor *m); /* has PID 1 ended? Then m->code and m->killed hold. */
+
 /* ---- monitor.c ---- */
 /* The monitor's life; `sock` leads to the starter. */
 __attribute__((noreturn)) void monitor_main(struct pod *pod, const struct pod_start *start, int sock);
+/* The server's life. Not the `first`: the one before was killed. */
+void monitor_serve(struct monitor *m, bool first);
 
 /* MSG_MADE */
 struct monitor_made {

@@ -2,7 +2,7 @@
 /* What happens to a pod in the hands of its monitor: release, end, removal, and the guard of a checkpoint. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <sys/socket.h>
 
 #include "libct/base/cleanup.h"
 #include "libct/base/error.h"
@@ -13,30 +13,32 @@
 #include "libct/pod/signal.h"
 #include "libct/pod/state.h"
 
-/* Without its socket a client learns from state.json how the pod ended; who connected before is still served. */
+/*
+ * Without its socket a client learns from state.json how the pod ended; who connected before is still
+ * served. Shut down, because the keeper has a copy.
+ */
 static void stop_listening(struct monitor *m)
 {
 	if (m->listen_fd < 0)
 		return;
-	client_accept(m);
 	unlinkat(m->pod->dirfd, "sock", 0);
+	client_accept(m);
+	shutdown(m->listen_fd, SHUT_RDWR);
 	m->listen_fd = fd_close(m->listen_fd);
 }
 
-/* Takes PID 1's status if it is there. Not while another process traces it: then SIGCHLD comes later. */
+/* Takes PID 1's status if it is there. Not while another process traces it: then it comes later. */
 static bool reap(struct monitor *m)
 {
-	siginfo_t info = {};
+	m->reaped = m->reaped || keeper_reaped(m);
+	return m->reaped;
+}
 
-	if (m->reaped)
-		return true;
-	if (waitid(P_PIDFD, (id_t)m->child.pid1_pidfd, &info, WEXITED | WNOHANG | __WALL) < 0 ||
-	    info.si_pid == 0)
-		return false;
-	m->reaped = true;
-	m->killed = info.si_code != CLD_EXITED;
-	m->code = m->killed ? 128 + info.si_status : info.si_status;
-	return true;
+static void phase_set(struct monitor *m, enum phase phase)
+{
+	m->phase = phase;
+	if (m->shared)
+		keeper_phase(m);
 }
 
 /* Ends every process of the pod and removes what the kernel keeps for it. What fails is left to pod_destroy(). */
@@ -53,8 +55,8 @@ static int end_processes(struct monitor *m, struct ct_error *err)
 		sys_pidfd_send_signal(m->child.pid1_pidfd, SIGKILL);
 		cgroup_thaw(s->cgroup, NULL);
 	}
-	if (!m->reaped && m->child.pid1_pidfd >= 0 && proc_wait(m->child.pid1_pidfd, 10000) == 1)
-		reap(m);
+	if (m->child.pid1_pidfd >= 0)
+		proc_wait(m->child.pid1_pidfd, 10000);
 	return r;
 }
 
@@ -77,7 +79,7 @@ static void pod_ended(struct monitor *m)
 {
 	struct pod_state *s = &m->pod->state;
 
-	m->phase = PHASE_ENDED;
+	phase_set(m, PHASE_ENDED);
 	streams_drain(m);
 	streams_close(m);
 	/* First of all: the rest can be done by others if we are killed, this cannot. */
@@ -111,7 +113,7 @@ void monitor_abort(struct monitor *m, const struct ct_error *err)
 	if (m->starter && err)
 		client_fail(m->starter, err);
 	clients_tell_end(m);
-	m->phase = PHASE_GONE;
+	phase_set(m, PHASE_GONE);
 }
 
 /* ---- release ---- */
@@ -127,7 +129,7 @@ static void released(struct monitor *m)
 		monitor_abort(m, &err);
 		return;
 	}
-	m->phase = PHASE_RUNNING;
+	phase_set(m, PHASE_RUNNING);
 	if (m->starter)
 		client_send(m->starter, MSG_OK, 0, 0);
 	monitor_reap(m);
@@ -145,7 +147,7 @@ void monitor_release(struct monitor *m, int main_vpid)
 		monitor_abort(m, &err);
 		return;
 	}
-	m->phase = PHASE_RELEASING;
+	phase_set(m, PHASE_RELEASING);
 	m->main_vpid = main_vpid;
 	if (m->pod->config.no_init)
 		m->main_vpid = 1;
@@ -238,7 +240,7 @@ int monitor_guard_continue(struct monitor *m, bool undo, struct ct_error *err)
 	s->status = CT_RUNNING;
 	if (m->reaped || proc_wait(m->child.pid1_pidfd, 0) == 1) {
 		r = error_set(err, -ESRCH, "the pod ended while it was being checkpointed");
-		/* May be too early while a tracer is still there; SIGCHLD comes then. */
+		/* May be too early while a tracer is still there; the keeper tells then. */
 		monitor_reap(m);
 		return r;
 	}
@@ -256,10 +258,9 @@ int monitor_guard_checkpointed(struct monitor *m, struct ct_error *err)
 	m->guard->guard = false;
 	m->guard = NULL;
 	m->checkpointed = true;
-	m->code = 0;
 	r = end_processes(m, err);
 	m->code = 0;
-	m->phase = PHASE_ENDED;
+	phase_set(m, PHASE_ENDED);
 	streams_close(m);
 	if (r >= 0)
 		r = remove_traces(m, err);

@@ -66,21 +66,31 @@ static void log_append(struct monitor *m, uint8_t tag, const void *data, size_t 
 		m->log_lost += len;
 }
 
+/* An unfinished record at its end, from an image or a killed writer, would hide what follows. */
+static int log_repair(struct monitor *m)
+{
+	int64_t size = log_whole_size(m->log_read_fd);
+
+	if (size < 0)
+		return (int)size;
+	m->log_size = (uint64_t)size;
+	return ftruncate(m->log_fd, size) < 0 ? -errno : 0;
+}
+
 static int log_open(struct monitor *m, struct ct_error *err)
 {
 	struct pod *pod = m->pod;
-	int64_t size;
+	int r;
 
 	m->log_fd = openat(pod->dirfd, "log", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
 	if (m->log_fd >= 0)
 		m->log_read_fd = openat(pod->dirfd, "log", O_RDONLY | O_CLOEXEC);
 	if (m->log_read_fd < 0)
 		return error_errno(err, -errno, "open '%s/log'", pod->dir);
-	/* One that came with an image: an unfinished record at its end would hide what follows. */
-	size = log_whole_size(m->log_read_fd);
-	if (size < 0 || ftruncate(m->log_fd, size) < 0)
-		return error_errno(err, size < 0 ? (int)size : -errno, "'%s/log'", pod->dir);
-	m->log_size = m->log_start = (uint64_t)size;
+	r = log_repair(m);
+	if (r < 0)
+		return error_errno(err, r, "'%s/log'", pod->dir);
+	m->log_start = m->log_size;
 	return 0;
 }
 
@@ -116,6 +126,12 @@ int streams_open(struct monitor *m, struct ct_error *err)
 	    epoll_ctl(m->master_epoll, EPOLL_CTL_ADD, m->child.master_fd, &event) < 0)
 		return error_errno(err, -errno, "the pod's terminal");
 	return 0;
+}
+
+void streams_resume(struct monitor *m)
+{
+	log_repair(m);
+	m->master_ready = m->child.master_fd >= 0;
 }
 
 bool streams_wanted(const struct monitor *m)
@@ -256,6 +272,7 @@ static bool input_finish(struct monitor *m)
 
 	if (m->child.master_fd < 0) {
 		m->child.stream_fd[0] = fd_close(m->child.stream_fd[0]);
+		keeper_input_ended(m);
 		return true;
 	}
 	if (!tcgetattr(m->child.master_fd, &t))
@@ -283,8 +300,10 @@ void input_pump(struct monitor *m)
 			return;
 		if (n < 0) {
 			/* Nobody will ever read from the pipe; a terminal may be opened again. */
-			if (m->child.master_fd < 0)
+			if (m->child.stream_fd[0] >= 0) {
 				m->child.stream_fd[0] = fd_close(m->child.stream_fd[0]);
+				keeper_input_ended(m);
+			}
 			input_pop(m);
 			continue;
 		}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The monitor: one process for each pod, outside of it, from before its first instruction until
- * after its last. It keeps the standard streams and the exit code, and undoes what a killed
- * podckpt has left. If it is killed itself the pod runs on without those.
+ * The monitor of a pod, outside of it, from before its first instruction until after its last. It
+ * keeps the standard streams and the exit code, and undoes what a killed podckpt has left. It is
+ * two processes (monitor-keeper.c); if both are killed the pod runs on without those.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -200,7 +200,7 @@ static bool polls_ready(const struct polls *p, int place)
 struct turn {
 	struct pollfd fds[FIXED_POLLS + CLIENTS_MAX];
 	struct polls polls;
-	int sigchld, executed, listen, out[3], master, input;
+	int keeper, pid1, executed, listen, out[3], master, input;
 	struct client *clients[CLIENTS_MAX];
 	int places[CLIENTS_MAX];
 	size_t n_clients;
@@ -213,7 +213,8 @@ static void turn_prepare(struct monitor *m, struct turn *t)
 
 	p->fds = t->fds;
 	p->n = t->n_clients = 0;
-	t->sigchld = polls_add(p, m->signal_fd, POLLIN);
+	t->keeper = polls_add(p, m->keeper_fd, POLLIN);
+	t->pid1 = polls_add(p, m->keeper_fd < 0 && !m->reaped ? m->child.pid1_pidfd : -1, POLLIN);
 	t->executed = m->phase == PHASE_RELEASING ? polls_add(p, m->child.exec_error_fd, POLLIN) : -1;
 	t->listen = polls_add(p, m->n_clients < CLIENTS_MAX ? m->listen_fd : -1, POLLIN);
 	for (int i = 1; i <= 2; i++)
@@ -239,10 +240,19 @@ static void pump_master(struct monitor *m, bool told)
 		stream_pump(m, 1);
 }
 
+/* The keeper was killed: state.json must not name it any more. */
+static void alone(struct monitor *m)
+{
+	struct pod_state *s = &m->pod->state;
+
+	s->monitor = getpid();
+	s->monitor_started = proc_started(getpid());
+	if (m->phase < PHASE_ENDED)
+		pod_state_write(m->pod, NULL);
+}
+
 static void turn_serve(struct monitor *m, struct turn *t)
 {
-	struct signalfd_siginfo info;
-
 	for (int i = 1; i <= 2; i++)
 		if (polls_ready(&t->polls, t->out[i]))
 			stream_pump(m, i);
@@ -252,11 +262,10 @@ static void turn_serve(struct monitor *m, struct turn *t)
 		input_pump(m);
 	if (polls_ready(&t->polls, t->executed))
 		monitor_executed(m);
-	if (polls_ready(&t->polls, t->sigchld)) {
-		while (read(m->signal_fd, &info, sizeof(info)) > 0)
-			;
+	if (polls_ready(&t->polls, t->keeper) && !keeper_heard(m))
+		alone(m);
+	if (polls_ready(&t->polls, t->keeper) || polls_ready(&t->polls, t->pid1))
 		monitor_reap(m);
-	}
 	for (size_t i = 0; i < t->n_clients && m->phase != PHASE_GONE; i++) {
 		short events = t->polls.fds[t->places[i]].revents;
 
@@ -291,7 +300,7 @@ static void loop(struct monitor *m)
 {
 	struct turn t;
 
-	monitor_reap(m); /* it may have ended before SIGCHLD was blocked */
+	monitor_reap(m); /* it may have ended before we listened */
 	while (m->phase != PHASE_GONE) {
 		bool more = m->master_ready && streams_wanted(m);
 
@@ -305,6 +314,32 @@ static void loop(struct monitor *m)
 	}
 }
 
+/* In place of a server that was killed: its clients have lost their connections, the pod nothing. */
+static void resume(struct monitor *m)
+{
+	struct pod_state *s = &m->pod->state;
+
+	streams_resume(m);
+	/* Whoever had the guard cannot end it any more. */
+	cgroup_thaw(s->cgroup, NULL);
+	if (s->link[0])
+		net_unlock(s->link, NULL);
+	s->status = CT_RUNNING;
+	s->main_vpid = m->main_vpid;
+	m->phase = PHASE_RUNNING; /* an end that was begun is done again */
+	if (!keeper_reaped(m))
+		pod_state_write(m->pod, NULL);
+}
+
+void monitor_serve(struct monitor *m, bool first)
+{
+	if (first)
+		tell_made(m);
+	else
+		resume(m);
+	loop(m);
+}
+
 void monitor_main(struct pod *pod, const struct pod_start *start, int sock)
 {
 	struct pod_start own = *start;
@@ -312,6 +347,7 @@ void monitor_main(struct pod *pod, const struct pod_start *start, int sock)
 			     .start = &own,
 			     .child = { .pid1_pidfd = -1, .sync_fd = -1, .exec_error_fd = -1,
 					.master_fd = -1, .stream_fd = { -1, -1, -1 } },
+			     .keeper_fd = -1,
 			     .signal_fd = -1,
 			     .listen_fd = -1,
 			     .log_fd = -1,
@@ -329,15 +365,13 @@ void monitor_main(struct pod *pod, const struct pod_start *start, int sock)
 		error_errno(&err, r, "the pod's monitor");
 	else
 		r = make(&m, &err);
+	if (r >= 0 && fcntl(sock, F_SETFL, O_RDWR | O_NONBLOCK) < 0)
+		r = error_errno(&err, -errno, "the pod's monitor");
 	if (r < 0) {
 		err.code = r;
 		monitor_abort(&m, &err);
 		_exit(1);
 	}
-	if (fcntl(sock, F_SETFL, O_RDWR | O_NONBLOCK) < 0)
-		monitor_abort(&m, NULL);
-	else
-		tell_made(&m);
-	loop(&m);
+	keeper_run(&m);
 	_exit(0);
 }

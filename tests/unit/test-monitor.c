@@ -442,7 +442,87 @@ static void maker_dies(void)
 	}
 }
 
-/* The monitor is killed: the pod must not be. */
+/* ---- the monitor is killed: the pod must not be ---- */
+
+/* A pidfd of the child of `keeper` that serves the pod. */
+static int server_of(pid_t keeper)
+{
+	cleanup_dir DIR *dir = opendir("/proc");
+	struct dirent *entry;
+
+	while ((entry = readdir(dir))) {
+		cleanup_free char *text = NULL;
+		char path[300], parent[32];
+
+		snprintf(path, sizeof(path), "/proc/%s/status", entry->d_name);
+		snprintf(parent, sizeof(parent), "\nPPid:\t%d\n", keeper);
+		if (atoi(entry->d_name) > 0 && io_read_file(AT_FDCWD, path, 65536, &text) > 0 &&
+		    strstr(text, parent) && !strncmp(text, "Name:\tpodckpt-serve\n", 19))
+			return sys_pidfd_open(atoi(entry->d_name), 0);
+	}
+	return -1;
+}
+
+static bool ended_by_kill(int pidfd)
+{
+	return pidfd >= 0 && sys_pidfd_send_signal(pidfd, SIGKILL) == 0 && proc_wait(pidfd, 10000) == 1;
+}
+
+static off_t log_size(const struct pod *pod)
+{
+	struct stat st;
+
+	return fstatat(pod->dirfd, "log", &st, 0) < 0 ? 0 : st.st_size;
+}
+
+static void server_dies(void)
+{
+	__cleanup(pod_free_cleanup) struct pod *pod = NULL;
+	off_t size;
+
+	REQUIRE("a pod that speaks",
+		run_ready("served", "trap 'exit 7' TERM; while :; do echo tick || exit 9; sleep 0.02; done") == 0);
+	pod = open_pod("served");
+	REQUIRE("open", pod);
+	for (int i = 0; i < 3; i++) {
+		cleanup_fd int server = server_of(pod->state.monitor);
+
+		CHECK("its server is killed", ended_by_kill(server));
+		/* Served again, and what was written meanwhile is there. */
+		size = log_size(pod);
+		for (int tries = 0; tries < 2000 && log_size(pod) <= size; tries++)
+			poll(NULL, 0, 5);
+		CHECK("another goes on", log_size(pod) > size);
+	}
+	ct->run_fd = fd_close(ct->run_fd);
+	CHECK("it is running", pod_state_read(pod, &err) == 0 && pod->state.status == CT_RUNNING &&
+				       pod->state.monitor > 0);
+	CHECK_DONE("a signal reaches it", ct_kill(ct, "served", SIGTERM, &err));
+	CHECK("its code is kept", ct_wait(ct, "served", &err) == 7);
+	CHECK_DONE("removed", ct_remove(ct, "served", false, &err));
+}
+
+static void keeper_dies(void)
+{
+	__cleanup(pod_free_cleanup) struct pod *pod = NULL;
+	pid_t keeper;
+
+	REQUIRE("a pod that speaks",
+		run_ready("kept", "trap 'exit 7' TERM; while :; do echo tick || exit 9; sleep 0.02; done") == 0);
+	pod = open_pod("kept");
+	REQUIRE("open", pod);
+	keeper = pod->state.monitor;
+	{
+		cleanup_fd int pidfd = proc_pidfd(keeper, pod->state.monitor_started);
+
+		CHECK("its keeper is killed", ended_by_kill(pidfd));
+	}
+	ct->run_fd = fd_close(ct->run_fd);
+	CHECK_DONE("a signal reaches it", ct_kill(ct, "kept", SIGTERM, &err));
+	CHECK("its code is kept", ct_wait(ct, "kept", &err) == 7);
+	CHECK_DONE("removed", ct_remove(ct, "kept", false, &err));
+}
+
 static void monitor_dies(void)
 {
 	__cleanup(pod_free_cleanup) struct pod *pod = NULL;
@@ -455,8 +535,12 @@ static void monitor_dies(void)
 	{
 		cleanup_fd int monitor = proc_pidfd(pod->state.monitor, pod->state.monitor_started);
 
-		REQUIRE("its monitor", monitor >= 0 && sys_pidfd_send_signal(monitor, SIGKILL) == 0 &&
-					       proc_wait(monitor, 10000) == 1);
+		cleanup_fd int server = server_of(pod->state.monitor);
+
+		/* Stopped first, so that it does not start another. */
+		sys_pidfd_send_signal(monitor, SIGSTOP);
+		REQUIRE("its server is killed", ended_by_kill(server));
+		REQUIRE("and its keeper", ended_by_kill(monitor));
 	}
 	CHECK("the state is corrected", pod_state_read(pod, &err) == 0 && pod->state.monitor == 0 &&
 						pod->state.status == CT_RUNNING);
@@ -562,7 +646,13 @@ static void guard_outcomes(void)
 	CHECK("it is gone", !exists("taken") && pod->state.status == CT_EXITED);
 	waitpid(waiter, &status, 0);
 	CHECK("who waited for it gets 0", WIFEXITED(status) && WEXITSTATUS(status) == 0);
-	CHECK("who ran it too", ct_attach(ct, "taken", false, NULL, &err) == 0);
+	{
+		cleanup_joined struct joined j = streams_of(do_attach, "taken", -1);
+
+		CHECK("who ran it too", j.code == 0);
+		CHECK_STR("with what was written", j.out, "before\n");
+	}
+	ct->run_fd = fd_close(ct->run_fd);
 }
 
 /* Input that the pod has no room for is handed to the checkpoint; what it wrote is in the log. */
@@ -717,6 +807,8 @@ int main(void)
 	followed();
 	terminal();
 	maker_dies();
+	server_dies();
+	keeper_dies();
 	monitor_dies();
 	guard_undone();
 	guard_outcomes();
