@@ -123,7 +123,7 @@ bool pod_name_valid(const char *name);
 
 /* Opens an existing pod and reads its state (one whose monitor died is corrected). -ENOENT: no such pod. */
 int pod_open(struct ct *ct, const char *name, struct pod **ret, struct ct_error *err);
-/* Takes the pod's lock; -EBUSY: another operation has it. */
+/* Takes the pod's lock; -EBUSY: another operation has it, and not just for a moment. Reads the state anew. */
 int pod_lock(struct pod *pod, struct ct_error *err);
 int pod_state_read(struct pod *pod, struct ct_error *err);
 int pod_state_write(struct pod *pod, struct ct_error *err);

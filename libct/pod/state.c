@@ -7,6 +7,7 @@
  */
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
@@ -393,10 +394,23 @@ int pod_open(struct ct *ct, const char *name, struct pod **ret, struct ct_error 
 	return 0;
 }
 
+/* Is the operation that holds the lock one that takes its time? */
+static bool busy_for_long(struct pod *pod)
+{
+	struct pod_state now;
+
+	return state_load(pod, &now, NULL) < 0 || (now.status != CT_RUNNING && now.status != CT_EXITED);
+}
+
 static int lock(struct pod *pod, bool wait, struct ct_error *err)
 {
 	int r = lock_take(pod, wait);
 
+	/* Another exec that starts, a stop that is about to end: not worth a failure. */
+	for (int ms = 0; r == -EBUSY && ms < 2000 && !busy_for_long(pod); ms += 10) {
+		poll(NULL, 0, 10);
+		r = lock_take(pod, false);
+	}
 	if (r == -EBUSY)
 		return error_set(err, r, "another operation on the pod is under way");
 	if (r == -ENOENT)
