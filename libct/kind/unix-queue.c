@@ -7,7 +7,7 @@
  *
  * A byte stream comes in pieces: the kernel never glues bytes of two writers, or bytes behind
  * descriptors, but it does glue plain bytes and a following piece with descriptors. Where that piece
- * begins is found by peeking at single bytes, which have the descriptors of their own piece.
+ * begins matters: whoever reads its first byte gets the descriptors, or loses them.
  *
  * An empty datagram is marked by the kernel as peeked at, and is passed over by later peeks unless it is the
  * first: one that another program has peeked at, or an earlier checkpoint that let the pod run on, is
@@ -23,6 +23,7 @@
 
 #define MAX_FDS 253 /* SCM_MAX_FD */
 #define ROUND_SIZE (1 << 20)
+#define PAGE 4096UL
 #define OVERFLOW_ID 65534 /* what the kernel gives for "none" */
 
 #ifndef SCM_PIDFD
@@ -104,25 +105,27 @@ static int peek(const struct round *q, struct message *m, size_t len, int *ret_f
 	return got > 0 || any;
 }
 
-/* Where in a piece of `len` bytes at `start` the part with descriptors begins. */
-static int64_t find_boundary(const struct round *q, struct message *scratch, int64_t start, size_t len)
+/*
+ * How many of `len` bytes at `start` come before the piece with descriptors, which is the last one.
+ * The kernel copies piece by piece and forgets one that it could not copy whole: so the memory
+ * given to it ends one byte too early.
+ */
+static ssize_t find_boundary(const struct round *q, int64_t start, size_t len)
 {
-	int64_t low = start, high = start + (int64_t)len - 1; /* the last byte has them */
+	size_t size = ((len + PAGE - 1) & ~(PAGE - 1)) + PAGE;
+	char *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ssize_t n;
 
-	while (low < high) {
-		int64_t middle = low + (high - low) / 2;
-		int flags;
-
-		set_int(q->fd, SO_PEEK_OFF, (int)middle);
-		if (peek(q, scratch, 1, &flags) != 1)
-			return -1;
-		close_fds(scratch->fds, scratch->n_fds);
-		if (scratch->n_fds)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return low;
+	if (at == MAP_FAILED)
+		return -errno;
+	if (mprotect(at + size - PAGE, PAGE, PROT_NONE) < 0)
+		return -errno;
+	set_int(q->fd, SO_PEEK_OFF, (int)start);
+	n = recv(q->fd, at + size - PAGE - (len - 1), len, MSG_PEEK | MSG_DONTWAIT);
+	if (n < 0)
+		n = errno == EFAULT ? 0 : -errno;
+	munmap(at, size);
+	return n;
 }
 
 static struct message *message_at(struct round *q)
@@ -141,23 +144,18 @@ static void message_done(struct round *q, struct message *m)
 static int split(struct round *q, struct message *m, int64_t start)
 {
 	struct message first = *m, *second;
-	struct message *scratch = (struct message *)((char *)q + q->size - sizeof(*m) - 16);
-	int64_t at = find_boundary(q, scratch, start, m->len);
-	size_t head;
+	ssize_t head = find_boundary(q, start, m->len);
 
-	if (at < 0) {
+	if (head < 0)
 		close_fds(m->fds, m->n_fds);
-		return -EIO;
-	}
-	head = (size_t)(at - start);
-	if (!head)
-		return 0;
+	if (head <= 0)
+		return (int)head;
 	/* The bytes of the second part move up to make room for its record. */
-	m->len = head;
-	second = (struct message *)((char *)m + ((sizeof(*m) + head + 15) & ~15UL));
-	memmove(second->data, m->data + head, first.len - head);
+	m->len = (size_t)head;
+	second = (struct message *)((char *)m + ((sizeof(*m) + m->len + 15) & ~15UL));
+	memmove(second->data, m->data + head, first.len - m->len);
 	memcpy(second, &first, sizeof(first));
-	second->len = first.len - head;
+	second->len = first.len - m->len;
 	m->n_fds = 0;
 	message_done(q, m);
 	return 0;

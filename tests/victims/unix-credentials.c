@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * SO_PEERCRED and SO_PEERGROUPS of ends made by other users, by a process that is gone and by a zombie; credentials of
- * messages, also those that were given explicitly.
+ * messages, also those that were given explicitly (which wants privilege).
  */
+/* run: --cap-add sys_admin */
 #include "victim.h"
 
 #include <grp.h>
@@ -34,6 +35,7 @@ static void make_pair(void *arg)
 			    .msg_controllen = sizeof(control) };
 	struct cmsghdr *c = CMSG_FIRSTHDR(&h);
 
+	CHECK_SYS(setgroups(0, NULL));
 	CHECK_SYS(socketpair(AF_UNIX, SOCK_DGRAM, 0, s));
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;

@@ -42,15 +42,15 @@ int main(void)
 	struct stat before, after;
 
 	CHECK_SYS(mkdir("/run/tmpfs", 0755));
-	CHECK_SYS(mkdir("/var/tmp/overlay", 0755));
+	CHECK_SYS(mkdir("/var/tmp/victim-overlay", 0755));
 	run("/run/tmpfs/socket");
-	run("/var/tmp/overlay/socket");
-	CHECK_SYS(stat("/var/tmp/overlay", &before));
+	run("/var/tmp/victim-overlay/socket");
+	CHECK_SYS(stat("/var/tmp/victim-overlay", &before));
 	victim_ready();
-	CHECK_SYS(stat("/var/tmp/overlay", &after));
+	CHECK_SYS(stat("/var/tmp/victim-overlay", &after));
 	CHECK_EQ(after.st_mtim.tv_sec, before.st_mtim.tv_sec);
 	CHECK_EQ(after.st_mtim.tv_nsec, before.st_mtim.tv_nsec);
 	check("/run/tmpfs/socket", "/run/tmpfs");
-	check("/var/tmp/overlay/socket", "/var/tmp/overlay");
+	check("/var/tmp/victim-overlay/socket", "/var/tmp/victim-overlay");
 	victim_pass();
 }
