@@ -14,6 +14,7 @@ static int unit_count, unit_failed;
 static inline bool unit_check(bool ok, const char *name, const char *file, int line)
 {
 	printf("%sok %d - %s\n", ok ? "" : "not ", ++unit_count, name);
+	fflush(stdout); /* before a fork would have it printed twice */
 	if (!ok) {
 		unit_failed++;
 		printf("# at %s:%d\n", file, line);
