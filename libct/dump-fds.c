@@ -12,6 +12,7 @@
 #include "libct/base/sys.h"
 #include "libct/dump-steps.h"
 #include "libct/kind.h"
+#include "libct/kind/locks.h"
 
 #define BUCKETS 4096
 
@@ -190,6 +191,7 @@ static int describe(struct dump *d, struct fd_view *v, struct fd_entry *e, struc
 		node_put_str(e->node, "kind", kinds[i]->name);
 		node_put_hex(e->node, "flags", (uint64_t)v->flags);
 		put_owner(d, v, e->node);
+		locks_put(d, v, e->node);
 		r = kinds[i]->fd_dump(d, v, e->node, err);
 		return r < 0 ? error_prefix(err, r, "fd %d (%s)", v->fd, kinds[i]->name) : 0;
 	}
@@ -307,6 +309,7 @@ static int dump_table(struct dump *d, struct dump_process *p, struct node *table
 		snprintf(name, sizeof(name), "fdinfo/%d", list[i]);
 		if (proc_read(d->proc, p->pid, name, &info) < 0)
 			continue;
+		p->locks |= locks_in(info);
 		at = strstr(info, "flags:");
 		row = node_put_array(table, NULL);
 		node_put_u64(row, NULL, (uint64_t)list[i]);

@@ -29,8 +29,9 @@ int dump_new(struct pod *pod, bool preflight, struct dump **ret, struct ct_error
 	d->netns = proc_open(d->proc, pod->state.pid1, "ns/net", O_RDONLY);
 	if (d->netns < 0)
 		return error_errno(err, d->netns, "open the pod's network namespace");
+	d->files = file_context_new(d->proc, pod->state.pid1);
 	d->doc = doc_new();
-	if (!d->doc)
+	if (!d->doc || !d->files)
 		return error_errno(err, -ENOMEM, "dump");
 	d->root = doc_root(d->doc);
 	*ret = take_ptr(d);

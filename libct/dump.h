@@ -54,6 +54,7 @@ struct dump_process {
 	struct task_pending pending; /* of the process */
 	struct task_timers timers;
 	uint32_t index;		/* in the manifest's "processes"; also that of its address space */
+	bool locks;		/* some descriptor of it shows locks */
 	uint32_t table;		/* in the manifest's "descriptor_tables" */
 	struct node *node;
 };

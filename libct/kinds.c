@@ -12,7 +12,9 @@ extern const struct kind kind_fs;
 extern const struct kind kind_inet;
 extern const struct kind kind_inotify;
 extern const struct kind kind_limits;
+extern const struct kind kind_locks;
 extern const struct kind kind_memory;
+extern const struct kind kind_mounts;
 extern const struct kind kind_pidfd;
 extern const struct kind kind_pipe;
 extern const struct kind kind_process;
@@ -30,6 +32,7 @@ extern const struct kind kind_tmpfs;
 extern const struct kind kind_unix;
 
 const struct kind *const kinds[] = {
+	&kind_mounts,
 	&kind_tmpfs, /* its files are opened by others */
 	&kind_stream, /* before pipes: it is one that leads outside */
 	&kind_file, /* before FIFOs and sockets: an O_PATH descriptor of one is but a name */
@@ -52,6 +55,7 @@ const struct kind *const kinds[] = {
 	&kind_signals,
 	&kind_timers, /* after signals, which reads both together */
 	&kind_fs,
+	&kind_locks,
 	&kind_scheduling,
 	&kind_seccomp, /* before credentials: only who may administer installs a filter just so */
 	&kind_limits, /* after what they would limit */

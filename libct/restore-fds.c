@@ -6,6 +6,7 @@
 
 #include "libct/base/cleanup.h"
 #include "libct/kind.h"
+#include "libct/kind/locks.h"
 #include "libct/restore-steps.h"
 
 const struct node *restore_ofd_node(struct restore *r, uint32_t id, const struct node *at)
@@ -138,6 +139,8 @@ int restore_descriptors_late(struct restore *r, struct ct_error *err)
 			e = error_errno(err, -errno, "fcntl F_SETFL");
 		if (e == 0 && k && k->fd_restore_late)
 			e = k->fd_restore_late(r, n, r->ofds[i], err);
+		if (e == 0)
+			e = locks_restore(n, r->ofds[i], err);
 		if (e < 0)
 			return error_prefix(err, e, "descriptors[%zu] (%s)", i, k ? k->name : "");
 	}

@@ -16,7 +16,7 @@ struct nameless {
 };
 
 struct file_context {
-	struct mountinfo mounts;
+	struct mountinfo mounts, host;
 	int root; /* the pod's, O_PATH */
 	struct nameless *nameless;
 	size_t n, max;
@@ -27,54 +27,50 @@ void file_context_free(struct file_context *files)
 	if (!files)
 		return;
 	mountinfo_release(&files->mounts);
+	mountinfo_release(&files->host);
 	fd_close(files->root);
 	free(files->nameless);
 	free(files);
 }
 
-static struct file_context *context(struct dump *d)
+struct file_context *file_context_new(int proc, pid_t pid1)
 {
+	struct file_context *files = calloc(1, sizeof(*files));
 	char path[64];
 
-	if (d->files)
-		return d->files;
-	d->files = calloc(1, sizeof(*d->files));
-	if (!d->files)
+	if (!files)
 		return NULL;
-	snprintf(path, sizeof(path), "%d/root", d->pod->state.pid1);
-	d->files->root = openat(d->proc, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	snprintf(path, sizeof(path), "%d/mountinfo", d->pod->state.pid1);
-	/* A table that cannot be read has no mounts: everything is outside of the pod then. */
-	mountinfo_read_at(d->proc, path, &d->files->mounts);
-	return d->files;
+	snprintf(path, sizeof(path), "%d/root", pid1);
+	files->root = openat(proc, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	snprintf(path, sizeof(path), "%d/mountinfo", pid1);
+	mountinfo_read_at(proc, path, &files->mounts);
+	mountinfo_read_at(proc, "self/mountinfo", &files->host);
+	return files;
 }
 
 const struct mountinfo *file_mounts(struct dump *d)
 {
-	struct file_context *files = context(d);
+	return &d->files->mounts;
+}
 
-	return files ? &files->mounts : NULL;
+const struct mountinfo *file_host_mounts(struct dump *d)
+{
+	return &d->files->host;
 }
 
 const struct mount_entry *file_mount(struct dump *d, unsigned int mnt_id)
 {
-	struct file_context *files = context(d);
-
-	for (size_t i = 0; files && i < files->mounts.n; i++)
-		if ((unsigned int)files->mounts.entries[i].id == mnt_id)
-			return &files->mounts.entries[i];
+	for (size_t i = 0; i < d->files->mounts.n; i++)
+		if ((unsigned int)d->files->mounts.entries[i].id == mnt_id)
+			return &d->files->mounts.entries[i];
 	return NULL;
 }
 
 int file_open_path(struct dump *d, const char *path)
 {
-	struct file_context *files = context(d);
-
-	if (!files)
-		return -ENOMEM;
 	while (*path == '/')
 		path++;
-	return sys_openat2(files->root, *path ? path : ".", O_PATH | O_NOFOLLOW, 0,
+	return sys_openat2(d->files->root, *path ? path : ".", O_PATH | O_NOFOLLOW, 0,
 			   RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
 }
 
@@ -89,11 +85,9 @@ bool file_is_at(struct dump *d, const char *path, const struct stat *st)
 
 int file_first(struct dump *d, const struct fd_view *v, uint32_t *ret)
 {
-	struct file_context *files = context(d);
+	struct file_context *files = d->files;
 	struct nameless *grown;
 
-	if (!files)
-		return -ENOMEM;
 	for (size_t i = 0; i < files->n; i++)
 		if (files->nameless[i].dev == v->st.st_dev && files->nameless[i].ino == v->st.st_ino) {
 			*ret = files->nameless[i].id;

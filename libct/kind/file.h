@@ -17,10 +17,13 @@
 #include "libct/kind.h"
 
 struct file_context;
+/* Called outside of the pod. What cannot be read is taken for empty. */
+struct file_context *file_context_new(int proc, pid_t pid1);
 void file_context_free(struct file_context *files);
 
-/* The pod's mounts, as PID 1 sees them, or one of them; NULL: not a mount of the pod. */
+/* The pod's mounts, as PID 1 sees them; the host's; one of the pod's, NULL: none of it has that number. */
 const struct mountinfo *file_mounts(struct dump *d);
+const struct mountinfo *file_host_mounts(struct dump *d);
 const struct mount_entry *file_mount(struct dump *d, unsigned int mnt_id);
 
 /* Opens (O_PATH) what a path of the pod, without symlinks in it, leads to. */

@@ -35,8 +35,6 @@ static int tmpfs_pod_dump(struct dump *d, struct node *n, struct ct_error *err)
 	const struct mountinfo *mounts = file_mounts(d);
 	struct node *list = node_put_array(n, "mounts");
 
-	if (!mounts)
-		return error_errno(err, -ENOMEM, "mounts");
 	for (size_t i = 0; i < mounts->n; i++)
 		if (is_carried(d, &mounts->entries[i]))
 			node_put_str(list, NULL, mounts->entries[i].at);
@@ -48,7 +46,7 @@ int tmpfs_dump(struct dump *d, struct tree_dump *t, struct ct_error *err)
 	const struct mountinfo *mounts = file_mounts(d);
 	unsigned int n = 0;
 
-	for (size_t i = 0; mounts && i < mounts->n; i++) {
+	for (size_t i = 0; i < mounts->n; i++) {
 		const struct mount_entry *m = &mounts->entries[i];
 		cleanup_fd int fd = -1;
 		char prefix[64];
