@@ -10,6 +10,7 @@
 #include <archive_entry.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/magic.h>
 #include <string.h>
 #include <sys/vfs.h>
@@ -254,6 +255,7 @@ static int fill_mount(struct restore *r, unsigned int mount, const char *at, str
 	if (!in)
 		return error_errno(err, -ENOMEM, "files");
 	x.inside = x.merge = true;
+	x.tame = !(r->pod->config.capabilities & UINT64_C(1) << CAP_MKNOD);
 	x.root = sys_openat2(AT_FDCWD, at, O_RDONLY | O_DIRECTORY, 0, RESOLVE_NO_SYMLINKS);
 	if (x.root < 0 || fstatfs(x.root, &fs) < 0)
 		return error_errno(err, x.root < 0 ? x.root : -errno, "open");

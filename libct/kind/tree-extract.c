@@ -263,6 +263,15 @@ static int make_regular(int dirfd, const char *name, struct archive_entry *entry
 	return write_file(fd, entry, data, context, err);
 }
 
+/* null, zero, full, random, urandom, tty, ptmx */
+static bool is_tame(mode_t type, dev_t device)
+{
+	unsigned int a = major(device), b = minor(device);
+
+	return type == S_IFCHR && ((a == 1 && (b == 3 || b == 5 || (b >= 7 && b <= 9))) ||
+				   (a == 5 && (b == 0 || b == 2)));
+}
+
 static int make(struct tree_extract *x, int dirfd, const char *name, struct archive_entry *entry,
 		tree_data_fn data, void *context, struct ct_error *err)
 {
@@ -272,6 +281,8 @@ static int make(struct tree_extract *x, int dirfd, const char *name, struct arch
 
 	if (type == AE_IFREG && is_socket(entry))
 		type = S_IFSOCK;
+	if (x->tame && (type == S_IFCHR || type == S_IFBLK) && !is_tame(type, archive_entry_rdev(entry)))
+		return error_set(err, -EBADMSG, "a device that no pod without CAP_MKNOD has");
 	switch (type) {
 	case S_IFREG:
 		return make_regular(dirfd, name, entry, data, context, err);

@@ -68,6 +68,7 @@ struct tree_extract {
 	int root;	/* the directory */
 	bool upper;	/* it is an upper tree: whiteouts and opaque directories are fine */
 	bool inside;	/* the caller is inside the pod, and its working directory free to use */
+	bool tame;	/* of devices only those that every pod has */
 	bool merge;	/* there may be something already, which is replaced */
 	struct tree_time *directories; /* whose times are set last */
 	size_t n, max;

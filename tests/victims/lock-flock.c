@@ -6,6 +6,7 @@
 
 static void child(void *arg)
 {
+	victim_wait();
 	VICTIM_UNTIL(access("/run/checked", F_OK) == 0);
 }
 
