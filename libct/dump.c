@@ -157,7 +157,7 @@ static void thread_release(struct dump_thread *t)
 static void remove_tape(struct dump_process *p)
 {
 	if (p->site.stub)
-		tape_site_remove(&p->site, p->mem, p->pagemap);
+		tape_site_remove(&p->site, &p->threads[0].t, p->pagemap);
 	p->site.stub = 0;
 }
 

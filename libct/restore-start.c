@@ -24,7 +24,7 @@ static void place_release(struct place *at)
 {
 	tape_release(&at->tape);
 	if (at->site.stub)
-		tape_site_remove(&at->site, at->mem, at->pagemap);
+		tape_site_remove(&at->site, &at->p->threads[0].t, at->pagemap);
 	vma_list_release(&at->areas);
 	fd_close(at->mem);
 	fd_close(at->pagemap);

@@ -37,9 +37,13 @@ static int process_init(struct restore_process *p, struct ct_error *err)
 {
 	struct restore *r = p->restore;
 	struct tape_site site = { r->tape_area, r->tape_area + IMAGE_PAGE,
-				  TAPE_AREA_SIZE - IMAGE_PAGE };
-	int e = tape_init(&p->tape, &site, TAPE_ENTRIES, err);
+				  TAPE_AREA_SIZE - IMAGE_PAGE, -1 };
+	int e;
 
+	site.mem = p->mem = proc_open(r->proc, p->pid, "mem", O_RDWR);
+	if (p->mem < 0)
+		return error_errno(err, p->mem, "open 'mem'");
+	e = tape_init(&p->tape, &site, TAPE_ENTRIES, err);
 	if (e < 0)
 		return e;
 	p->tape.flush = flush;
@@ -252,11 +256,7 @@ int restore_seize_init(struct restore *r, struct ct_error *err)
 	at = tracee_syscall(t, p->syscall_at, SYS_mmap, args, err);
 	if (at != (int64_t)r->tape_area)
 		return error_errno(err, at < 0 ? (int)at : -ENOMEM, "PID 1: map the tape");
-	p->mem = proc_open(r->proc, p->pid, "mem", O_RDWR);
-	if (p->mem < 0)
-		return error_errno(err, p->mem, "PID 1: open 'mem'");
 	e = io_pwrite_all(p->mem, tape_stub, (size_t)(tape_stub_end - tape_stub), (off_t)r->tape_area);
-	p->mem = p == &r->init ? p->mem : fd_close(p->mem);
 	return e < 0 ? error_errno(err, e, "PID 1: write the stub") : 0;
 }
 

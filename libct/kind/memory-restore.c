@@ -281,9 +281,6 @@ int memory_build(struct restore_process *p, struct ct_error *err)
 	size_t n_special = 0, uffd;
 	int e;
 
-	p->mem = proc_open(p->restore->proc, p->pid, "mem", O_RDWR);
-	if (p->mem < 0)
-		return error_errno(err, p->mem, "open 'mem'");
 	e = p->restore->options->verify ? sums_init(p, err) : 0;
 	if (e == 0)
 		e = memory_plan_inherited(p, err);

@@ -3,11 +3,11 @@
 
 #include <elf.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
-#include <ucontext.h>
 
 #include "libct/base/cleanup.h"
 #include "libct/base/error.h"
@@ -19,7 +19,7 @@
 
 int tape_init(struct tape *tape, const struct tape_site *site, size_t max, struct ct_error *err)
 {
-	size_t used = TAPE_FRAME + max * sizeof(struct tape_entry);
+	size_t used = max * sizeof(struct tape_entry);
 
 	memset(tape, 0, sizeof(*tape));
 	if (used + PAGE > site->area_size)
@@ -27,7 +27,7 @@ int tape_init(struct tape *tape, const struct tape_site *site, size_t max, struc
 				 site->area_size);
 	tape->site = *site;
 	tape->max = max;
-	tape->entries_at = site->area + TAPE_FRAME;
+	tape->entries_at = site->area;
 	tape->data_at = site->area + used;
 	tape->data_max = site->area_size - used;
 	tape->entries = calloc(max, sizeof(*tape->entries));
@@ -148,64 +148,29 @@ struct tape_mark tape_mark(const struct tape *tape)
 	return (struct tape_mark){ tape->n, tape->data_at + tape->data_len };
 }
 
-/* man 2 ptrace knows no words for this layout: arch/x86/include/uapi/asm/sigcontext.h. */
-#define FP_XSTATE_MAGIC1 0x46505853U
-#define FP_XSTATE_MAGIC2 0x46505845U
-struct fpx_sw_bytes {
-	uint32_t magic1, extended_size;
-	uint64_t xfeatures;
-	uint32_t xstate_size, padding[7];
+/* Behind the stub's code: what it goes back to. */
+struct tape_block {
+	uint64_t regs[15]; /* rax rbx rcx rdx rsi rdi rbp r8-r15 */
+	uint64_t rsp, flags, rip, mask;
 };
-#define XSAVE_SW_OFFSET 464
-#define UC_FP_XSTATE 1
-#define UC_SIGCONTEXT_SS 2
-#define UC_STRICT_RESTORE_SS 4
 
-/*
- * The frame that rt_sigreturn(2) returns through to the task's own state; returns its length. Its
- * alternate stack is given as invalid, which the kernel ignores: the task keeps the one it has.
- */
-static size_t build_frame(const struct tracee *t, uint64_t at, uint8_t *frame)
+#define STUB_LEN ((size_t)(tape_stub_end - tape_stub))
+#define BLOCK_AT(site) ((site)->stub + (uint64_t)(tape_stub_block - tape_stub))
+
+/* The system calls of a tape leave the extended state alone, so that needs no way back. */
+static void fill_block(const struct tracee *t, struct tape_block *block)
 {
-	const size_t fp_offset = (8 + sizeof(ucontext_t) + 63) & ~63UL;
-	ucontext_t *uc = (ucontext_t *)(frame + 8);
 	struct user_regs_struct r = t->regs;
-	struct fpx_sw_bytes sw = { FP_XSTATE_MAGIC1, (uint32_t)t->xstate_len + 4, 0,
-				   (uint32_t)t->xstate_len, { 0 } };
-	const uint32_t magic2 = FP_XSTATE_MAGIC2;
-	greg_t *g = uc->uc_mcontext.gregs;
 
-	memset(frame, 0, fp_offset);
 	restart_rewind(&r);
-	uc->uc_flags = UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
-	uc->uc_stack.ss_flags = -1;
-	g[REG_R8] = (greg_t)r.r8;
-	g[REG_R9] = (greg_t)r.r9;
-	g[REG_R10] = (greg_t)r.r10;
-	g[REG_R11] = (greg_t)r.r11;
-	g[REG_R12] = (greg_t)r.r12;
-	g[REG_R13] = (greg_t)r.r13;
-	g[REG_R14] = (greg_t)r.r14;
-	g[REG_R15] = (greg_t)r.r15;
-	g[REG_RDI] = (greg_t)r.rdi;
-	g[REG_RSI] = (greg_t)r.rsi;
-	g[REG_RBP] = (greg_t)r.rbp;
-	g[REG_RBX] = (greg_t)r.rbx;
-	g[REG_RDX] = (greg_t)r.rdx;
-	g[REG_RAX] = (greg_t)r.rax;
-	g[REG_RCX] = (greg_t)r.rcx;
-	g[REG_RSP] = (greg_t)r.rsp;
-	g[REG_RIP] = (greg_t)r.rip;
-	g[REG_EFL] = (greg_t)r.eflags;
-	g[REG_CSGSFS] = (greg_t)(r.cs | r.gs << 16 | r.fs << 32 | r.ss << 48);
-	uc->uc_mcontext.fpregs = (void *)(at + fp_offset);
-	memcpy(&uc->uc_sigmask, &t->sigmask, sizeof(t->sigmask));
-
-	memcpy(frame + fp_offset, t->xstate, t->xstate_len);
-	memcpy(&sw.xfeatures, (uint8_t *)t->xstate + XSAVE_SW_OFFSET, sizeof(sw.xfeatures));
-	memcpy(frame + fp_offset + XSAVE_SW_OFFSET, &sw, sizeof(sw));
-	memcpy(frame + fp_offset + t->xstate_len, &magic2, sizeof(magic2));
-	return fp_offset + t->xstate_len + sizeof(magic2);
+	*block = (struct tape_block){
+		.regs = { r.rax, r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.rbp, r.r8, r.r9, r.r10, r.r11,
+			  r.r12, r.r13, r.r14, r.r15 },
+		.rsp = r.rsp,
+		.flags = r.eflags & ~0x10100UL, /* neither single-stepping nor the resume flag */
+		.rip = r.rip,
+		.mask = t->sigmask,
+	};
 }
 
 static int write_remote(pid_t pid, uint64_t at, const void *data, size_t len)
@@ -224,38 +189,25 @@ static int read_remote(pid_t pid, uint64_t at, void *data, size_t len)
 	return n < 0 ? -errno : (size_t)n == len ? 0 : -EFAULT;
 }
 
-int tape_start(struct tape *tape, struct tracee *t, struct ct_error *err)
+/* Lets the task go into the stub with these registers, which the caller has set up but for the way out. */
+static int start(const struct tape_site *site, struct tracee *t, struct user_regs_struct *regs,
+		 struct ct_error *err)
 {
 	const uint64_t mask = ~(1ULL << (SIGURG - 1));
-	struct user_regs_struct regs = t->regs;
-	struct iovec io = { &regs, sizeof(regs) };
-	int r = tape->error;
+	struct iovec io = { regs, sizeof(*regs) };
+	struct tape_block block;
+	int r;
 
-	if (r < 0)
-		return error_set(err, r, "a tape of %zu entries is too short", tape->max);
-	if (!t->frame)
-		t->frame = malloc(TAPE_FRAME);
-	if (!t->frame)
-		return error_errno(err, -ENOMEM, "tape");
-	r = write_remote(t->tid, tape->site.area, t->frame,
-			 build_frame(t, tape->site.area, t->frame));
-	if (r == 0)
-		r = write_remote(t->tid, tape->entries_at, tape->entries,
-				 tape->n * sizeof(*tape->entries));
-	if (r == 0 && tape->data_len)
-		r = write_remote(t->tid, tape->data_at, tape->data, tape->data_len);
+	fill_block(t, &block);
+	/* It lies in pages that the task itself cannot write to. */
+	r = io_pwrite_all(site->mem, &block, sizeof(block), (off_t)BLOCK_AT(site));
 	if (r < 0)
 		return error_errno(err, r, "write the tape");
-
-	regs.rip = tape->site.stub;
-	regs.rsp = tape->site.area + 8;
-	regs.rbx = tape->entries_at;
-	regs.r12 = tape->entries_at + tape->n * sizeof(*tape->entries);
-	regs.r13 = (uint64_t)t->vpid;
-	regs.r14 = (uint64_t)t->vtid;
-	regs.r15 = SIGURG;
-	regs.orig_rax = UINT64_MAX; /* or the kernel would restart a call we are not in */
-	regs.eflags &= ~0x10500UL; /* no single-stepping, direction down or resume flag in the stub */
+	regs->r13 = (uint64_t)t->vpid;
+	regs->r14 = (uint64_t)t->vtid;
+	regs->r15 = SIGURG;
+	regs->orig_rax = UINT64_MAX; /* or the kernel would restart a call we are not in */
+	regs->eflags &= ~0x10500UL; /* no single-stepping, direction down or resume flag in the stub */
 	t->dirty = true;
 	if (ptrace(PTRACE_SETREGSET, t->tid, NT_PRSTATUS, &io) < 0)
 		return error_errno(err, -errno, "write registers");
@@ -264,6 +216,24 @@ int tape_start(struct tape *tape, struct tracee *t, struct ct_error *err)
 	if (ptrace(PTRACE_CONT, t->tid, 0, 0) < 0)
 		return error_errno(err, -errno, "ptrace cont");
 	return 0;
+}
+
+int tape_start(struct tape *tape, struct tracee *t, struct ct_error *err)
+{
+	struct user_regs_struct regs = t->regs;
+	int r = tape->error;
+
+	if (r < 0)
+		return error_set(err, r, "a tape of %zu entries is too short", tape->max);
+	r = write_remote(t->tid, tape->entries_at, tape->entries, tape->n * sizeof(*tape->entries));
+	if (r == 0 && tape->data_len)
+		r = write_remote(t->tid, tape->data_at, tape->data, tape->data_len);
+	if (r < 0)
+		return error_errno(err, r, "write the tape");
+	regs.rip = tape->site.stub;
+	regs.rbx = tape->entries_at;
+	regs.r12 = tape->entries_at + tape->n * sizeof(struct tape_entry);
+	return start(&tape->site, t, &regs, err);
 }
 
 /* Waits for the tape's end: the stub's own SIGURG, told from anybody else's by its siginfo. */
@@ -349,22 +319,22 @@ static size_t untouched_pages(int pagemap, uint64_t start, size_t max)
 /* The last bytes of the vdso, where the stub goes: free, or with our stub in them already. */
 static int place_stub(const struct vma *vdso, int mem, uint64_t *ret, struct ct_error *err)
 {
-	const size_t len = (size_t)(tape_stub_end - tape_stub);
-	uint64_t at = (vdso->end - len) & ~15UL;
-	uint8_t old[512];
+	uint64_t at = (vdso->end - STUB_LEN) & ~15UL;
+	uint8_t old[1024];
 	int r;
 
-	if (len > sizeof(old))
+	if (STUB_LEN > sizeof(old))
 		return error_set(err, -EINVAL, "the stub is too long");
-	r = io_pread_exact(mem, old, len, (off_t)at);
+	r = io_pread_exact(mem, old, STUB_LEN, (off_t)at);
 	if (r < 0)
 		return error_errno(err, r, "read the vdso");
-	if (memcmp(old, tape_stub, len)) {
-		for (size_t i = 0; i < len; i++)
+	/* A killed podckpt may have left its stub; the block behind it is written anew each time. */
+	if (memcmp(old, tape_stub, (size_t)(tape_stub_block - tape_stub))) {
+		for (size_t i = 0; i < STUB_LEN; i++)
 			if (old[i])
 				return error_set(err, -EOPNOTSUPP,
-						 "no room for %zu bytes at the end of its vdso", len);
-		r = io_pwrite_all(mem, tape_stub, len, (off_t)at);
+						 "no room for %zu bytes at the end of its vdso", STUB_LEN);
+		r = io_pwrite_all(mem, tape_stub, STUB_LEN, (off_t)at);
 		if (r < 0)
 			return error_errno(err, r, "write to the vdso");
 	}
@@ -376,7 +346,7 @@ int tape_site_find(const struct vma_list *areas, int mem, int pagemap, struct ta
 		   struct ct_error *err)
 {
 	const struct vma *vdso = NULL, *stack = NULL;
-	struct tape_site site = { 0 };
+	struct tape_site site = { .mem = mem };
 	int r;
 
 	for (size_t i = 0; i < areas->n; i++) {
@@ -392,7 +362,7 @@ int tape_site_find(const struct vma_list *areas, int mem, int pagemap, struct ta
 	site.area = stack->start;
 	site.area_size = untouched_pages(pagemap, stack->start, (stack->end - stack->start) / PAGE) *
 			 PAGE;
-	if (site.area_size < TAPE_FRAME + 4 * PAGE)
+	if (site.area_size < TAPE_AREA_MIN)
 		return error_set(err, -EOPNOTSUPP,
 				 "no untouched pages at the end of its stack (%zu bytes)",
 				 site.area_size);
@@ -402,13 +372,31 @@ int tape_site_find(const struct vma_list *areas, int mem, int pagemap, struct ta
 	return r;
 }
 
-int tape_site_remove(const struct tape_site *site, int mem, int pagemap)
+/* The last call gives the area's pages back, so that they are as untouched as before. */
+static int drop_area(const struct tape_site *site, struct tracee *t)
+{
+	struct user_regs_struct regs = t->regs;
+	int r;
+
+	regs.rip = site->stub + (uint64_t)(tape_stub_once - tape_stub);
+	regs.rax = SYS_madvise;
+	regs.rdi = site->area;
+	regs.rsi = site->area_size;
+	regs.rdx = MADV_DONTNEED;
+	r = start(site, t, &regs, NULL);
+	if (r == 0)
+		r = wait_end(t, NULL, NULL, NULL);
+	return r < 0 ? r : tracee_put_back(t, NULL);
+}
+
+int tape_site_remove(const struct tape_site *site, struct tracee *t, int pagemap)
 {
 	static const uint8_t zero[PAGE];
-	int r = io_pwrite_all(mem, zero, (size_t)(tape_stub_end - tape_stub), (off_t)site->stub);
+	int r = t->seized ? drop_area(site, t) : 0;
 
-	for (size_t at = 0; r == 0 && at < site->area_size; at += PAGE)
+	/* Pages that could not be dropped (locked ones) are at least empty again. */
+	for (size_t at = 0; at < site->area_size; at += PAGE)
 		if (!untouched_pages(pagemap, site->area + at, 1))
-			r = io_pwrite_all(mem, zero, PAGE, (off_t)(site->area + at));
-	return r;
+			r = io_pwrite_all(site->mem, zero, PAGE, (off_t)(site->area + at));
+	return r < 0 ? r : io_pwrite_all(site->mem, zero, STUB_LEN, (off_t)site->stub);
 }

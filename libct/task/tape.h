@@ -2,21 +2,24 @@
 /*
  * The tape: a batch of system calls that a stopped task executes for us.
  *
- *	area:	+------------+------------------------+-----------------------+
- *		| frame      | entries                | data                  |
- *		+------------+------------------------+-----------------------+
- *	        rsp            rbx -> next, r12 = end
+ *	stub:	+--------------+------------------+
+ *		| code         | block: registers |
+ *		+--------------+------------------+
+ *	area:	+------------------------+-----------------------+
+ *		| entries                | data                  |
+ *		+------------------------+-----------------------+
+ *	         rbx -> next, r12 = end
  *
  * The stub (tape-stub.S) runs the entries one after the other: load six arguments, syscall, store the
- * result, next. It then sends SIGURG to itself, which only a tracer notices, and executes
- * rt_sigreturn(2) over the frame. A living podckpt never lets it come to that: it stops the task
- * at the signal and writes the true registers back. If podckpt was killed meanwhile, ptrace lets
- * the task go where it is: it finishes the tape, returns through the frame to its own
- * registers, mask and extended state, and never knows.
+ * result, next. It then sends SIGURG to itself, which only a tracer notices, and goes back to the
+ * registers and the signal mask in its block. A living podckpt never lets it come to that: it stops
+ * the task at the signal and writes the true registers back. If podckpt was killed meanwhile, ptrace
+ * lets the task go where it is: it finishes the tape, goes back to where it was, and never knows.
  *
  * In a dump nothing is mapped in the task for this. The stub lies in the unused end of the last page
  * of the vdso (a private copy of that page, zeroed again afterwards), the area in pages at the low
- * end of [stack] that were never touched: below the stack pointer, so nobody's.
+ * end of [stack] that were never touched: below the stack pointer, so nobody's; they are given back
+ * afterwards.
  */
 #pragma once
 #include <stdbool.h>
@@ -34,13 +37,14 @@ struct tape_entry {
 };
 
 #define TAPE_NOT_RUN ((int64_t)-4095)
-#define TAPE_FRAME 20480 /* room for the frame: ucontext and XSTATE_MAX */
+#define TAPE_AREA_MIN (8 * 4096) /* bytes that a dump's tapes need */
 
 /* Where the tapes of one address space run. Addresses in the task. */
 struct tape_site {
 	uint64_t stub;
 	uint64_t area;
 	size_t area_size;
+	int mem; /* /proc/PID/mem, for writing; not owned */
 };
 
 struct tape {
@@ -109,13 +113,14 @@ int tape_start(struct tape *tape, struct tracee *t, struct ct_error *err);
 
 /*
  * Finds a place for tapes in the address space of a live task and puts the stub there. `mem` is
- * /proc/PID/mem opened for writing. tape_site_remove() leaves no trace of it.
+ * /proc/PID/mem opened for writing, which must stay open. tape_site_remove() leaves no trace of it; `t` is a
+ * stopped thread of the process.
  * -EOPNOTSUPP: no vdso or no stack to be found.
  */
 struct vma_list;
 int tape_site_find(const struct vma_list *areas, int mem, int pagemap, struct tape_site *ret,
 		   struct ct_error *err);
-int tape_site_remove(const struct tape_site *site, int mem, int pagemap);
+int tape_site_remove(const struct tape_site *site, struct tracee *t, int pagemap);
 
 /* The stub's bytes, position independent. */
-extern const uint8_t tape_stub[], tape_stub_end[];
+extern const uint8_t tape_stub[], tape_stub_once[], tape_stub_block[], tape_stub_end[];

@@ -139,9 +139,7 @@ void tracee_release(struct tracee *t)
 {
 	tracee_detach(t);
 	free(t->xstate);
-	free(t->frame);
 	t->xstate = NULL;
-	t->frame = NULL;
 }
 
 int64_t tracee_syscall(struct tracee *t, uint64_t syscall_at, long nr, const uint64_t args[6],

@@ -26,7 +26,6 @@ struct tracee {
 	uint64_t sigmask;	      /* its own */
 	void *xstate;		      /* NT_X86_XSTATE, xstate_len bytes */
 	size_t xstate_len;
-	uint8_t *frame; /* while a dump tape may run: see tape.h */
 	bool urgent;	/* a SIGURG of somebody else arrived while a tape ran: it is sent on */
 	siginfo_t urgent_info;
 };
