@@ -155,11 +155,28 @@ int ct_stop(struct ct *ct, const char *name, unsigned int timeout_ms, struct ct_
 
 /* ---- remove ---- */
 
+/* Its files are damaged, as a crash of the host leaves them: nothing of it runs, the directory goes. */
+static int remove_damaged(struct ct *ct, const char *name, struct ct_error *err)
+{
+	__cleanup(pod_free_cleanup) struct pod *pod = NULL;
+	cleanup_fd int monitor = -1;
+	int r = pod_open_unread(ct, name, &pod, err);
+
+	if (r < 0)
+		return r;
+	monitor = monitor_connect(pod, NULL);
+	if (monitor >= 0)
+		return error_set(err, -EBADMSG, "its files are damaged, but it is running");
+	return pod_remove_directory(pod, err);
+}
+
 int ct_remove(struct ct *ct, const char *name, bool force, struct ct_error *err)
 {
 	__cleanup(pod_free_cleanup) struct pod *pod = NULL;
 	int r = pod_open(ct, name, &pod, err);
 
+	if (r == -EBADMSG && force)
+		return remove_damaged(ct, name, err);
 	if (r >= 0)
 		r = pod_lock(pod, err);
 	if (r >= 0 && pod->state.status != CT_EXITED && !force)

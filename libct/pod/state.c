@@ -369,7 +369,7 @@ static int no_such_pod(const struct ct *ct, struct ct_error *err)
 	return error_set(err, -ENOENT, "no such pod in '%s'", ct->root);
 }
 
-int pod_open(struct ct *ct, const char *name, struct pod **ret, struct ct_error *err)
+int pod_open_unread(struct ct *ct, const char *name, struct pod **ret, struct ct_error *err)
 {
 	__cleanup(pod_free_cleanup) struct pod *pod = NULL;
 	int r;
@@ -383,6 +383,17 @@ int pod_open(struct ct *ct, const char *name, struct pod **ret, struct ct_error 
 	if (pod->dirfd < 0)
 		return errno == ENOENT ? no_such_pod(ct, err)
 				       : error_errno(err, -errno, "open '%s'", pod->dir);
+	*ret = take_ptr(pod);
+	return 0;
+}
+
+int pod_open(struct ct *ct, const char *name, struct pod **ret, struct ct_error *err)
+{
+	__cleanup(pod_free_cleanup) struct pod *pod = NULL;
+	int r = pod_open_unread(ct, name, &pod, err);
+
+	if (r < 0)
+		return r;
 	r = config_read(pod, err);
 	if (r >= 0)
 		r = pod_state_read(pod, err);

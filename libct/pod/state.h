@@ -11,6 +11,9 @@ int pods_open(const struct ct *ct, bool lock, struct ct_error *err);
 /* Like pod_lock(), but waits for the other operation to end. */
 int pod_lock_wait(struct pod *pod, struct ct_error *err);
 
+/* Like pod_open(), for a pod whose files cannot be read: its configuration and state stay empty. */
+int pod_open_unread(struct ct *ct, const char *name, struct pod **ret, struct ct_error *err);
+
 int pod_config_write(struct pod *pod, struct ct_error *err);
 void pod_state_put(const struct pod_state *state, struct node *to);
 

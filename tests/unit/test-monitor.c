@@ -285,6 +285,24 @@ static bool command_stops(struct pod *pod)
 	return stopped;
 }
 
+static void damaged(void)
+{
+	__cleanup(pod_free_cleanup) struct pod *pod = NULL;
+	struct ct_pod_info *pods = NULL;
+	size_t n = 0;
+
+	REQUIRE("a pod", run("damaged", "true") == 0 && ct_wait(ct, "damaged", &err) == 0);
+	pod = open_pod("damaged");
+	REQUIRE("open", pod && io_write_file(pod->dirfd, "state.json", "{{{{{{") == 0);
+	ct->run_fd = fd_close(ct->run_fd);
+	CHECK("a damaged state is said", ct_wait(ct, "damaged", &err) == -EBADMSG && strstr(said(), "state.json"));
+	CHECK("it is listed all the same", ct_list(ct, &pods, &n, &err) == 0 && n == 1);
+	ct_pods_free(pods, n);
+	CHECK("it is not removed just so", ct_remove(ct, "damaged", false, &err) == -EBADMSG);
+	CHECK_DONE("but by force", ct_remove(ct, "damaged", true, &err));
+	CHECK("and gone", !exists("damaged"));
+}
+
 static void stops_and_goes_on(void)
 {
 	__cleanup(pod_free_cleanup) struct pod *pod = NULL;
@@ -801,6 +819,7 @@ int main(void)
 	ends();
 	cannot_run();
 	ending();
+	damaged();
 	stops_and_goes_on();
 	input();
 	slow_client();
