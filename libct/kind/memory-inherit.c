@@ -95,6 +95,9 @@ int memory_plan_inherited(struct restore_process *p, struct ct_error *err)
 	for (size_t i = 0; e == 0 && i < p->n_inherited; i++)
 		if (!is_kept(p, &p->inherited[i]))
 			e = error_set(err, -EBADMSG, "pages are inherited that the parent does not have");
+	/* A parent that has inherited itself. */
+	if (p->restore->options->verify)
+		sums_sort(&parent->sums);
 	for (size_t i = 0; e == 0 && p->restore->options->verify && i < p->n_inherited; i++)
 		e = sums_inherit(&p->sums, &parent->sums, p->inherited[i].address,
 				 p->inherited[i].pages);

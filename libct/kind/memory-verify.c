@@ -93,6 +93,13 @@ static int by_address(const void *a, const void *b)
 	return (x->address > y->address) - (x->address < y->address);
 }
 
+/* What a process inherited was recorded first, then what it was filled with. */
+void sums_sort(struct page_sums *sums)
+{
+	if (sums->n)
+		qsort(sums->list, sums->n, sizeof(*sums->list), by_address);
+}
+
 int sums_inherit(struct page_sums *sums, const struct page_sums *parent, uint64_t address,
 		 uint64_t pages)
 {
@@ -142,9 +149,7 @@ static int verify_process(struct restore_process *p, const struct dump_process *
 	if (!buf)
 		return error_errno(err, -ENOMEM, "verify");
 	snprintf(what, sizeof(what), "pid %d", p->vpid);
-	/* What it inherited was recorded first. */
-	if (p->sums.n)
-		qsort(p->sums.list, p->sums.n, sizeof(*p->sums.list), by_address);
+	sums_sort(&p->sums);
 	for (size_t i = 0; i < q->areas.n; i++) {
 		const struct vma *v = &q->areas.v[i];
 		struct pagemap_run run;

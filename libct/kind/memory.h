@@ -75,7 +75,9 @@ int memory_build(struct restore_process *p, struct ct_error *err);
 /* The checksums of --verify. */
 int sums_init(struct restore_process *p, struct ct_error *err);
 int sums_add(struct page_sums *sums, uint64_t address, const void *data, uint64_t pages);
-/* The checksums of pages that a child has from its parent. */
+/* Into the order that looking them up wants. */
+void sums_sort(struct page_sums *sums);
+/* The checksums of pages that a child has from its parent, whose are sorted. */
 int sums_inherit(struct page_sums *sums, const struct page_sums *parent, uint64_t address,
 		 uint64_t pages);
 int sums_verify_file(struct page_sums *sums, int fd, uint64_t size, const char *what,

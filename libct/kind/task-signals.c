@@ -234,7 +234,7 @@ static int restore_actions(const struct node *n, struct tape *tape, struct ct_er
 }
 
 /* The siginfo of one element, in the tape's data; 0: complained about. */
-static uint64_t get_info(const struct node *one, struct tape *tape, int *ret_sig)
+static uint64_t get_info(const struct node *one, struct tracee *t, struct tape *tape, int *ret_sig)
 {
 	siginfo_t info;
 	const void *data;
@@ -247,6 +247,8 @@ static uint64_t get_info(const struct node *one, struct tape *tape, int *ret_sig
 	data = node_blob(one, "data", &len);
 	if (info.si_signo == SIGKILL || info.si_signo == SIGSTOP)
 		node_complain(one, "a signal that cannot be pending");
+	if (info.si_signo > 0)
+		t->avoid |= 1ULL << (info.si_signo - 1);
 	if (!data || len != INFO_DATA) {
 		node_complain(one, "a siginfo of %zu bytes", len);
 		return 0;
@@ -272,7 +274,7 @@ static int process_restore(struct restore *r, struct restore_process *p, const s
 			e = tape_need(tape, 1, sizeof(siginfo_t), err);
 		if (e < 0)
 			break;
-		info = get_info(node_at(list, i), tape, &sig);
+		info = get_info(node_at(list, i), &p->threads[0].t, tape, &sig);
 		if (info)
 			tape_must(tape, "rt_sigqueueinfo", SYS_rt_sigqueueinfo, (uint64_t)p->vpid,
 				  (uint64_t)sig, info, 0, 0, 0);
@@ -310,7 +312,7 @@ static int thread_restore(struct restore *r, struct restore_thread *t, const str
 			e = doc_check(r->doc, err);
 		if (e < 0)
 			break;
-		info = get_info(node_at(list, i), tape, &sig);
+		info = get_info(node_at(list, i), &t->t, tape, &sig);
 		if (info)
 			tape_must(tape, "rt_tgsigqueueinfo", SYS_rt_tgsigqueueinfo,
 				  (uint64_t)t->process->vpid, (uint64_t)t->vtid, (uint64_t)sig, info, 0,

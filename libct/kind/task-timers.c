@@ -67,6 +67,13 @@ static int parse_timer(const struct dump_process *p, char *text, struct posix_ti
 	return 0;
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+	const struct posix_timer *x = a, *y = b;
+
+	return (x->id > y->id) - (x->id < y->id);
+}
+
 static int find_timers(struct dump *d, struct dump_process *p, struct ct_error *err)
 {
 	struct task_timers *all = &p->timers;
@@ -97,6 +104,7 @@ static int find_timers(struct dump *d, struct dump_process *p, struct ct_error *
 			return error_set(err, -ENOSYS, "'timers' is not of the known form");
 		at = next;
 	}
+	qsort(all->posix, all->n_posix, sizeof(*all->posix), compare_ids);
 	return 0;
 }
 
@@ -185,8 +193,10 @@ static void put_expiry(struct node *n, const struct task_timers *all, int64_t of
 	/* Timers go on while one looks at them; and --verify looks before they are set. */
 	struct node *state = node_put_object(n, "volatile");
 
-	if (!remaining)
+	/* An interval without a rest: its signal is pending, and when that is taken the timer runs again. */
+	if (!remaining && !interval)
 		return;
+	remaining = remaining ? remaining : 1;
 	node_put_i64(state, "interval", interval);
 	if (cpu)
 		node_put_i64(state, "remaining", remaining);

@@ -7,8 +7,8 @@
 #include <asm/unistd.h>
 
 	.section .rodata
-	.globl tape_stub, tape_stub_once, tape_stub_block, tape_stub_end
-	.hidden tape_stub, tape_stub_once, tape_stub_block, tape_stub_end
+	.globl tape_stub, tape_stub_once, tape_stub_over, tape_stub_block, tape_stub_end
+	.hidden tape_stub, tape_stub_once, tape_stub_over, tape_stub_block, tape_stub_end
 	.balign 16
 tape_stub:
 1:	cmp	%r12, %rbx
@@ -43,6 +43,7 @@ tape_stub_once:			/* one call with the registers as they are */
 	mov	%r15, %rdx
 	mov	$__NR_tgkill, %eax
 	syscall
+tape_stub_over:
 
 	/*
 	 * Nobody stopped us there: the way back. Flags first, since only popf sets them; then the

@@ -189,11 +189,42 @@ static int read_remote(pid_t pid, uint64_t at, void *data, size_t len)
 	return n < 0 ? -errno : (size_t)n == len ? 0 : -EFAULT;
 }
 
+/* Is a signal in one of the queues that the thread takes from? */
+static bool is_pending(const struct tracee *t, int sig)
+{
+	for (int shared = 0; shared < 2; shared++) {
+		struct __ptrace_peeksiginfo_args args = {
+			.flags = shared ? PTRACE_PEEKSIGINFO_SHARED : 0, .nr = 16 };
+		siginfo_t infos[16];
+		long n;
+
+		do {
+			n = ptrace(PTRACE_PEEKSIGINFO, t->tid, &args, infos);
+			for (long i = 0; i < n; i++)
+				if (infos[i].si_signo == sig)
+					return true;
+			args.off += n > 0 ? (uint64_t)n : 0;
+		} while (n == 16);
+	}
+	return false;
+}
+
+/* One that does nothing by default, and that is not pending: it would be taken out of its queue. */
+static int choose_signal(const struct tracee *t)
+{
+	static const int signals[] = { SIGURG, SIGWINCH, SIGCHLD };
+
+	for (size_t i = 0; i < 3; i++)
+		if (!(t->avoid >> (signals[i] - 1) & 1) && !is_pending(t, signals[i]))
+			return signals[i];
+	return SIGURG;
+}
+
 /* Lets the task go into the stub with these registers, which the caller has set up but for the way out. */
 static int start(const struct tape_site *site, struct tracee *t, struct user_regs_struct *regs,
 		 struct ct_error *err)
 {
-	const uint64_t mask = ~(1ULL << (SIGURG - 1));
+	uint64_t mask;
 	struct iovec io = { regs, sizeof(*regs) };
 	struct tape_block block;
 	int r;
@@ -205,7 +236,9 @@ static int start(const struct tape_site *site, struct tracee *t, struct user_reg
 		return error_errno(err, r, "write the tape");
 	regs->r13 = (uint64_t)t->vpid;
 	regs->r14 = (uint64_t)t->vtid;
-	regs->r15 = SIGURG;
+	t->tape_signal = choose_signal(t);
+	mask = ~(1ULL << (t->tape_signal - 1));
+	regs->r15 = (uint64_t)t->tape_signal;
 	regs->orig_rax = UINT64_MAX; /* or the kernel would restart a call we are not in */
 	regs->eflags &= ~0x10500UL; /* no single-stepping, direction down or resume flag in the stub */
 	t->dirty = true;
@@ -236,11 +269,34 @@ int tape_start(struct tape *tape, struct tracee *t, struct ct_error *err)
 	return start(&tape->site, t, &regs, err);
 }
 
-/* Waits for the tape's end: the stub's own SIGURG, told from anybody else's by its siginfo. */
-static int wait_end(struct tracee *t, tape_event_fn event, void *context, struct ct_error *err)
+/*
+ * Has the tape ended, now that its signal is here? Where RLIMIT_SIGPENDING is exhausted the siginfo
+ * is lost and the place in the stub tells.
+ */
+static int check_end(const struct tape_site *site, struct tracee *t, struct ct_error *err)
+{
+	struct user_regs_struct regs;
+	struct iovec io = { &regs, sizeof(regs) };
+	siginfo_t info;
+
+	if (ptrace(PTRACE_GETSIGINFO, t->tid, 0, &info) < 0)
+		return error_errno(err, -errno, "ptrace siginfo");
+	if (info.si_code == SI_TKILL && info.si_pid == t->vpid)
+		return 1;
+	if (ptrace(PTRACE_GETREGSET, t->tid, NT_PRSTATUS, &io) < 0)
+		return error_errno(err, -errno, "read registers");
+	if (info.si_code != SI_USER || info.si_pid) {
+		t->late = true;
+		t->late_info = info;
+	}
+	return regs.rip == site->stub + (uint64_t)(tape_stub_over - tape_stub);
+}
+
+/* Waits for the tape's end: the stub's own signal, told from anybody else's. */
+static int wait_end(const struct tape_site *site, struct tracee *t, tape_event_fn event,
+		    void *context, struct ct_error *err)
 {
 	for (;;) {
-		siginfo_t info;
 		int status, r;
 
 		if (waitpid(t->tid, &status, __WALL) < 0) {
@@ -260,14 +316,10 @@ static int wait_end(struct tracee *t, tape_event_fn event, void *context, struct
 				if (r < 0)
 					return r;
 			}
-		} else if (status >> 16 == 0 && WSTOPSIG(status) == SIGURG) {
-			if (ptrace(PTRACE_GETSIGINFO, t->tid, 0, &info) < 0)
-				return error_errno(err, -errno, "ptrace siginfo");
-			if (info.si_code == SI_TKILL && info.si_pid == t->vpid)
-				return 0;
-			/* Somebody else's: back into the queue, for when the task is itself again. */
-			t->urgent = true;
-			t->urgent_info = info;
+		} else if (status >> 16 == 0 && WSTOPSIG(status) == t->tape_signal) {
+			r = check_end(site, t, err);
+			if (r)
+				return r < 0 ? r : 0;
 		} else if (status >> 16 == 0) {
 			return error_set(err, -EIO, "signal %d (%s) while a tape ran", WSTOPSIG(status),
 					 strsignal(WSTOPSIG(status)));
@@ -284,7 +336,7 @@ int tape_run(struct tape *tape, struct tracee *t, tape_event_fn event, void *con
 
 	if (r < 0)
 		return r;
-	r = wait_end(t, event, context, err);
+	r = wait_end(&tape->site, t, event, context, err);
 	if (r < 0)
 		return r;
 	r = read_remote(t->tid, tape->entries_at, tape->entries, tape->n * sizeof(*tape->entries));
@@ -313,6 +365,28 @@ static size_t untouched_pages(int pagemap, uint64_t start, size_t max)
 		return 0;
 	while (n < max && !(entry[n] >> 62))
 		n++;
+	return n;
+}
+
+/* Pages that are as if never touched, or hold nothing but zeros: those of a locked stack. */
+static size_t blank_pages(int mem, int pagemap, uint64_t start, size_t max)
+{
+	uint64_t page[PAGE / 8];
+	size_t n = 0;
+
+	while (n < max && n < 64) {
+		uint64_t any = 0;
+
+		if (!untouched_pages(pagemap, start + n * PAGE, 1)) {
+			if (io_pread_exact(mem, page, PAGE, (off_t)(start + n * PAGE)) < 0)
+				break;
+			for (size_t i = 0; i < PAGE / 8; i++)
+				any |= page[i];
+		}
+		if (any)
+			break;
+		n++;
+	}
 	return n;
 }
 
@@ -360,8 +434,8 @@ int tape_site_find(const struct vma_list *areas, int mem, int pagemap, struct ta
 	if (!stack)
 		return error_set(err, -EOPNOTSUPP, "it has no [stack]");
 	site.area = stack->start;
-	site.area_size = untouched_pages(pagemap, stack->start, (stack->end - stack->start) / PAGE) *
-			 PAGE;
+	site.area_size =
+		blank_pages(mem, pagemap, stack->start, (stack->end - stack->start) / PAGE) * PAGE;
 	if (site.area_size < TAPE_AREA_MIN)
 		return error_set(err, -EOPNOTSUPP,
 				 "no untouched pages at the end of its stack (%zu bytes)",
@@ -385,7 +459,7 @@ static int drop_area(const struct tape_site *site, struct tracee *t)
 	regs.rdx = MADV_DONTNEED;
 	r = start(site, t, &regs, NULL);
 	if (r == 0)
-		r = wait_end(t, NULL, NULL, NULL);
+		r = wait_end(site, t, NULL, NULL, NULL);
 	return r < 0 ? r : tracee_put_back(t, NULL);
 }
 

@@ -11,14 +11,15 @@
  *	         rbx -> next, r12 = end
  *
  * The stub (tape-stub.S) runs the entries one after the other: load six arguments, syscall, store the
- * result, next. It then sends SIGURG to itself, which only a tracer notices, and goes back to the
+ * result, next. It then sends itself a signal that only a tracer notices (SIGURG, or another one that is
+ * ignored by default, where that is pending already), and goes back to the
  * registers and the signal mask in its block. A living podckpt never lets it come to that: it stops
  * the task at the signal and writes the true registers back. If podckpt was killed meanwhile, ptrace
  * lets the task go where it is: it finishes the tape, goes back to where it was, and never knows.
  *
  * In a dump nothing is mapped in the task for this. The stub lies in the unused end of the last page
  * of the vdso (a private copy of that page, zeroed again afterwards), the area in pages at the low
- * end of [stack] that were never touched: below the stack pointer, so nobody's; they are given back
+ * end of [stack] that hold nothing but zeros: below the stack pointer, so nobody's; they are given back
  * afterwards.
  */
 #pragma once
@@ -123,4 +124,4 @@ int tape_site_find(const struct vma_list *areas, int mem, int pagemap, struct ta
 int tape_site_remove(const struct tape_site *site, struct tracee *t, int pagemap);
 
 /* The stub's bytes, position independent. */
-extern const uint8_t tape_stub[], tape_stub_once[], tape_stub_block[], tape_stub_end[];
+extern const uint8_t tape_stub[], tape_stub_once[], tape_stub_over[], tape_stub_block[], tape_stub_end[];

@@ -131,7 +131,10 @@ void tracee_detach(struct tracee *t)
 	if (!t->seized)
 		return;
 	tracee_put_back(t, NULL);
-	ptrace(PTRACE_DETACH, t->tid, 0, t->urgent ? SIGURG : 0);
+	/* A signal that came while a tape ran goes on its way, with all it says. */
+	if (t->late && ptrace(PTRACE_SETSIGINFO, t->tid, 0, &t->late_info) < 0)
+		t->late = false;
+	ptrace(PTRACE_DETACH, t->tid, 0, t->late ? t->late_info.si_signo : 0);
 	t->seized = false;
 }
 
@@ -142,12 +145,41 @@ void tracee_release(struct tracee *t)
 	t->xstate = NULL;
 }
 
+/*
+ * To the entry and to the exit of a system call. Not by single-stepping: its SIGTRAP is forced upon
+ * the task, which makes the kernel reset the action of SIGTRAP where that is blocked or ignored.
+ */
+static int wait_syscall(struct tracee *t, struct ct_error *err)
+{
+	int status, stops = 0;
+
+	while (stops < 2) {
+		if (ptrace(PTRACE_SYSCALL, t->tid, 0, 0) < 0)
+			return error_errno(err, -errno, "ptrace syscall");
+		while (waitpid(t->tid, &status, __WALL) < 0)
+			if (errno != EINTR)
+				return error_errno(err, -errno, "waitpid");
+		if (!WIFSTOPPED(status)) {
+			t->seized = false;
+			return error_set(err, -ESRCH, "it ended");
+		}
+		if (status >> 16)
+			continue;
+		if (WSTOPSIG(status) != SIGTRAP)
+			return error_set(err, -EIO, "signal %d in an injected system call",
+					 WSTOPSIG(status));
+		stops++;
+	}
+	return 0;
+}
+
 int64_t tracee_syscall(struct tracee *t, uint64_t syscall_at, long nr, const uint64_t args[6],
 		       struct ct_error *err)
 {
+	const uint64_t all = UINT64_MAX;
 	struct user_regs_struct regs = t->regs;
 	size_t len = sizeof(regs);
-	int status, r;
+	int r;
 
 	regs.rip = syscall_at;
 	regs.rax = (uint64_t)nr;
@@ -162,17 +194,11 @@ int64_t tracee_syscall(struct tracee *t, uint64_t syscall_at, long nr, const uin
 	r = set_regset(t->tid, NT_PRSTATUS, &regs, sizeof(regs));
 	if (r < 0)
 		return error_errno(err, r, "write registers");
-	if (ptrace(PTRACE_SINGLESTEP, t->tid, 0, 0) < 0)
-		return error_errno(err, -errno, "ptrace singlestep");
-	while (waitpid(t->tid, &status, __WALL) < 0)
-		if (errno != EINTR)
-			return error_errno(err, -errno, "waitpid");
-	if (!WIFSTOPPED(status)) {
-		t->seized = false;
-		return error_set(err, -ESRCH, "it ended");
-	}
-	if (WSTOPSIG(status) != SIGTRAP)
-		return error_set(err, -EIO, "signal %d in an injected system call", WSTOPSIG(status));
+	if (ptrace(PTRACE_SETSIGMASK, t->tid, sizeof(all), &all) < 0)
+		return error_errno(err, -errno, "write the signal mask");
+	r = wait_syscall(t, err);
+	if (r < 0)
+		return r;
 	r = get_regset(t->tid, NT_PRSTATUS, &regs, &len);
 	if (r < 0)
 		return error_errno(err, r, "read registers");

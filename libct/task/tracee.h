@@ -26,8 +26,10 @@ struct tracee {
 	uint64_t sigmask;	      /* its own */
 	void *xstate;		      /* NT_X86_XSTATE, xstate_len bytes */
 	size_t xstate_len;
-	bool urgent;	/* a SIGURG of somebody else arrived while a tape ran: it is sent on */
-	siginfo_t urgent_info;
+	uint64_t avoid; /* signals that a tape will make pending: not to be used for its end */
+	int tape_signal; /* what ends the tape that runs */
+	bool late;	/* a signal of that number from somebody else arrived meanwhile: it is sent on */
+	siginfo_t late_info;
 };
 
 /* PTRACE_SEIZE and PTRACE_INTERRUPT with `options` (PTRACE_O_*). -ESRCH: it is gone. */

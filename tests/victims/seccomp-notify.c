@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* run: --seccomp unconfined */
-/* refused: pid 3 (seccomp-notify): its seccomp filter asks a supervisor (SECCOMP_RET_USER_NOTIF), which is not carried */
-/* A filter with a supervisor, whose descriptor is closed again: the filter alone must be seen. */
+/* refused: pid 3 (seccomp-notify) fd 3: a listener of seccomp notifications is not carried; end the supervised program first */
+/* A filter that asks a supervisor. */
 #include "tests/victims/victim.h"
 
 #include <linux/filter.h>
@@ -19,10 +19,12 @@ static void child(void *arg)
 	};
 	struct sock_fprog program = { sizeof(code) / sizeof(code[0]), code };
 
-	CHECK_SYS(close(CHECK_SYS(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-					  SECCOMP_FILTER_FLAG_NEW_LISTENER, &program))));
+	int fd = CHECK_SYS(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+				   SECCOMP_FILTER_FLAG_NEW_LISTENER, &program));
+
 	*(int *)arg = 1;
 	victim_wait();
+	CHECK_SYS(close(fd));
 	CHECK_ERRNO(syscall(SYS_getpgrp), ENOSYS);
 }
 
