@@ -122,7 +122,7 @@ static void check_kernels(struct dump *d, const struct fd_view *v, const struct 
 			       v->link);
 }
 
-static void put_live(struct dump *d, const struct fd_view *v, struct node *n)
+static int put_live(struct dump *d, const struct fd_view *v, struct node *n, struct ct_error *err)
 {
 	node_put_str(n, "home", "path");
 	node_put_str(n, "path", v->link);
@@ -133,6 +133,9 @@ static void put_live(struct dump *d, const struct fd_view *v, struct node *n)
 	}
 	if (S_ISREG(v->st.st_mode) && !(v->flags & O_PATH))
 		node_put_u64(n, "position", v->pos);
+	if (S_ISDIR(v->st.st_mode) && !(v->flags & O_PATH))
+		return directory_put_position(d, v, n, err);
+	return 0;
 }
 
 /* Given from outside (standard input from the host's /dev/null): the pod's own is as good. */
@@ -144,7 +147,7 @@ static bool put_device(struct dump *d, const struct fd_view *v, struct node *n)
 	if (!S_ISCHR(v->st.st_mode) || fd < 0 || fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode) ||
 	    st.st_rdev != v->st.st_rdev)
 		return false;
-	put_live(d, v, n);
+	put_live(d, v, n, NULL);
 	return true;
 }
 
@@ -154,10 +157,8 @@ static int file_fd_dump(struct dump *d, const struct fd_view *v, struct node *n,
 
 	if (mount && is_kernels(mount))
 		check_kernels(d, v, mount);
-	if (mount && file_is_at(d, v->link, &v->st)) {
-		put_live(d, v, n);
-		return 0;
-	}
+	if (mount && file_is_at(d, v->link, &v->st))
+		return put_live(d, v, n, err);
 	if (put_device(d, v, n))
 		return 0;
 	if (mount && is_kernels(mount)) {
@@ -217,7 +218,7 @@ static int restore_live(struct restore *r, const struct node *n, int *ret_fd, st
 	uint64_t pos = 0;
 
 	if (plain && !(flags & O_PATH))
-		pos = node_u64(n, "position", INT64_MAX);
+		pos = node_u64(n, "position", UINT64_MAX);
 	e = doc_check(r->doc, err);
 	if (e == 0)
 		e = check_path(n, path, flags, err);
@@ -228,8 +229,10 @@ static int restore_live(struct restore *r, const struct node *n, int *ret_fd, st
 		return error_errno(err, fd, "open '%s' in the pod", path);
 	if (pos && lseek(fd, (off_t)pos, SEEK_SET) < 0)
 		return error_errno(err, -errno, "seek in '%s'", path);
+	if (!plain)
+		e = directory_seek(n, fd, err);
 	*ret_fd = take_fd(&fd);
-	return 0;
+	return e;
 }
 
 static int file_fd_restore(struct restore *r, const struct node *n, uint32_t id, int *ret_fd,

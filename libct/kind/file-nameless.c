@@ -34,6 +34,7 @@ static int put_file(struct dump *d, const struct fd_view *v, struct node *n, str
 {
 	struct node *modified;
 	uint32_t first;
+	int r;
 
 	node_put_u64(n, "mode", v->st.st_mode & 07777);
 	node_put_u64(n, "uid", v->st.st_uid);
@@ -41,8 +42,9 @@ static int put_file(struct dump *d, const struct fd_view *v, struct node *n, str
 	modified = node_put_array(n, "modified");
 	node_put_i64(modified, NULL, v->st.st_mtim.tv_sec);
 	node_put_i64(modified, NULL, v->st.st_mtim.tv_nsec);
-	if (!S_ISREG(v->st.st_mode))
-		return 0;
+	r = file_put_xattrs(v, n, err);
+	if (r < 0 || !S_ISREG(v->st.st_mode))
+		return r;
 	node_put_u64(n, "size", (uint64_t)v->st.st_size);
 	return shared_dump(d, v, &first, err);
 }
@@ -198,8 +200,11 @@ static int fill(struct restore *r, const struct node *n, uint32_t id, int fd, st
 		return e;
 	if (fchown(fd, uid, gid) < 0 || fchmod(fd, mode) < 0)
 		return error_errno(err, -errno, "set owner and mode");
-	if (!regular)
-		return 0;
+	e = file_set_xattrs(n, fd, err);
+	if (e == 0)
+		e = doc_check(r->doc, err);
+	if (e < 0 || !regular)
+		return e;
 	/* Not the pod's description: that one may append, or not write at all. */
 	content = reopen(r, fd, O_RDWR, err);
 	return content < 0 ? content : shared_restore(r, id, content, size, err);

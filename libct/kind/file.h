@@ -55,6 +55,15 @@ mode_t file_type(const char *name);
 /* The flags of the manifest as open(2) takes them. */
 int file_open_flags(const struct node *n);
 
+/* ---- file-details.c ---- */
+
+int file_put_xattrs(const struct fd_view *v, struct node *n, struct ct_error *err);
+int file_set_xattrs(const struct node *n, int fd, struct ct_error *err);
+
+/* How far a directory was read, by the name of the entry before: the kernel's own numbers are not lasting. */
+int directory_put_position(struct dump *d, const struct fd_view *v, struct node *n, struct ct_error *err);
+int directory_seek(const struct node *n, int fd, struct ct_error *err);
+
 /* ---- file-spot.c: a name in a directory, taken for a moment ---- */
 
 /*

@@ -6,8 +6,11 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 
 #include "images/archive.h"
@@ -21,7 +24,7 @@ DEFINE_CLEANUP(struct archive_entry *, archive_entry_free)
 
 void tree_dump_release(struct tree_dump *t)
 {
-	for (size_t i = 0; i < t->n_links; i++)
+	for (size_t i = 0; i < t->max_links; i++)
 		free(t->links[i].path);
 	free(t->links);
 	free(t->path);
@@ -155,29 +158,49 @@ static int write_data(struct tree_dump *t, int fd, off_t size, struct ct_error *
 
 /* ---- entries ---- */
 
+static size_t link_slot(const struct tree_dump *t, const struct stat *st)
+{
+	size_t i = (size_t)(st->st_ino * 0x9e3779b97f4a7c15ULL >> 20) & (t->max_links - 1);
+
+	while (t->links[i].path && (t->links[i].ino != st->st_ino || t->links[i].dev != st->st_dev))
+		i = (i + 1) & (t->max_links - 1);
+	return i;
+}
+
+static int grow_links(struct tree_dump *t)
+{
+	struct tree_link *old = t->links;
+	size_t n = t->max_links;
+
+	t->links = calloc(n ? n * 2 : 256, sizeof(*t->links));
+	if (!t->links) {
+		t->links = old;
+		return -ENOMEM;
+	}
+	t->max_links = n ? n * 2 : 256;
+	for (size_t i = 0; i < n; i++)
+		if (old[i].path) {
+			struct stat st = { .st_dev = old[i].dev, .st_ino = old[i].ino };
+
+			t->links[link_slot(t, &st)] = old[i];
+		}
+	free(old);
+	return 0;
+}
+
 /* The name under which a file of several names was written already; NULL: not yet, and it is noted. */
 static const char *known_link(struct tree_dump *t, const struct stat *st, int *ret)
 {
-	struct tree_link *l;
+	size_t i;
 
-	*ret = 0;
-	for (size_t i = 0; i < t->n_links; i++)
-		if (t->links[i].ino == st->st_ino && t->links[i].dev == st->st_dev)
-			return t->links[i].path;
-	if (t->n_links == t->max_links) {
-		size_t max = t->max_links ? t->max_links * 2 : 64;
-
-		l = reallocarray(t->links, max, sizeof(*l));
-		if (!l) {
-			*ret = -ENOMEM;
-			return NULL;
-		}
-		t->links = l;
-		t->max_links = max;
-	}
-	l = &t->links[t->n_links];
-	*l = (struct tree_link){ st->st_dev, st->st_ino, strdup(t->path) };
-	if (!l->path)
+	*ret = t->n_links * 2 >= t->max_links ? grow_links(t) : 0;
+	if (*ret < 0)
+		return NULL;
+	i = link_slot(t, st);
+	if (t->links[i].path)
+		return t->links[i].path;
+	t->links[i] = (struct tree_link){ st->st_dev, st->st_ino, strdup(t->path) };
+	if (!t->links[i].path)
 		*ret = -ENOMEM;
 	else
 		t->n_links++;
@@ -272,34 +295,102 @@ static void pop(struct tree_dump *t, size_t len)
 
 static int dump_below(struct tree_dump *t, int dirfd, const char *name, dev_t dev, struct ct_error *err);
 
-static int compare_names(const struct dirent **a, const struct dirent **b)
+struct names {
+	char **list;
+	size_t n, max;
+	bool falling; /* the directory's offsets */
+};
+
+static void names_release(struct names *names)
 {
-	return strcmp((*a)->d_name, (*b)->d_name);
+	for (size_t i = 0; i < names->n; i++)
+		free(names->list[i]);
+	free(names->list);
 }
 
-/* Sorted: two images of the same tree are the same. */
+static int add_name(struct names *names, const char *name)
+{
+	if (names->n == names->max) {
+		size_t max = names->max ? names->max * 2 : 64;
+		char **grown = reallocarray(names->list, max, sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		names->list = grown;
+		names->max = max;
+	}
+	names->list[names->n] = strdup(name);
+	if (!names->list[names->n])
+		return -ENOMEM;
+	names->n++;
+	return 0;
+}
+
+static int read_names(int fd, struct names *names)
+{
+	cleanup_dir DIR *dir = NULL;
+	int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent *e;
+	long last = -1;
+
+	dir = again < 0 ? NULL : fdopendir(again);
+	if (!dir) {
+		fd_close(again);
+		return -errno;
+	}
+	while ((errno = 0, e = readdir(dir))) {
+		int r;
+
+		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+			continue;
+		/* The end's offset is out of line. */
+		if (names->n == 1)
+			names->falling = e->d_off < last;
+		last = e->d_off;
+		r = add_name(names, e->d_name);
+		if (r < 0)
+			return r;
+	}
+	return -errno;
+}
+
+/* Does this kernel's tmpfs list what was made last first? */
+static bool newest_first(int fd, const struct names *names)
+{
+	unsigned int major = 0, minor = 0;
+	struct utsname u;
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC)
+		return false;
+	if (names->falling)
+		return true; /* Linux 6.14 */
+	if (uname(&u) < 0 || sscanf(u.release, "%u.%u", &major, &minor) != 2)
+		return false;
+	return major < 6 || (major == 6 && minor < 6);
+}
+
+/*
+ * In an order that makes the new directory list its entries as the old one did, where the file system goes
+ * by the order of making: somebody may be in the middle of reading it.
+ */
 static int dump_children(struct tree_dump *t, int fd, dev_t dev, struct ct_error *err)
 {
-	struct dirent **list = NULL;
-	char path[64];
-	int n, r = 0;
+	__cleanup(names_release) struct names names = { 0 };
+	int r = read_names(fd, &names);
+	bool reverse;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	n = scandir(path, &list, NULL, compare_names);
-	if (n < 0)
-		return error_errno(err, -errno, "read the directory");
-	for (int i = 0; i < n; i++) {
-		const char *name = list[i]->d_name;
+	if (r < 0)
+		return error_errno(err, r, "%s: read the directory", t->path);
+	reverse = newest_first(fd, &names);
+	for (size_t i = 0; r == 0 && i < names.n; i++) {
+		const char *name = names.list[reverse ? names.n - 1 - i : i];
 		size_t len = t->len;
 
-		if (r == 0 && strcmp(name, ".") && strcmp(name, "..")) {
-			r = push(t, name);
-			r = r < 0 ? error_errno(err, r, "files") : dump_below(t, fd, name, dev, err);
-			pop(t, len);
-		}
-		free(list[i]);
+		r = push(t, name);
+		r = r < 0 ? error_errno(err, r, "files") : dump_below(t, fd, name, dev, err);
+		pop(t, len);
 	}
-	free(list);
 	return r;
 }
 

@@ -37,7 +37,7 @@ struct tree_dump {
 	bool upper; /* overlay's own attributes are there and stay out, but for "opaque" */
 	char *path; /* of the entry under way */
 	size_t len, size;
-	struct tree_link *links; /* sorted by nothing; names of files with several */
+	struct tree_link *links; /* a hash table: files with several names */
 	size_t n_links, max_links;
 	char *buffer;
 };

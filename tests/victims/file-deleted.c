@@ -2,6 +2,8 @@
 /* Deleted files: contents, holes, attributes and what /proc calls them; on the overlay and on a tmpfs. */
 #include "tests/victims/victim.h"
 
+#include <sys/xattr.h>
+
 static void link_of(int fd, char text[256])
 {
 	char path[64];
@@ -28,6 +30,7 @@ static void make(struct deleted *f)
 	f->fd = CHECK_SYS(open(f->path, O_RDWR | O_CREAT | O_EXCL, 0600));
 	CHECK_EQ(write(f->fd, "begin", 5), 5);
 	CHECK_EQ(pwrite(f->fd, f->path, strlen(f->path), HOLE), (ssize_t)strlen(f->path));
+	CHECK_SYS(fsetxattr(f->fd, "user.deleted", "yes", 3, 0));
 	CHECK_SYS(fchown(f->fd, 1234, 5678));
 	CHECK_SYS(fchmod(f->fd, 04751));
 	CHECK_SYS(futimens(f->fd, times));
@@ -49,6 +52,8 @@ static void check(struct deleted *f)
 	CHECK_EQ(st.st_mode, f->st.st_mode);
 	CHECK_EQ(st.st_uid, 1234);
 	CHECK_EQ(st.st_gid, 5678);
+	CHECK_EQ(fgetxattr(f->fd, "user.deleted", text, sizeof(text)), 3);
+	CHECK_MEM(text, "yes", 3);
 	CHECK_EQ(st.st_size, f->st.st_size);
 	CHECK_EQ(st.st_mtim.tv_sec, 2000);
 	CHECK_EQ(st.st_mtim.tv_nsec, 123456789);
