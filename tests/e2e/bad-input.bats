@@ -14,7 +14,7 @@ number() {
 }
 
 counts_on() {
-	[ "$(number "$1")" -gt "$2" ]
+	[ "$(number "$1")" -gt "$2" ] 2>/dev/null
 }
 
 goes_on() {
@@ -161,7 +161,7 @@ f.seek(-1, 1); f.write(bytes([b[0] ^ 0x55]))' wrong.tar "$at"
 	local monitor
 
 	counter c
-	monitor=$(jq .monitor "$PODCKPT_ROOT/pods/c/state.json")
+	monitor=$(jq .monitor.pid "$PODCKPT_ROOT/pods/c/state.json")
 	assert [ "$monitor" -gt 1 ]
 	kill -KILL "$monitor"
 	run podckpt ps

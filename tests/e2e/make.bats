@@ -19,13 +19,9 @@ project() {
 		for i in $(seq 60); do echo "s += f$i();"; done
 		echo 'printf("sum %d", s); puts(""); return 0; }'
 	} >project/main.c
-	cat >project/Makefile <<-'END'
-		objects = $(patsubst %.c,%.o,$(wildcard *.c))
-		sum: $(objects)
-			$(CC) -o $@ $^
-		%.o: %.c
-			$(CC) -O2 -c -o $@ $<
-	END
+	printf '%s\n' 'objects = $(patsubst %.c,%.o,$(wildcard *.c))' \
+		'sum: $(objects)' '	$(CC) -o $@ $^' \
+		'%.o: %.c' '	$(CC) -O2 -c -o $@ $<' >project/Makefile
 }
 
 compiled() {
