@@ -18,6 +18,7 @@
 #include "libct/kind/memory.h"
 #include "libct/kind/rootfs.h"
 #include "libct/restore-steps.h"
+#include "libct/spool.h"
 #include "libct/verify.h"
 
 DEFINE_CLEANUP(struct archive_reader *, archive_reader_free)
@@ -410,8 +411,10 @@ int ct_restore(struct ct *ct, const struct ct_restore_options *options, char **r
 		file = open(options->path, O_RDONLY | O_CLOEXEC);
 	if (r.proc < 0 || (options->path && file < 0))
 		e = error_errno(err, -errno, "open '%s'", options->path ? options->path : "/proc");
+	else if (!options->path)
+		e = spool_image(ct, options->fd, &file, err);
 	if (e == 0)
-		e = archive_reader_new(options->path ? file : options->fd, &archive, err);
+		e = archive_reader_new(file >= 0 ? file : options->fd, &archive, err);
 	r.archive = archive;
 	if (e == 0)
 		e = restore(&r, ct, err);
