@@ -273,7 +273,7 @@ static int attach(int sock, enum from from, bool *ret_detached, struct ct_error 
 /* Of a pod that has ended: what it wrote, and its exit code. */
 static int replay_ended(struct pod *pod, struct ct_error *err)
 {
-	cleanup_fd int fd = openat(pod->dirfd, "log", O_RDONLY | O_CLOEXEC);
+	cleanup_fd int fd = openat(pod->dirfd, "log", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	struct log_reader reader = { .fd = fd, .end = INT64_MAX };
 	int r = 0;
 

@@ -20,7 +20,8 @@ static int end_fd(struct pod *pod, struct ct_error *err)
 	int r;
 
 	if (sock == -ECONNREFUSED && pod->pid1_pidfd >= 0)
-		return error_set(err, sock, "nothing to follow: the pod's monitor was killed, nobody writes its log any more");
+		return error_set(err, sock, "nothing to follow: the pod's monitor was killed, "
+						"nobody writes its log any more");
 	if (sock < 0)
 		return sock;
 	r = monitor_send(sock, MSG_WAIT, 0, 0);
@@ -71,7 +72,7 @@ int ct_logs(struct ct *ct, const char *name, bool follow_on, int fd, struct ct_e
 	int r = pod_open(ct, name, &pod, err);
 
 	if (r >= 0) {
-		log_fd = openat(pod->dirfd, "log", O_RDONLY | O_CLOEXEC);
+		log_fd = openat(pod->dirfd, "log", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 		if (log_fd < 0)
 			r = errno == ENOENT ? 0 : error_errno(err, -errno, "open '%s/log'", pod->dir);
 	}

@@ -81,7 +81,7 @@ struct info_of_pidfd {
 #define INFO_OF_PIDFD _IOWR(0xFF, 11, struct info_of_pidfd)
 #define INFO_EXIT (1u << 3)
 
-/* The wait status of a process that has ended and was not our child: as a zombie, or after it. -1: unknown. */
+/* The wait status of a process that has ended, a zombie or not even that, of others. -1: unknown. */
 static int status_of_other(pid_t pid, int pidfd)
 {
 	struct info_of_pidfd info = { .mask = INFO_EXIT };

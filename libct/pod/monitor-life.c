@@ -41,7 +41,7 @@ static void phase_set(struct monitor *m, enum phase phase)
 		keeper_phase(m);
 }
 
-/* Ends every process of the pod and removes what the kernel keeps for it. What fails is left to pod_destroy(). */
+/* Ends every process of the pod. What fails is left to pod_destroy(). */
 static int end_processes(struct monitor *m, struct ct_error *err)
 {
 	struct pod_state *s = &m->pod->state;
@@ -112,6 +112,7 @@ void monitor_abort(struct monitor *m, const struct ct_error *err)
 	pod_remove_directory(m->pod, NULL);
 	if (m->starter && err)
 		client_fail(m->starter, err);
+	m->code = 128 + SIGKILL;
 	clients_tell_end(m);
 	phase_set(m, PHASE_GONE);
 }

@@ -82,9 +82,10 @@ static int log_open(struct monitor *m, struct ct_error *err)
 	struct pod *pod = m->pod;
 	int r;
 
-	m->log_fd = openat(pod->dirfd, "log", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	m->log_fd = openat(pod->dirfd, "log", O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+			   0600);
 	if (m->log_fd >= 0)
-		m->log_read_fd = openat(pod->dirfd, "log", O_RDONLY | O_CLOEXEC);
+		m->log_read_fd = openat(pod->dirfd, "log", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (m->log_read_fd < 0)
 		return error_errno(err, -errno, "open '%s/log'", pod->dir);
 	r = log_repair(m);

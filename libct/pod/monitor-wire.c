@@ -129,7 +129,8 @@ int monitor_connect(const struct pod *pod, struct ct_error *err)
 	if (connect(sock, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		if (errno == ENOENT || errno == ECONNREFUSED)
 			return error_set(err, -ECONNREFUSED,
-					 "the pod's monitor is gone: its output, input and exit code are lost, the pod itself runs on; stop it or remove it");
+					 "the pod's monitor is gone: its output, input and exit code are "
+					 "lost, the pod itself runs on; stop it or remove it");
 		return error_errno(err, -errno, "connect to the pod's monitor");
 	}
 	return take_fd(&sock);

@@ -207,9 +207,10 @@ int guard_end(struct pod *pod, struct guard *guard, enum guard_outcome outcome,
 	      struct ct_error *err);
 /*
  * To be called once every process of the pod is stopped: on return all the pod has written to its
- * streams is in its log (nothing is left in the pipes and the terminal), and no more input reaches it until the
- * guard ends. *ret_input is what an attached client has sent and the pod's standard input did not have
- * room for: it belongs behind what is in that pipe. The caller frees it (NULL: nothing).
+ * streams is in its log (nothing is left in the pipes and the terminal), and no more input reaches
+ * it until the guard ends. *ret_input is what an attached client has sent and the pod's standard
+ * input did not have room for: it belongs behind what is in that pipe. The caller frees it (NULL:
+ * nothing).
  */
 int guard_drain(struct pod *pod, struct guard *guard, void **ret_input, size_t *ret_len,
 		struct ct_error *err);
