@@ -83,11 +83,11 @@ static int stopped_part(struct pod *pod, struct guard *guard, struct archive_wri
 	d->master_fd = guard->master_fd;
 	r = dump_stop(d, err);
 	d->stats.freezing_time = now_us() - began;
-	if (r == 0)
-		r = dump_describe(d, err);
-	/* Everything is stopped, so what is in the pipes now is all there is. */
+	/* Before anything is read: the monitor must not move what is in the pipes and the terminal. */
 	if (r == 0)
 		r = drain(pod, guard, d, err);
+	if (r == 0)
+		r = dump_describe(d, err);
 	if (r == 0)
 		r = write_image(pod, d, w, options, err);
 	if (r < 0)

@@ -109,6 +109,19 @@ static int duplicate(struct dump *d, pid_t pid, int fd)
 	return p ? sys_pidfd_getfd(p->pidfd, fd) : -ESRCH;
 }
 
+int dump_descriptor_dup(struct dump *d, uint32_t id)
+{
+	pid_t pid;
+	int fd;
+
+	return dump_descriptor_holder(d, id, &pid, &fd) ? duplicate(d, pid, fd) : -ENOENT;
+}
+
+struct node *dump_descriptor_node(struct dump *d, uint32_t id)
+{
+	return d->fds && id < d->fds->n ? d->fds->entries[id].node : NULL;
+}
+
 /* What every kind wants to know. The strings are freed by view_release(). */
 static int view_fill(struct dump *d, struct fd_view *v, struct ct_error *err)
 {

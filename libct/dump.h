@@ -115,3 +115,7 @@ struct node *dump_descriptor_first(struct dump *d, const struct fd_view *v, cons
 				   uint32_t *ret_id);
 /* Where the description of number `id` is held (our own PID for one from a socket's queue); false past the last. */
 bool dump_descriptor_holder(struct dump *d, uint32_t id, pid_t *ret_pid, int *ret_fd);
+/* A duplicate of it that the caller closes; negative errno. */
+int dump_descriptor_dup(struct dump *d, uint32_t id);
+/* Its node in the manifest; NULL past the last. */
+struct node *dump_descriptor_node(struct dump *d, uint32_t id);

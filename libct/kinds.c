@@ -4,6 +4,7 @@
 #include <string.h>
 
 extern const struct kind kind_cgroup;
+extern const struct kind kind_controlling_terminal;
 extern const struct kind kind_credentials;
 extern const struct kind kind_epoll;
 extern const struct kind kind_eventfd;
@@ -26,9 +27,10 @@ extern const struct kind kind_signals;
 extern const struct kind kind_stream;
 extern const struct kind kind_thread;
 extern const struct kind kind_time;
-extern const struct kind kind_timers;
 extern const struct kind kind_timerfd;
+extern const struct kind kind_timers;
 extern const struct kind kind_tmpfs;
+extern const struct kind kind_tty;
 extern const struct kind kind_unix;
 
 const struct kind *const kinds[] = {
@@ -37,6 +39,7 @@ const struct kind *const kinds[] = {
 	&kind_stream, /* before pipes: it is one that leads outside */
 	&kind_file, /* before FIFOs and sockets: an O_PATH descriptor of one is but a name */
 	&kind_pipe,
+	&kind_tty,
 	&kind_eventfd,
 	&kind_timerfd,
 	&kind_signalfd,
@@ -51,6 +54,7 @@ const struct kind *const kinds[] = {
 	&kind_cgroup,
 	/* Attributes of processes and threads: of each, in this order. */
 	&kind_process, /* first: with AMX tiles alternate stacks must be larger */
+	&kind_controlling_terminal,
 	&kind_thread,
 	&kind_signals,
 	&kind_timers, /* after signals, which reads both together */

@@ -22,6 +22,7 @@
 #include "libct/base/io.h"
 #include "libct/base/sys.h"
 #include "libct/kind/memory.h"
+#include "libct/kind/tty.h"
 #include "libct/restore-steps.h"
 
 #define TRACE_OPTIONS                                                                              \
@@ -401,6 +402,9 @@ int restore_children(struct restore *r, struct restore_process *p, struct ct_err
 	}
 	if (e == 0)
 		e = set_sid(p, err);
+	/* Children inherit it. */
+	if (e == 0)
+		e = terminal_take(p, err);
 	/*
 	 * Leaders of sessions first: they may have to make the others. Those that inherit memory come
 	 * when p has its own: restore_heirs().

@@ -92,18 +92,11 @@ static int find_target(struct dump *d, const struct fd_view *v, const struct kcm
 static void judge(struct dump *d, const struct fd_view *v, struct target *t)
 {
 	bool fired = has_fired(t);
-	struct dump_process *p;
 	cleanup_fd int fd = -1;
-	int number;
-	pid_t pid;
 
-	if (!(fired || t->events & EPOLLET) ||
-	    !dump_descriptor_holder(d, t->descriptor, &pid, &number))
+	if (!(fired || t->events & EPOLLET))
 		return;
-	p = dump_by_pid(d, pid);
-	if (!p && pid != getpid())
-		return;
-	fd = p ? sys_pidfd_getfd(p->pidfd, number) : fcntl(number, F_DUPFD_CLOEXEC, 3);
+	fd = dump_descriptor_dup(d, t->descriptor);
 	if (fd < 0)
 		return; /* closed meanwhile */
 	if (fired && !ready(fd, ANY_EVENT))
