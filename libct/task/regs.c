@@ -18,7 +18,7 @@ static const struct {
 	R(gs_base), R(cs), R(ss), R(ds), R(es), R(fs), R(gs),
 };
 
-#define EFLAGS_USER 0x244dd5UL /* CF PF AF ZF SF TF DF OF RF AC ID: what a program may have set */
+#define EFLAGS_USER 0x254dd5UL /* CF PF AF ZF SF TF DF OF NT RF AC ID: what a program may have set */
 
 void regs_put(const struct tracee *t, struct node *to)
 {

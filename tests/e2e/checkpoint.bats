@@ -109,7 +109,7 @@ goes_on() {
 
 	podckpt run -d --name big --net none -- python3 -c '
 import time
-b = bytearray(b"text that repeats itself " * 400000)
+b = bytearray(b"text that repeats itself " * 4000000)
 print("ready", flush=True)
 while True: time.sleep(1)'
 	wait_output big ready
