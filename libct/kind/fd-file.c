@@ -255,10 +255,11 @@ const struct kind kind_file = {
 	.carries = "regular files (open, renamed, deleted, deleted under one of several names, O_TMPFILE, "
 		   "O_PATH), directories, memfd with its seals, /dev/null, zero, full, random and urandom, "
 		   "files of /proc and /sys opened for reading",
-	.refuses = "files outside of the pod, files under a mount, files of /proc and /sys opened for writing",
+	.refuses = "files outside of the pod, files under a mount, files of /proc and /sys opened for writing, "
+		   "mappings of a file of the host from before the pod wrote to it",
 	.victims = "file-positions file-append file-deleted file-deleted-shared file-renamed file-linked "
 		   "file-tmpfile file-opath file-dir file-dev file-memfd file-replaced file-proc "
-		   "file-proc-write",
+		   "file-proc-write mem-stale upper-tree",
 	.fd_is = file_fd_is,
 	.fd_dump = file_fd_dump,
 	.fd_restore = file_fd_restore,

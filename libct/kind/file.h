@@ -55,6 +55,9 @@ mode_t file_type(const char *name);
 /* The flags of the manifest as open(2) takes them. */
 int file_open_flags(const struct node *n);
 
+/* Does an area show the lower file that its file was before somebody wrote to it? */
+bool file_mapping_is_stale(struct dump *d, const struct dump_process *p, const struct vma *v);
+
 /* ---- file-details.c ---- */
 
 int file_put_xattrs(const struct fd_view *v, struct node *n, struct ct_error *err);

@@ -17,6 +17,7 @@
 #include "images/archive.h"
 #include "libct/base/io.h"
 #include "libct/dump-steps.h"
+#include "libct/kind/file.h"
 #include "libct/kind/memory.h"
 #include "libct/kind/pagemap.h"
 
@@ -154,6 +155,11 @@ static int put_area(struct dump_process *p, const struct vma *v, uint64_t end, s
 	if (!has_file(v))
 		return 0;
 	node_put_bool(n, "shared", v->shared);
+	if (file_mapping_is_stale(p->dump, p, v))
+		dump_refuse_process(p->dump, p,
+				    "'%s' was changed after it was mapped, and the mapping shows the old "
+				    "bytes, which is not carried; restart the program",
+				    v->name);
 	r = area_file(p->dump, p, v, &id, err);
 	if (r < 0)
 		return r;
