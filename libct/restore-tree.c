@@ -38,7 +38,7 @@ static int process_init(struct restore_process *p, struct ct_error *err)
 {
 	struct restore *r = p->restore;
 	struct tape_site site = { r->tape_area, r->tape_area + IMAGE_PAGE,
-				  TAPE_AREA_SIZE - IMAGE_PAGE, -1 };
+				  TAPE_AREA_SIZE - IMAGE_PAGE, -1, false };
 	int e;
 
 	site.mem = p->mem = proc_open(r->proc, p->pid, "mem", O_RDWR);

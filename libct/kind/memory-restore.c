@@ -331,14 +331,18 @@ static int copy_pages(struct restore_process *p, struct restore_area *a, uint64_
 			return -errno;
 		a->registered = true;
 	}
-	while (len) {
-		struct uffdio_copy copy = { .dst = at, .src = (uint64_t)(uintptr_t)data, .len = len,
+	for (size_t part = len; len; part = part < len ? part : len) {
+		struct uffdio_copy copy = { .dst = at, .src = (uint64_t)(uintptr_t)data, .len = part,
 					    .mode = UFFDIO_COPY_MODE_DONTWAKE };
+		int e = ioctl(p->uffd, UFFDIO_COPY, &copy) == 0 ? 0 : errno;
 
-		if (ioctl(p->uffd, UFFDIO_COPY, &copy) == 0)
-			return 0;
-		if (errno != EAGAIN && errno != EINTR)
-			return -errno;
+		/* One call fills one area of the kernel, and what was inherited may have made two of ours. */
+		if (e == ENOENT && part > IMAGE_PAGE) {
+			part = IMAGE_PAGE;
+			continue;
+		}
+		if (e && e != EAGAIN && e != EINTR)
+			return -e;
 		if (copy.copy > 0) {
 			at += (uint64_t)copy.copy;
 			data += copy.copy;

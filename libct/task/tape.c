@@ -16,10 +16,11 @@
 #include "libct/task/restart.h"
 
 #define PAGE 4096UL
+#define AREA_MAGIC 0x6570617470636b70ULL /* in front of the entries */
 
 int tape_init(struct tape *tape, const struct tape_site *site, size_t max, struct ct_error *err)
 {
-	size_t used = max * sizeof(struct tape_entry);
+	size_t used = 16 + max * sizeof(struct tape_entry);
 
 	memset(tape, 0, sizeof(*tape));
 	if (used + PAGE > site->area_size)
@@ -27,7 +28,7 @@ int tape_init(struct tape *tape, const struct tape_site *site, size_t max, struc
 				 site->area_size);
 	tape->site = *site;
 	tape->max = max;
-	tape->entries_at = site->area;
+	tape->entries_at = site->area + 16; /* behind AREA_MAGIC */
 	tape->data_at = site->area + used;
 	tape->data_max = site->area_size - used;
 	tape->entries = calloc(max, sizeof(*tape->entries));
@@ -152,6 +153,7 @@ struct tape_mark tape_mark(const struct tape *tape)
 struct tape_block {
 	uint64_t regs[15]; /* rax rbx rcx rdx rsi rdi rbp r8-r15 */
 	uint64_t rsp, flags, rip, mask;
+	uint64_t area, area_size; /* for who finds the stub of a killed podckpt */
 };
 
 #define STUB_LEN ((size_t)(tape_stub_end - tape_stub))
@@ -230,6 +232,8 @@ static int start(const struct tape_site *site, struct tracee *t, struct user_reg
 	int r;
 
 	fill_block(t, &block);
+	block.area = site->area;
+	block.area_size = site->area_size;
 	/* It lies in pages that the task itself cannot write to. */
 	r = io_pwrite_all(site->mem, &block, sizeof(block), (off_t)BLOCK_AT(site));
 	if (r < 0)
@@ -253,12 +257,16 @@ static int start(const struct tape_site *site, struct tracee *t, struct user_reg
 
 int tape_start(struct tape *tape, struct tracee *t, struct ct_error *err)
 {
+	const uint64_t magic = AREA_MAGIC;
 	struct user_regs_struct regs = t->regs;
 	int r = tape->error;
 
 	if (r < 0)
 		return error_set(err, r, "a tape of %zu entries is too short", tape->max);
-	r = write_remote(t->tid, tape->entries_at, tape->entries, tape->n * sizeof(*tape->entries));
+	r = write_remote(t->tid, tape->site.area, &magic, sizeof(magic));
+	if (r == 0)
+		r = write_remote(t->tid, tape->entries_at, tape->entries,
+				 tape->n * sizeof(*tape->entries));
 	if (r == 0 && tape->data_len)
 		r = write_remote(t->tid, tape->data_at, tape->data, tape->data_len);
 	if (r < 0)
@@ -390,8 +398,26 @@ static size_t blank_pages(int mem, int pagemap, uint64_t start, size_t max)
 	return n;
 }
 
+/*
+ * A podckpt that was killed leaves its stub, and pages of the area that are touched now. As long as
+ * the task has not written over their beginning they are still ours.
+ */
+static void find_leftover(const struct tape_block *block, struct tape_site *site)
+{
+	uint64_t magic = 0;
+
+	if (block->area < site->area || block->area + block->area_size > site->area + site->area_size ||
+	    block->area_size < TAPE_AREA_MIN || block->area % PAGE || block->area_size % PAGE ||
+	    io_pread_exact(site->mem, &magic, sizeof(magic), (off_t)block->area) < 0 ||
+	    magic != AREA_MAGIC)
+		return;
+	site->area = block->area;
+	site->area_size = block->area_size;
+	site->leftover = true;
+}
+
 /* The last bytes of the vdso, where the stub goes: free, or with our stub in them already. */
-static int place_stub(const struct vma *vdso, int mem, uint64_t *ret, struct ct_error *err)
+static int place_stub(const struct vma *vdso, int mem, struct tape_site *site, struct ct_error *err)
 {
 	uint64_t at = (vdso->end - STUB_LEN) & ~15UL;
 	uint8_t old[1024];
@@ -402,8 +428,9 @@ static int place_stub(const struct vma *vdso, int mem, uint64_t *ret, struct ct_
 	r = io_pread_exact(mem, old, STUB_LEN, (off_t)at);
 	if (r < 0)
 		return error_errno(err, r, "read the vdso");
-	/* A killed podckpt may have left its stub; the block behind it is written anew each time. */
-	if (memcmp(old, tape_stub, (size_t)(tape_stub_block - tape_stub))) {
+	if (!memcmp(old, tape_stub, (size_t)(tape_stub_block - tape_stub))) {
+		find_leftover((const struct tape_block *)(old + (tape_stub_block - tape_stub)), site);
+	} else {
 		for (size_t i = 0; i < STUB_LEN; i++)
 			if (old[i])
 				return error_set(err, -EOPNOTSUPP,
@@ -412,8 +439,15 @@ static int place_stub(const struct vma *vdso, int mem, uint64_t *ret, struct ct_
 		if (r < 0)
 			return error_errno(err, r, "write to the vdso");
 	}
-	*ret = at;
+	site->stub = at;
 	return 0;
+}
+
+static int remove_stub(const struct tape_site *site)
+{
+	static const uint8_t zero[1024];
+
+	return io_pwrite_all(site->mem, zero, STUB_LEN, (off_t)site->stub);
 }
 
 int tape_site_find(const struct vma_list *areas, int mem, int pagemap, struct tape_site *ret,
@@ -434,16 +468,21 @@ int tape_site_find(const struct vma_list *areas, int mem, int pagemap, struct ta
 	if (!stack)
 		return error_set(err, -EOPNOTSUPP, "it has no [stack]");
 	site.area = stack->start;
-	site.area_size =
-		blank_pages(mem, pagemap, stack->start, (stack->end - stack->start) / PAGE) * PAGE;
-	if (site.area_size < TAPE_AREA_MIN)
+	site.area_size = stack->end - stack->start;
+	r = place_stub(vdso, mem, &site, err);
+	if (r < 0)
+		return r;
+	if (!site.leftover)
+		site.area_size =
+			blank_pages(mem, pagemap, stack->start, site.area_size / PAGE) * PAGE;
+	if (site.area_size < TAPE_AREA_MIN) {
+		remove_stub(&site);
 		return error_set(err, -EOPNOTSUPP,
 				 "no untouched pages at the end of its stack (%zu bytes)",
 				 site.area_size);
-	r = place_stub(vdso, mem, &site.stub, err);
-	if (r == 0)
-		*ret = site;
-	return r;
+	}
+	*ret = site;
+	return 0;
 }
 
 /* The last call gives the area's pages back, so that they are as untouched as before. */
@@ -472,5 +511,5 @@ int tape_site_remove(const struct tape_site *site, struct tracee *t, int pagemap
 	for (size_t at = 0; at < site->area_size; at += PAGE)
 		if (!untouched_pages(pagemap, site->area + at, 1))
 			r = io_pwrite_all(site->mem, zero, PAGE, (off_t)(site->area + at));
-	return r < 0 ? r : io_pwrite_all(site->mem, zero, STUB_LEN, (off_t)site->stub);
+	return r < 0 ? r : remove_stub(site);
 }

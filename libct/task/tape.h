@@ -46,6 +46,7 @@ struct tape_site {
 	uint64_t area;
 	size_t area_size;
 	int mem; /* /proc/PID/mem, for writing; not owned */
+	bool leftover; /* of a podckpt that was killed */
 };
 
 struct tape {
