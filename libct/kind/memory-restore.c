@@ -352,6 +352,24 @@ static int copy_pages(struct restore_process *p, struct restore_area *a, uint64_
 	return 0;
 }
 
+/*
+ * Where the kernel's own area around `at` ends at the latest: pieces that were inherited and the
+ * rest are not merged by the kernel, and UFFDIO_COPY does not reach from one area into the next.
+ */
+static uint64_t piece_end(const struct restore_process *p, const struct restore_area *a,
+			  uint64_t at)
+{
+	uint64_t end = a->end;
+
+	for (size_t i = 0; a->inherits && i < p->n_kept; i++) {
+		if (p->kept[i].start > at && p->kept[i].start < end)
+			end = p->kept[i].start;
+		if (p->kept[i].end > at && p->kept[i].end < end)
+			end = p->kept[i].end;
+	}
+	return end;
+}
+
 static int fill_run(struct restore_process *p, uint64_t at, const char *data, uint64_t len)
 {
 	while (len) {
@@ -361,7 +379,8 @@ static int fill_run(struct restore_process *p, uint64_t at, const char *data, ui
 
 		if (!a || a->shared || a->special)
 			return -EBADMSG;
-		part = a->end - at < len ? a->end - at : len;
+		part = piece_end(p, a, at) - at;
+		part = part < len ? part : len;
 		if (a->descriptor < 0 && p->uffd >= 0)
 			e = copy_pages(p, a, at, data, part);
 		else
