@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Open files, in two halves: those that a path of the pod leads to (fd-file.c), and those that none
- * does (file-nameless.c). In the manifest a description of the kind "file" has a "home":
+ * does (file-nameless.c, file-nameless-restore.c). In the manifest a description of the kind "file" has a "home":
  *
  *	path		"path" leads to it: opened again there
  *	deleted		was at "path"; its bytes are "shm/<file>"
@@ -40,6 +40,11 @@ int file_first(struct dump *d, const struct fd_view *v, uint32_t *ret);
  */
 int file_other_name(struct dump *d, const struct fd_view *v, const struct mount_entry *mount,
 		    char **ret);
+
+/* The lists that it makes for this, kept for the dump. */
+struct file_names;
+struct file_names **file_names(struct dump *d);
+void file_names_free(struct file_names *names);
 
 int file_dump_nameless(struct dump *d, const struct fd_view *v, const struct mount_entry *mount,
 		       struct node *n, struct ct_error *err);
