@@ -217,19 +217,13 @@ static void link_listening(struct dump *d, const struct fd_view *v, struct unix_
 					     "accept and close it first");
 			return;
 		}
-		node_put_u64(pending, NULL, client->id);
-	}
-	/* The ends that accept(2) will give belong to nobody yet: inode 0. */
-	for (size_t i = 0; i < u->n && !u->entries[i].diag.ino; i++) {
-		const struct unix_entry *end = &u->entries[i];
-		const struct unix_entry *client = unix_find(u, end->diag.peer);
-
-		if (client && client->pending_on == e->diag.ino && end->diag.rqlen) {
-			dump_refuse_fd(d, v, "a connection that waits to be accepted has %u bytes in it "
-					     "already, which cannot be read from outside; accept it first",
-				       end->diag.rqlen);
+		/* The end that accept(2) will give belongs to nobody yet, but what was sent counts for the sender. */
+		if (client->diag.wqlen) {
+			dump_refuse_fd(d, v, "a connection that waits to be accepted has bytes in it "
+					     "already, which cannot be read from outside; accept it first");
 			return;
 		}
+		node_put_u64(pending, NULL, client->id);
 	}
 }
 

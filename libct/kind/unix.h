@@ -50,7 +50,7 @@ struct unix_entry {
 
 struct unix_registry {
 	struct sockdiag_unix *diag;
-	struct unix_entry *entries; /* by inode, ascending; those that nobody holds, with inode 0, first */
+	struct unix_entry *entries; /* by inode, ascending */
 	size_t n;
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bytes in a connection that nobody has accepted cannot be read from outside; nor a closed one. */
-/* refused: pid 2 (unix-pending-da) fd 3: a connection that waits to be accepted has 5 bytes in it already, which cannot be read from outside; accept it first */
+/* refused: pid 2 (unix-pending-da) fd 3: a connection that waits to be accepted has bytes in it already, which cannot be read from outside; accept it first */
 /* refused: pid 2 (unix-pending-da) fd 5: a connection waits to be accepted whose other end is closed already, which cannot be looked into; accept it first */
 #include "victim.h"
 
