@@ -10,12 +10,13 @@ extern const struct kind kind_epoll;
 extern const struct kind kind_eventfd;
 extern const struct kind kind_file;
 extern const struct kind kind_fs;
-extern const struct kind kind_inet;
 extern const struct kind kind_inotify;
 extern const struct kind kind_limits;
 extern const struct kind kind_locks;
 extern const struct kind kind_memory;
 extern const struct kind kind_mounts;
+extern const struct kind kind_net;
+extern const struct kind kind_netlink;
 extern const struct kind kind_pidfd;
 extern const struct kind kind_pipe;
 extern const struct kind kind_process;
@@ -24,13 +25,16 @@ extern const struct kind kind_scheduling;
 extern const struct kind kind_seccomp;
 extern const struct kind kind_signalfd;
 extern const struct kind kind_signals;
+extern const struct kind kind_socket;
 extern const struct kind kind_stream;
+extern const struct kind kind_tcp;
 extern const struct kind kind_thread;
 extern const struct kind kind_time;
 extern const struct kind kind_timerfd;
 extern const struct kind kind_timers;
 extern const struct kind kind_tmpfs;
 extern const struct kind kind_tty;
+extern const struct kind kind_udp;
 extern const struct kind kind_unix;
 
 const struct kind *const kinds[] = {
@@ -44,14 +48,18 @@ const struct kind *const kinds[] = {
 	&kind_timerfd,
 	&kind_signalfd,
 	&kind_pidfd,
+	&kind_tcp,
+	&kind_udp,
+	&kind_netlink,
 	&kind_unix, /* before what may be under way in a queue and watches others */
 	&kind_epoll,
 	&kind_inotify,
-	&kind_inet,
+	&kind_socket, /* after those that are carried */
 	&kind_refused,
 	&kind_memory,
 	&kind_time,
 	&kind_cgroup,
+	&kind_net,
 	/* Attributes of processes and threads: of each, in this order. */
 	&kind_process, /* first: with AMX tiles alternate stacks must be larger */
 	&kind_controlling_terminal,

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The pod's network. Its link, address and routes are made again by pod_make(); what a process of the pod has
+ * made or changed beside them is refused, each by name. A pod on the host's own network has none.
+ */
+#include "libct/base/cleanup.h"
+#include "libct/kind.h"
+#include "netns/net.h"
+
+static int net_dump(struct dump *d, struct node *n, struct ct_error *err)
+{
+	const struct pod_config *config = &d->pod->config;
+	cleanup_free struct net_finding *list = NULL;
+	size_t count = 0;
+	int r;
+
+	/* A restored pod is as it was made; and its links come up only when it is let go. */
+	if (config->net == CT_NET_HOST || d->verify)
+		return 0;
+	r = net_probe(d->netns, config->net == CT_NET_BRIDGE ? &config->address : NULL, &list, &count,
+		      err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < count; i++)
+		dump_refuse(d, "%s was set up inside the pod's network, which is not carried yet; remove it "
+			       "before the checkpoint", list[i].text);
+	return 0;
+}
+
+static int net_restore(struct restore *r, const struct node *n, struct ct_error *err)
+{
+	return 0; /* pod_make() did it */
+}
+
+const struct kind kind_net = {
+	.name = "net",
+	.carries = "the pod's link, addresses and routes as `run` made them",
+	.refuses = "links, addresses, routes, filters that were made inside the pod",
+	.victims = "net-link",
+	.pod_dump = net_dump,
+	.pod_restore = net_restore,
+};
