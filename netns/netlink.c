@@ -26,7 +26,11 @@ static void *call_thread(void *arg)
 {
 	struct call *call = arg;
 
-	if (setns(call->netns_fd, CLONE_NEWNET) < 0)
+	/*
+	 * A thread that has been joined may still hold the file system attributes it shares, and who shares
+	 * them cannot enter a mount namespace.
+	 */
+	if (unshare(CLONE_FS) < 0 || setns(call->netns_fd, CLONE_NEWNET) < 0)
 		call->result = -errno;
 	else
 		call->result = call->function(call->arg);
