@@ -450,6 +450,28 @@ static int remove_stub(const struct tape_site *site)
 	return io_pwrite_all(site->mem, zero, STUB_LEN, (off_t)site->stub);
 }
 
+/*
+ * A stack that is used down to its end grows by what is missing, as it would under the task
+ * itself: the kernel does that for writes through /proc/PID/mem too. What lies next below must be
+ * farther away than the guard gap, or the write would hit it.
+ */
+static int grow_stack(const struct vma_list *areas, const struct vma *stack, struct tape_site *site,
+		      struct ct_error *err)
+{
+	const uint64_t at = stack->start - (TAPE_AREA_MIN - site->area_size), gap = 256 * PAGE;
+	const char zero = 0;
+
+	for (size_t i = 0; i < areas->n; i++)
+		if (areas->v[i].start < stack->start && areas->v[i].end + gap > at)
+			return error_set(err, -EOPNOTSUPP, "no room below its stack");
+	if (io_pwrite_all(site->mem, &zero, 1, (off_t)at) < 0)
+		return error_set(err, -EOPNOTSUPP, "its stack cannot grow by %zu bytes",
+				 TAPE_AREA_MIN - site->area_size);
+	site->area = at;
+	site->area_size = TAPE_AREA_MIN;
+	return 0;
+}
+
 int tape_site_find(const struct vma_list *areas, int mem, int pagemap, struct tape_site *ret,
 		   struct ct_error *err)
 {
@@ -475,11 +497,11 @@ int tape_site_find(const struct vma_list *areas, int mem, int pagemap, struct ta
 	if (!site.leftover)
 		site.area_size =
 			blank_pages(mem, pagemap, stack->start, site.area_size / PAGE) * PAGE;
-	if (site.area_size < TAPE_AREA_MIN) {
+	if (site.area_size < TAPE_AREA_MIN)
+		r = grow_stack(areas, stack, &site, err);
+	if (r < 0) {
 		remove_stub(&site);
-		return error_set(err, -EOPNOTSUPP,
-				 "no untouched pages at the end of its stack (%zu bytes)",
-				 site.area_size);
+		return r;
 	}
 	*ret = site;
 	return 0;

@@ -20,7 +20,7 @@
  * In a dump nothing is mapped in the task for this. The stub lies in the unused end of the last page
  * of the vdso (a private copy of that page, zeroed again afterwards), the area in pages at the low
  * end of [stack] that hold nothing but zeros: below the stack pointer, so nobody's; they are given back
- * afterwards.
+ * afterwards. A stack that has too few of them grows first.
  */
 #pragma once
 #include <stdbool.h>
