@@ -10,6 +10,7 @@
 #include "libct/visit.h"
 #include "libct/kind.h"
 #include "libct/kind/rootfs.h"
+#include "libct/tree-plan.h"
 
 static int dump_pod_kinds(struct dump *d, struct ct_error *err)
 {
@@ -33,8 +34,9 @@ int dump_preflight(struct dump *d, struct ct_error *err)
 
 	if (r < 0)
 		return r;
-	dump_check_processes(d);
-	r = dump_descriptors(d, err);
+	r = dump_check_processes(d, err);
+	if (r == 0)
+		r = dump_descriptors(d, err);
 	d->process_array = node_put_array(d->root, "processes");
 	for (size_t i = 0; r == 0 && i < d->n_processes; i++) {
 		struct dump_process *p = &d->processes[i];
@@ -47,6 +49,16 @@ int dump_preflight(struct dump *d, struct ct_error *err)
 	if (r == 0)
 		r = dump_pod_kinds(d, err);
 	return r < 0 ? r : dump_verdict(d, err);
+}
+
+/* What inherits memory is made in another order: that must work too. */
+static int check_heirs(struct dump *d, struct ct_error *err)
+{
+	struct tree_plan *plan = NULL;
+	int r = dump_plan(d, true, &plan, err);
+
+	tree_plan_free(plan);
+	return r;
 }
 
 int dump_describe(struct dump *d, struct ct_error *err)
@@ -66,8 +78,9 @@ int dump_describe(struct dump *d, struct ct_error *err)
 		return r;
 	pod_config_put(&config, node_put_object(d->root, "pod"));
 	node_put_i64(d->root, "main", d->pod->state.main_vpid);
-	dump_check_processes(d);
-	r = dump_descriptors(d, err);
+	r = dump_check_processes(d, err);
+	if (r == 0)
+		r = dump_descriptors(d, err);
 	if (r == 0)
 		r = dump_tasks(d, err);
 	if (r == 0)
@@ -76,6 +89,8 @@ int dump_describe(struct dump *d, struct ct_error *err)
 		r = dump_pod_kinds(d, err);
 	if (r == 0)
 		r = rootfs_describe(d, err);
+	if (r == 0)
+		r = check_heirs(d, err);
 	if (r == 0)
 		r = dump_verdict(d, err);
 	d->stats.n_processes = d->n_processes;

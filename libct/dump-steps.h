@@ -15,12 +15,15 @@ DEFINE_CLEANUP(struct dump *, dump_free)
 
 /* Finds the pod's processes, zombies included, parents before children, siblings by PID. */
 int dump_find_processes(struct dump *d, struct ct_error *err);
-/* For dump_find_processes(): the children of one process and all below. */
-int dump_add_children(struct dump *d, pid_t pid, pid_t vpid, size_t *max, struct ct_error *err);
 void dump_process_release(struct dump_process *p);
 
-/* Findings about namespaces, sharing, tracers. */
-void dump_check_processes(struct dump *d);
+/* Findings about namespaces, sharing, tracers, and the tree itself (d->tree). */
+int dump_check_processes(struct dump *d, struct ct_error *err);
+/*
+ * The plan of the tree; with `heirs` of those that inherit pages: dump_areas() must have been there.
+ * *ret NULL: it cannot be made, which is a finding.
+ */
+int dump_plan(struct dump *d, bool heirs, struct tree_plan **ret, struct ct_error *err);
 
 /*
  * Freezes the pod, finds its processes and stops every thread under ptrace; the pod's cgroup is

@@ -11,6 +11,7 @@
 #include "libct/kind/file.h"
 #include "libct/task/restart.h"
 #include "libct/task/rseq.h"
+#include "libct/tree-plan.h"
 
 #define FREEZE_TIMEOUT_MS 10000
 
@@ -46,6 +47,7 @@ void dump_free(struct dump *d)
 		dump_process_release(&d->processes[i]);
 	free(d->processes);
 	tracee_release(&d->init);
+	tree_plan_free(d->tree);
 	fd_registry_free(d->fds);
 	shared_registry_free(d->shared);
 	seccomp_registry_free(d->seccomp);

@@ -3,6 +3,7 @@
  * Processes and threads into the manifest: registers from ptrace, the rest from the kinds, which
  * ask by tapes.
  */
+#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -73,7 +74,13 @@ static int dump_process(struct dump *d, struct dump_process *p, struct ct_error 
 	node_put_i64(p->node, "session", p->vsid);
 	node_put_str(p->node, "name", p->stat.comm);
 	node_put_bool(p->node, "zombie", p->zombie);
+	/* Both are what they are unless clone(2) was told otherwise. */
+	if (p->stat.f[38] != SIGCHLD)
+		node_put_u64(p->node, "exit_signal", p->stat.f[38]);
+	if (p->parent_vtid)
+		node_put_i64(p->node, "parent_thread", p->parent_vtid);
 	if (p->zombie) {
+		node_put_u64(p->node, "uid", p->status.uid[0]);
 		node_put_i64(p->node, "wait_status", (int64_t)p->stat.f[52]);
 		return 0;
 	}

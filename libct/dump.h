@@ -18,6 +18,7 @@ struct fd_registry;
 struct seccomp_registry;
 struct shared_registry;
 struct file_context;
+struct tree_plan;
 struct unix_registry;
 
 /* A queue of pending signals, read by task-signals.c. */
@@ -40,6 +41,8 @@ struct dump_process {
 	pid_t pid, vpid;   /* host, pod */
 	pid_t parent_vpid; /* 0: outside */
 	pid_t vpgid, vsid; /* 0: outside the pod */
+	pid_t parent_tid;  /* on the host: the thread it is a child of */
+	pid_t parent_vtid; /* in the pod; 0: the main thread, as always but for children of threads */
 	bool zombie;
 	int pidfd;
 	struct proc_stat stat;
@@ -71,6 +74,7 @@ struct dump {
 	struct tracee init; /* podckpt-init, stopped too; it is not dumped */
 	struct dump_process *processes; /* parents before their children */
 	size_t n_processes;
+	struct tree_plan *tree; /* how it can be made again, heirs left out; NULL: it cannot, which is refused */
 	struct fd_registry *fds;
 	struct shared_registry *shared;
 	struct seccomp_registry *seccomp;

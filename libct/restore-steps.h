@@ -22,13 +22,22 @@ int restore_seize_init(struct restore *r, struct ct_error *err);
  * then they can do something for us.
  */
 int restore_tree(struct restore *r, struct ct_error *err);
-int restore_children(struct restore *r, struct restore_process *p, struct ct_error *err);
 int restore_heirs(struct restore *r, struct restore_process *p, struct ct_error *err);
 int restore_tree_end(struct restore *r, struct ct_error *err);
 int restore_tree_settle(struct restore *r, struct ct_error *err);
-/* One process, executed by `creator`. `flags`: 0 or CLONE_PARENT. */
-int restore_birth(struct restore_process *creator, struct restore_process *p, uint64_t flags,
-		  struct ct_error *err);
+/* One process, a child of the executing thread. */
+int restore_birth(struct restore_thread *creator, struct restore_process *p, struct ct_error *err);
+/* A process that is in no image: with this PID, a child of `parent`, at whose end that one gets no signal. */
+int restore_make_helper(struct restore *r, struct restore_process *parent, pid_t vpid,
+			struct restore_process **ret, struct ct_error *err);
+/* Runs the tape in its main thread, which ends by it, and waits until it is a zombie of its parent. */
+int restore_end_task(struct restore_process *p, struct ct_error *err);
+/* Ends the helper made last, reaps it, forgets it. */
+int restore_end_helper(struct restore *r, struct restore_process *parent, struct ct_error *err);
+/* All threads but the main one, stopped, where they do not exist yet. */
+int restore_make_threads(struct restore_process *p, struct ct_error *err);
+/* Makes `p`, which has just been born or found, ready for tapes. */
+int restore_process_init(struct restore_process *p, struct ct_error *err);
 
 /* Descriptor tables, attributes and threads of every process. */
 int restore_tasks(struct restore *r, struct ct_error *err);

@@ -150,11 +150,13 @@ static int take_thread(void *context, pid_t tid, struct ct_error *err)
 	return 0;
 }
 
-static int make_threads(struct restore_process *p, struct ct_error *err)
+int restore_make_threads(struct restore_process *p, struct ct_error *err)
 {
 	struct births births = { p, 1 };
 	struct tape *tape = &p->tape;
 
+	if (p->n_threads > 1 && p->threads[1].t.seized)
+		return 0;
 	while (births.n < p->n_threads) {
 		size_t first = births.n, batch = p->n_threads - first;
 		int e;
@@ -222,7 +224,7 @@ static int restore_process(struct restore_process *p, struct ct_error *err)
 	if (e == 0)
 		e = process_kinds(p, err);
 	if (e == 0)
-		e = make_threads(p, err);
+		e = restore_make_threads(p, err);
 	if (e < 0)
 		return e;
 	tape_must(&p->tape, "close", SYS_close, (uint64_t)p->restorer_fd, 0, 0, 0, 0, 0);

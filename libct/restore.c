@@ -19,6 +19,7 @@
 #include "libct/kind/rootfs.h"
 #include "libct/restore-steps.h"
 #include "libct/spool.h"
+#include "libct/tree-plan.h"
 #include "libct/verify.h"
 
 DEFINE_CLEANUP(struct archive_reader *, archive_reader_free)
@@ -70,6 +71,8 @@ static void restore_release(struct restore *r)
 		free(r->helpers[i]);
 	}
 	free(r->helpers);
+	free(r->stand_ins);
+	tree_plan_free(r->plan);
 	free(r->processes);
 	restore_process_release(&r->init);
 	for (size_t i = 0; r->ofds && i < r->n_ofds; i++)

@@ -16,6 +16,7 @@ struct kept;
 struct page_run;
 struct restore_shared;
 struct tmpfs_spool;
+struct tree_plan;
 
 /* With --verify: what was filled in, ascending by address. */
 struct page_sum {
@@ -44,10 +45,12 @@ struct restore_process {
 	const char *name;
 	int pidfd;
 	pid_t parent_vpid, vpgid, vsid;
+	pid_t parent_vtid;	/* the thread it is a child of; 0: the main one */
+	int exit_signal;	/* what its parent gets at its end */
 	pid_t now_pgid, now_sid; /* what it has while the tree grows */
 	bool inherits;		 /* pages of its parent: forked when those are there */
 	bool stopped;		 /* by job control */
-	bool zombie, helper;	 /* `helper`: stands in for a dead leader while the tree grows */
+	bool zombie;
 	uint32_t index;
 	struct restore_thread *threads; /* [0] is the leader */
 	size_t n_threads;
@@ -84,8 +87,11 @@ struct restore {
 	struct tmpfs_spool *spool; /* kind/tmpfs.c */
 	struct restore_shared *shared;
 	size_t n_shared;
-	struct restore_process **helpers; /* see restore-tree.c */
+	struct tree_plan *plan;
+	struct restore_process **helpers; /* exist while the tree grows only: see restore-tree.c */
 	size_t n_helpers;
+	struct restore_process **stand_ins; /* of them, those of the plan, by number */
+	pid_t spare_vpid; /* a PID of the new pod that is nobody's */
 	uint64_t tape_area; /* the same address in every process: free in all of them, old and new */
 	struct ct_stats stats;
 };
@@ -98,13 +104,6 @@ int restore_put_ofd(struct restore *r, uint32_t id, int fd, struct ct_error *err
 const struct node *restore_ofd_node(struct restore *r, uint32_t id, const struct node *at);
 
 struct restore_process *restore_by_vpid(struct restore *r, pid_t vpid);
-
-/*
- * A process with the PID of one that is gone and that no other has now: it can run tapes until the
- * descriptions are made (zombies can too until then).
- */
-int restore_stand_in(struct restore *r, pid_t vpid, struct restore_process **ret,
-		     struct ct_error *err);
 
 /*
  * A process with the PID of one that is gone and that no other has now: it can run tapes until the

@@ -9,6 +9,7 @@
 #include "images/archive.h"
 #include "libct/base/io.h"
 #include "libct/kind/memory.h"
+#include "libct/tree-plan.h"
 
 #define BLOCK 512
 #define FRAME(entry) ((entry) & ((1ULL << 55) - 1))
@@ -74,8 +75,8 @@ int memory_find_inherited(struct dump *d, struct dump_process *p)
 	/* After an exec nothing is shared. */
 	if (!parent || parent->zombie || parent->stat.f[28] != p->stat.f[28])
 		return 0;
-	/* Must be made while its parent is in an earlier session, or by somebody else: see restore-tree.c. */
-	if (p->vsid != p->vpid && p->vsid != parent->vsid)
+	/* Some must be made while their parent is in an earlier session, or by somebody else. */
+	if (!d->tree || !tree_plan_may_inherit(d->tree, p->index))
 		return 0;
 	for (size_t i = 0; i < p->areas.n; i++) {
 		const struct vma *v = &p->areas.v[i];
