@@ -68,7 +68,7 @@ int archive_files_end(struct archive_writer *w, struct ct_error *err);
  *	}
  *	pages_end(w);
  *
- * All-zero pages inside a run may be left out of the file (pages_writer decides); they read back as
+ * All-zero pages inside a run are left out of the file, unless pages_keep_zeros(); they read back as
  * absent. Compression, checksums and writing go on in worker threads; memory stays bounded (32 MB).
  */
 int pages_begin(struct archive_writer *w, const char *space, struct ct_error *err);
@@ -76,6 +76,9 @@ int pages_reserve(struct archive_writer *w, uint64_t address, size_t pages, void
 		  size_t *ret_pages, struct ct_error *err);
 int pages_commit(struct archive_writer *w, size_t pages, struct ct_error *err);
 int pages_end(struct archive_writer *w, struct ct_error *err);
+
+/* From here on to the end of the space pages of zeros are kept, or left out. */
+void pages_keep_zeros(struct archive_writer *w, bool keep);
 
 /*
  * Waits until everything given so far is out of the caller's hands (memory given to pages_commit()

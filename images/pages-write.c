@@ -37,6 +37,7 @@
 struct slot {
 	char space[SPACE_MAX];
 	struct page_run runs[PLAIN_PAGES];
+	bool keep[PLAIN_PAGES]; /* of each run: zeros too */
 	size_t n_runs, n_pages;
 	unsigned char *pages, *packed; /* behind the rooms of each area */
 	/* What the worker made of it. n_pages == 0: nothing is left. */
@@ -56,6 +57,7 @@ struct pages_writer {
 	size_t max_pages;
 	size_t reserved;
 	uint64_t reserved_address;
+	bool keep_zeros;
 	ZSTD_CCtx *zstd[WORKERS_MAX];
 	struct slot slots[SLOTS];
 	unsigned char *memory;
@@ -89,7 +91,7 @@ static void drop_zero_pages(struct slot *s, struct page_run *ret_runs)
 			uint64_t address = s->runs[i].address + k * IMAGE_PAGE;
 			unsigned char *page = s->pages + from * IMAGE_PAGE;
 
-			if (page_is_zero(page))
+			if (!s->keep[i] && page_is_zero(page))
 				continue;
 			if (to != from)
 				memcpy(s->pages + to * IMAGE_PAGE, page, IMAGE_PAGE);
@@ -334,6 +336,7 @@ int pages_begin(struct archive_writer *w, const char *space, struct ct_error *er
 	snprintf(w->pages->space, sizeof(w->pages->space), "%s", space);
 	w->pages->floor = 0;
 	w->pages->reserved = 0;
+	w->pages->keep_zeros = false;
 	return 0;
 }
 
@@ -382,13 +385,22 @@ int pages_commit(struct archive_writer *w, size_t pages, struct ct_error *err)
 		return 0;
 	s = p->slot;
 	last = s->n_runs ? &s->runs[s->n_runs - 1] : NULL;
-	if (last && last->address + last->pages * IMAGE_PAGE == p->reserved_address)
+	if (last && last->address + last->pages * IMAGE_PAGE == p->reserved_address &&
+	    s->keep[s->n_runs - 1] == p->keep_zeros) {
 		last->pages += pages;
-	else
+	} else {
+		s->keep[s->n_runs] = p->keep_zeros;
 		s->runs[s->n_runs++] = (struct page_run){ p->reserved_address, pages };
+	}
 	s->n_pages += pages;
 	p->floor = p->reserved_address + pages * IMAGE_PAGE;
 	return 0;
+}
+
+void pages_keep_zeros(struct archive_writer *w, bool keep)
+{
+	if (w->pages)
+		w->pages->keep_zeros = keep;
 }
 
 int pages_end(struct archive_writer *w, struct ct_error *err)

@@ -24,7 +24,7 @@ struct page_sum {
 };
 struct page_sums {
 	struct page_sum *list;
-	size_t n, max;
+	size_t n, max, n_sorted;
 	/* Left out of them: what the kernel writes by itself, such as the CPU number in struct rseq. */
 	struct page_hole {
 		uint64_t address, size;

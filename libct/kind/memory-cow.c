@@ -81,11 +81,12 @@ int memory_find_inherited(struct dump *d, struct dump_process *p)
 	for (size_t i = 0; i < p->areas.n; i++) {
 		const struct vma *v = &p->areas.v[i];
 		struct pagemap_run run;
-		uint64_t at = v->start;
+		struct pagemap_walk walk;
 
-		if (!memory_is_private(v))
+		if (!memory_is_saved(v))
 			continue;
-		while ((r = pagemap_next(p->pagemap, &at, v->end, &run)) > 0) {
+		pagemap_begin(&walk, p->pagemap, v->start, v->end);
+		while ((r = pagemap_next(&walk, &run)) > 0) {
 			uint64_t end = run.address + run.pages * IMAGE_PAGE;
 
 			/* Cut where the parent's areas end. */

@@ -7,12 +7,14 @@
  * Files that are mapped are "descriptors" like those that are open: /proc/PID/map_files/ opens them,
  * whatever became of their names.
  */
+#include <elf.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 #include "images/archive.h"
 #include "libct/base/io.h"
@@ -25,7 +27,7 @@
 static const uint32_t carried_flags = VMA_GROWSDOWN | VMA_LOCKED | VMA_LOCKONFAULT | VMA_DONTFORK |
 				      VMA_DONTDUMP | VMA_WIPEONFORK | VMA_HUGEPAGE |
 				      VMA_NOHUGEPAGE | VMA_MERGEABLE | VMA_RANDOM | VMA_SEQUENTIAL |
-				      VMA_NORESERVE | VMA_SEALED;
+				      VMA_NORESERVE | VMA_SEALED | VMA_DROPPABLE;
 
 static bool is_special(const struct vma *v)
 {
@@ -35,6 +37,11 @@ static bool is_special(const struct vma *v)
 bool memory_is_private(const struct vma *v)
 {
 	return !v->shared && !is_special(v);
+}
+
+bool memory_is_saved(const struct vma *v)
+{
+	return memory_is_private(v) && !(v->flags & VMA_DROPPABLE);
 }
 
 static bool has_file(const struct vma *v)
@@ -57,34 +64,47 @@ static bool mergeable(const struct vma *a, const struct vma *b)
 	       (!has_file(a) || a->offset + (a->end - a->start) == b->offset);
 }
 
-/* An area with nothing to carry it. True: refused. */
+/* Why an area cannot be carried, and what would help; NULL: it can. */
+static const char *why_not(const struct vma *v)
+{
+	if (is_special(v))
+		return NULL;
+	if (v->flags & VMA_HUGETLB)
+		return "huge pages of a pool (MAP_HUGETLB) are not carried yet; use transparent ones "
+		       "(madvise MADV_HUGEPAGE) instead";
+	if (v->flags & VMA_UFFD)
+		return "memory under userfaultfd is not carried; start the program without it";
+	if (v->flags & VMA_SHADOW_STACK)
+		return "a shadow stack is not carried; start it with "
+		       "GLIBC_TUNABLES=glibc.cpu.x86_shstk=off";
+	if (v->flags & VMA_KEY)
+		return "memory with a protection key (pkey_mprotect) is not carried yet; start the "
+		       "program without them";
+	if (!strncmp(v->name, "/[aio]", 6))
+		return "asynchronous I/O (io_setup) is not carried; start the program without it";
+	if (!strcmp(v->name, "anon_inode:[io_uring]"))
+		return "io_uring is not carried yet; start the program without it";
+	if (!strncmp(v->name, "anon_inode:", 11))
+		return "memory of such a descriptor is not carried; close it and unmap this first";
+	if (!strncmp(v->name, "/secretmem", 10))
+		return "secret memory (memfd_secret) is not carried; it cannot be read";
+	if (v->flags & VMA_IO)
+		return "device memory is not carried; unmap it first";
+	if (v->flags & VMA_UNKNOWN)
+		return "it has a flag in VmFlags that this version does not know";
+	return NULL;
+}
+
+/* True: refused. Names say more than addresses, which differ each time. */
 static bool refuse_area(struct dump_process *p, const struct vma *v)
 {
-	const char *what = NULL;
+	const char *why = why_not(v);
 
-	if (is_special(v))
-		return false;
-	if (v->flags & VMA_HUGETLB)
-		what = "huge pages of a pool (MAP_HUGETLB) are not carried yet";
-	else if (v->flags & VMA_UFFD)
-		what = "memory under userfaultfd is not carried";
-	else if (v->flags & VMA_SHADOW_STACK)
-		what = "a shadow stack is not carried";
-	else if (v->flags & VMA_DROPPABLE)
-		what = "droppable memory (MAP_DROPPABLE) is not carried yet";
-	else if (v->flags & VMA_IO)
-		what = "device memory is not carried";
-	else if (!strncmp(v->name, "/[aio]", 6))
-		what = "asynchronous I/O (io_setup) is not carried";
-	else if (!strncmp(v->name, "anon_inode:", 11))
-		what = "memory of such a descriptor is not carried";
-	else if (v->flags & VMA_UNKNOWN)
-		what = "it has a flag in VmFlags that this version does not know";
-	if (!what)
-		return false;
-	dump_refuse_process(p->dump, p, "memory at %llx%s%s: %s", (unsigned long long)v->start,
-			    *v->name ? " " : "", v->name, what);
-	return true;
+	if (why && *v->name)
+		dump_refuse_process(p->dump, p, "memory (%s): %s", v->name, why);
+	else if (why)
+		dump_refuse_process(p->dump, p, "memory at %llx: %s", (unsigned long long)v->start, why);
+	return why;
 }
 
 /* The descriptor of the file behind an area, opened the way the area maps it. */
@@ -111,19 +131,37 @@ static int area_file(struct dump *d, struct dump_process *p, const struct vma *v
 	return r;
 }
 
-static int put_guards(struct dump_process *p, const struct vma *v, struct node *n)
+static int put_guards(struct dump_process *p, uint64_t start, uint64_t end, struct node *n)
 {
 	struct node *guards = NULL;
+	struct pagemap_walk walk;
 	struct pagemap_run run;
-	uint64_t at = v->start;
+	int r;
 
-	while (pagemap_next_guard(p->pagemap, &at, v->end, &run) > 0) {
+	pagemap_begin_guards(&walk, p->pagemap, start, end);
+	while ((r = pagemap_next(&walk, &run)) > 0) {
 		if (!guards)
 			guards = node_put_array(n, "guards");
 		node_put_u64(guards, NULL, run.address);
 		node_put_u64(guards, NULL, run.pages);
 	}
-	return 0;
+	return r;
+}
+
+/* The name that prctl(PR_SET_VMA_ANON_NAME) gave: "[anon:name]" or "[anon_shmem:name]". */
+static void put_name(const struct vma *v, struct node *n)
+{
+	size_t prefix = !strncmp(v->name, "[anon:", 6)	      ? 6
+			: !strncmp(v->name, "[anon_shmem:", 12) ? 12
+								: 0;
+	size_t len = strlen(v->name);
+	char name[128];
+
+	if (!prefix || len <= prefix || len - prefix > sizeof(name))
+		return;
+	memcpy(name, v->name + prefix, len - prefix - 1);
+	name[len - prefix - 1] = '\0';
+	node_put_str(n, "name", name);
 }
 
 static int put_area(struct dump_process *p, const struct vma *v, uint64_t end, struct node *areas,
@@ -150,8 +188,10 @@ static int put_area(struct dump_process *p, const struct vma *v, uint64_t end, s
 	vma_flags_format(flags_of(v), flags);
 	if (*flags)
 		node_put_str(n, "flags", flags);
-	if (!v->shared && !(v->prot & PROT_EXEC))
-		put_guards(p, v, n);
+	put_name(v, n);
+	r = put_guards(p, v->start, end, n);
+	if (r < 0)
+		return error_errno(err, r, "find guard pages");
 	if (!has_file(v))
 		return 0;
 	node_put_bool(n, "shared", v->shared);
@@ -188,12 +228,57 @@ int dump_areas(struct dump *d, struct dump_process *p, struct node *memory, stru
 	return r;
 }
 
+/* Seen from outside: code of another word size, which no tape can be run in. */
+static void memory_check(struct dump *d, struct dump_process *p)
+{
+	cleanup_fd int exe = proc_open(d->proc, p->pid, "exe", O_RDONLY);
+	unsigned char head[EI_CLASS + 1];
+
+	if (exe >= 0 && io_pread_exact(exe, head, sizeof(head), 0) == 0 &&
+	    !memcmp(head, ELFMAG, SELFMAG) && head[EI_CLASS] == ELFCLASS32)
+		dump_refuse_process(d, p, "it is a 32-bit program, which is not carried; use a 64-bit "
+					  "build of it");
+}
+
+/* The entries of memory_ask(). */
+enum { ASK_BRK, ASK_THP, ASK_MERGE, ASK_MMAP, ASK_MSYNC, ASK_MREMAP, ASK_MINCORE };
+
 static int memory_ask(struct dump *d, struct dump_process *p, struct tape *tape)
 {
+	const uint64_t room = tape_room(tape, 16);
+	size_t map, same;
+
 	tape_call(tape, SYS_brk, 0, 0, 0, 0, 0, 0);
 	tape_call(tape, SYS_prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0, 0);
 	tape_call(tape, SYS_prctl, PR_GET_MEMORY_MERGE, 0, 0, 0, 0, 0);
+	/*
+	 * Nothing shows mlockall(MCL_FUTURE) but what a new mapping gets: msync(MS_INVALIDATE) does not
+	 * like locked memory, mincore says whether it was populated. mremap returns the address again, for
+	 * more than two to use it.
+	 */
+	map = tape_call(tape, SYS_mmap, 0, IMAGE_PAGE, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, UINT64_MAX, 0);
+	tape_chain(tape, map, tape_call(tape, SYS_msync, 0, IMAGE_PAGE, MS_INVALIDATE, 0, 0, 0), 0);
+	same = tape_call(tape, SYS_mremap, 0, IMAGE_PAGE, IMAGE_PAGE, 0, 0, 0);
+	tape_chain(tape, map, same, 0);
+	tape_chain(tape, same, tape_call(tape, SYS_mincore, 0, IMAGE_PAGE, room, 0, 0, 0), 0);
+	tape_chain(tape, same, tape_call(tape, SYS_munmap, 0, IMAGE_PAGE, 0, 0, 0, 0), 0);
 	return 0;
+}
+
+/* What memory_ask() found out. */
+static void put_answers(const struct tape *tape, struct tape_mark mark, struct node *n)
+{
+	const struct tape_entry *e = &tape->entries[mark.entry];
+	const uint8_t *present = tape_at(tape, mark.data);
+
+	node_put_hex(n, "brk", (uint64_t)e[ASK_BRK].result);
+	node_put_bool(n, "thp_disable", e[ASK_THP].result == 1);
+	node_put_bool(n, "memory_merge", e[ASK_MERGE].result == 1);
+	/* EAGAIN of mmap: it would be locked, but the limit is reached. */
+	if (e[ASK_MSYNC].result == -EBUSY || e[ASK_MMAP].result == -EAGAIN)
+		node_put_str(n, "lock_future",
+			     e[ASK_MINCORE].result == 0 && !(*present & 1) ? "on fault" : "at once");
 }
 
 /* The fields of struct prctl_mm_map, and where /proc/PID/stat has them (man 5 proc). */
@@ -217,9 +302,7 @@ static int memory_dump(struct dump *d, struct dump_process *p, const struct tape
 
 	for (size_t i = 0; i < sizeof(stat_fields) / sizeof(stat_fields[0]); i++)
 		node_put_hex(n, stat_fields[i].name, p->stat.f[stat_fields[i].field]);
-	node_put_hex(n, "brk", (uint64_t)tape->entries[mark.entry].result);
-	node_put_bool(n, "thp_disable", tape->entries[mark.entry + 1].result == 1);
-	node_put_bool(n, "memory_merge", tape->entries[mark.entry + 2].result == 1);
+	put_answers(tape, mark, n);
 	len = proc_read(d->proc, p->pid, "auxv", &auxv);
 	if (len < 0)
 		return error_errno(err, (int)len, "read 'auxv'");
@@ -247,7 +330,22 @@ static int memory_dump(struct dump *d, struct dump_process *p, const struct tape
 	return dump_areas(d, p, n, err);
 }
 
-static int dump_run(struct dump *d, struct dump_process *p, const struct pagemap_run *run,
+/*
+ * Reads pages. process_vm_readv(2) is the fastest way but keeps to the protection; /proc/PID/mem
+ * does not.
+ */
+static int read_pages(struct dump_process *p, const struct vma *v, void *buf, size_t len,
+		      uint64_t address)
+{
+	struct iovec local = { buf, len }, remote = { (void *)address, len };
+
+	if (v->prot & PROT_READ &&
+	    process_vm_readv(p->pid, &local, 1, &remote, 1, 0) == (ssize_t)len)
+		return 0;
+	return io_pread_exact(p->mem, buf, len, (off_t)address);
+}
+
+static int dump_run(struct dump_process *p, const struct vma *v, const struct pagemap_run *run,
 		    struct archive_writer *w, struct ct_error *err)
 {
 	uint64_t address = run->address, left = run->pages;
@@ -257,8 +355,9 @@ static int dump_run(struct dump *d, struct dump_process *p, const struct pagemap
 		void *buf;
 		int r = pages_reserve(w, address, left, &buf, &got, err);
 
-		if (r == 0)
-			r = io_pread_exact(p->mem, buf, got * IMAGE_PAGE, (off_t)address);
+		if (r < 0)
+			return r;
+		r = read_pages(p, v, buf, got * IMAGE_PAGE, address);
 		if (r < 0)
 			return error_errno(err, r, "read memory at %llx", (unsigned long long)address);
 		r = pages_commit(w, got, err);
@@ -282,15 +381,18 @@ static int dump_private(struct dump *d, struct dump_process *p, struct archive_w
 	for (size_t i = 0; r == 0 && i < p->areas.n; i++) {
 		const struct vma *v = &p->areas.v[i];
 		struct pagemap_run run, rest;
-		uint64_t at = v->start;
+		struct pagemap_walk walk;
 
-		if (!memory_is_private(v))
+		if (!memory_is_saved(v))
 			continue;
+		/* A page of zeros that was written over a file's is not nothing. */
+		pages_keep_zeros(w, has_file(v));
+		pagemap_begin(&walk, p->pagemap, v->start, v->end);
 		d->stats.pages_scanned += (v->end - v->start) / IMAGE_PAGE;
-		while (r == 0 && (r = pagemap_next(p->pagemap, &at, v->end, &run)) > 0) {
+		while (r == 0 && (r = pagemap_next(&walk, &run)) > 0) {
 			r = 0;
 			for (; r == 0 && run.pages && memory_next_own(p, &hint, &run, &rest); run = rest)
-				r = dump_run(d, p, &run, w, err);
+				r = dump_run(p, v, &run, w, err);
 		}
 		if (r < 0)
 			return error_prefix(err, r, "pid %d (%s)", p->vpid, p->stat.comm);
@@ -314,9 +416,13 @@ const struct kind kind_memory = {
 	.carries = "private and shared, anonymous and file mappings, memfd, deleted files, heap, "
 		   "growing stacks, guard pages, every protection, madvise and mlock states, vdso, "
 		   "arguments and environment as /proc shows them",
-	.refuses = "huge pages of a pool, userfaultfd, device memory, shadow stacks, asynchronous I/O rings",
-	.victims = "mem-private mem-shared mem-file mem-brk-stack mem-advice mem-guard mem-cow mem-args "
-		   "mem-vdso mem-memfd",
+	.refuses = "huge pages of a pool, userfaultfd, device and secret memory, shadow stacks, protection keys, "
+		   "rings of asynchronous I/O and io_uring, 32-bit programs",
+	.victims = "mem-private mem-shared mem-file mem-brk-stack mem-stack-full mem-stack-used mem-advice "
+		   "mem-mlockall mem-guard mem-cow mem-args mem-vdso mem-memfd mem-many mem-droppable mem-sealed "
+		   "mem-static mem-nolibc regs-xstate regs-avx512 regs-fsgs refused-32bit refused-aio "
+		   "refused-hugetlb refused-io-uring-area refused-secret refused-uffd-area",
+	.process_check = memory_check,
 	.process_ask = memory_ask,
 	.process_dump = memory_dump,
 };

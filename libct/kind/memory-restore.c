@@ -20,8 +20,15 @@
 #include "libct/restore-steps.h"
 
 #define USER_TOP (1ULL << 47)
+#ifndef MAP_DROPPABLE
+#define MAP_DROPPABLE 8
+#endif
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
+#endif
+#ifndef PR_SET_VMA /* Linux 5.17 */
+#define PR_SET_VMA 0x53564d41
+#define PR_SET_VMA_ANON_NAME 0
 #endif
 #define SYS_MSEAL 462
 #define SPECIALS 8
@@ -215,7 +222,9 @@ differs:
 int memory_map_part(struct restore_process *p, struct restore_area *a, uint64_t start, uint64_t end,
 		    struct ct_error *err)
 {
-	int flags = MAP_FIXED_NOREPLACE | (a->shared ? MAP_SHARED : MAP_PRIVATE);
+	int flags = MAP_FIXED_NOREPLACE | (a->shared			    ? MAP_SHARED
+					   : a->flags & VMA_DROPPABLE ? MAP_DROPPABLE
+								      : MAP_PRIVATE);
 	struct tape *tape = &p->tape;
 	ssize_t fd_entry = -1;
 	size_t map;
@@ -278,10 +287,15 @@ static int open_uffd(struct restore_process *p, struct ct_error *err)
 int memory_build(struct restore_process *p, struct ct_error *err)
 {
 	struct vma special[SPECIALS] = { 0 };
+	const struct restore_process *parent;
 	size_t n_special = 0, uffd;
 	int e;
 
 	e = p->restore->options->verify ? sums_init(p, err) : 0;
+	/* A heir has its parent's userfaultfd, too, which would keep the parent's areas registered. */
+	parent = p->inherits ? restore_by_vpid(p->restore, p->parent_vpid) : NULL;
+	if (parent && parent->uffd_number >= 0)
+		tape_call(&p->tape, SYS_close, (uint64_t)parent->uffd_number, 0, 0, 0, 0, 0);
 	if (e == 0)
 		e = memory_plan_inherited(p, err);
 	if (e == 0)
@@ -427,6 +441,36 @@ int memory_restore_chunk(struct restore *r, const struct pages_chunk *chunk, str
 	return 0;
 }
 
+static int seal_lock(struct restore_area *a, struct tape *tape, struct ct_error *err)
+{
+	int e = tape_need(tape, 2, 0, err);
+
+	/* Where something in it cannot be touched (mlockall takes that) the lock is there all the same, with ENOMEM. */
+	if (e == 0 && a->descriptor < 0 && a->prot & PROT_READ && !node_has(a->node, "guards"))
+		tape_must(tape, "mlock", SYS_mlock2, a->start, a->end - a->start,
+			  a->flags & VMA_LOCKONFAULT ? MLOCK_ONFAULT : 0, 0, 0, 0);
+	else if (e == 0)
+		tape_call(tape, SYS_mlock2, a->start, a->end - a->start,
+			  a->flags & VMA_LOCKONFAULT ? MLOCK_ONFAULT : 0, 0, 0, 0);
+	return e;
+}
+
+static int seal_name(struct restore_area *a, struct tape *tape, struct ct_error *err)
+{
+	const char *name = node_str(a->node, "name");
+	size_t len = strlen(name) + 1;
+	int e;
+
+	if (len > 128)
+		return error_set(err, -EBADMSG, "an area's name of %zu bytes", len);
+	e = tape_need(tape, 2, len, err);
+	if (e < 0)
+		return e;
+	tape_must(tape, "name an area", SYS_prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, a->start,
+		  a->end - a->start, tape_data(tape, name, len), 0);
+	return 0;
+}
+
 static int seal_area(struct restore_area *a, struct tape *tape, struct ct_error *err)
 {
 	static const struct {
@@ -463,9 +507,11 @@ static int seal_area(struct restore_area *a, struct tape *tape, struct ct_error 
 				  pages * IMAGE_PAGE, MADV_GUARD_INSTALL, 0, 0, 0);
 		}
 	}
-	if (a->flags & VMA_LOCKED)
-		tape_must(tape, "mlock", SYS_mlock2, a->start, len,
-			  a->flags & VMA_LOCKONFAULT ? MLOCK_ONFAULT : 0, 0, 0, 0);
+	e = a->flags & VMA_LOCKED ? seal_lock(a, tape, err) : 0;
+	if (e == 0 && node_has(a->node, "name"))
+		e = seal_name(a, tape, err);
+	if (e < 0)
+		return e;
 	if (a->flags & VMA_SEALED)
 		tape_must(tape, "mseal", SYS_MSEAL, a->start, len, 0, 0, 0, 0);
 	return 0;
@@ -518,6 +564,21 @@ static int set_mm_map(struct restore_process *p, const struct node *memory, stru
 	return 0;
 }
 
+/* mlockall(MCL_FUTURE), last: from here on what is mapped is locked. */
+static int lock_future(struct restore_process *p, const struct node *memory, struct ct_error *err)
+{
+	const char *when = node_has(memory, "lock_future") ? node_str(memory, "lock_future") : NULL;
+	int e = tape_need(&p->tape, 1, 0, err);
+
+	if (e < 0 || !when)
+		return e;
+	if (strcmp(when, "on fault") && strcmp(when, "at once"))
+		node_complain(memory, "lock_future is neither \"on fault\" nor \"at once\"");
+	tape_must(&p->tape, "mlockall(MCL_FUTURE)", SYS_mlockall,
+		  MCL_FUTURE | (strcmp(when, "on fault") ? 0 : MCL_ONFAULT), 0, 0, 0, 0, 0);
+	return doc_check(p->restore->doc, err);
+}
+
 int memory_seal(struct restore_process *p, struct ct_error *err)
 {
 	const struct node *memory = node_object(p->node, "memory");
@@ -543,5 +604,7 @@ int memory_seal(struct restore_process *p, struct ct_error *err)
 			return e;
 	}
 	e = set_mm_map(p, memory, err);
+	if (e == 0)
+		e = lock_future(p, memory, err);
 	return e < 0 ? e : restore_run(p, err);
 }

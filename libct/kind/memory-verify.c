@@ -96,8 +96,9 @@ static int by_address(const void *a, const void *b)
 /* What a process inherited was recorded first, then what it was filled with. */
 void sums_sort(struct page_sums *sums)
 {
-	if (sums->n)
+	if (sums->n_sorted < sums->n)
 		qsort(sums->list, sums->n, sizeof(*sums->list), by_address);
+	sums->n_sorted = sums->n;
 }
 
 int sums_inherit(struct page_sums *sums, const struct page_sums *parent, uint64_t address,
@@ -153,12 +154,13 @@ static int verify_process(struct restore_process *p, const struct dump_process *
 	for (size_t i = 0; i < q->areas.n; i++) {
 		const struct vma *v = &q->areas.v[i];
 		struct pagemap_run run;
-		uint64_t at = v->start;
+		struct pagemap_walk walk;
 		int e;
 
-		if (!memory_is_private(v))
+		if (!memory_is_saved(v))
 			continue;
-		while ((e = pagemap_next(q->pagemap, &at, v->end, &run)) > 0) {
+		pagemap_begin(&walk, q->pagemap, v->start, v->end);
+		while ((e = pagemap_next(&walk, &run)) > 0) {
 			for (uint64_t done = 0; done < run.pages; done += BLOCK) {
 				size_t n = run.pages - done < BLOCK ? run.pages - done : BLOCK;
 				uint64_t address = run.address + done * IMAGE_PAGE;

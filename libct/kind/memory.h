@@ -35,6 +35,8 @@ int shared_dump_pages(struct dump *d, struct archive_writer *w, struct ct_error 
 
 /* Has pages of its own (neither shared nor the kernel's). */
 bool memory_is_private(const struct vma *v);
+/* Has pages of its own that are carried. What is droppable may be lost at any time, so it is. */
+bool memory_is_saved(const struct vma *v);
 
 /* Finds what a process shares with its parent since fork: p->inherited. */
 int memory_find_inherited(struct dump *d, struct dump_process *p);

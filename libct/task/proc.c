@@ -401,7 +401,11 @@ int proc_areas(int proc, pid_t pid, struct vma_list *ret)
 				return r;
 			list.n++;
 		} else if (list.n && !strncmp(line, "VmFlags:", 8)) {
-			list.v[list.n - 1].flags = vm_flags(line + 8);
+			list.v[list.n - 1].flags |= vm_flags(line + 8);
+		} else if (list.n && !strncmp(line, "ProtectionKey:", 14)) {
+			/* The kernel gives what can only be executed a key by itself. */
+			if (strtoul(line + 14, NULL, 10) && list.v[list.n - 1].prot != PROT_EXEC)
+				list.v[list.n - 1].flags |= VMA_KEY;
 		} else if (list.n && !strncmp(line, "KernelPageSize:", 15)) {
 			list.v[list.n - 1].kernel_page = strtoull(line + 15, NULL, 10) * 1024;
 		}

@@ -87,6 +87,7 @@ enum {
 	VMA_ACCOUNT = 1 << 18,	 /* ac */
 	VMA_DROPPABLE = 1 << 19, /* dp */
 	VMA_SHADOW_STACK = 1 << 20, /* ss */
+	VMA_KEY = 1 << 21,	 /* a protection key of its own: ProtectionKey */
 	VMA_UNKNOWN = 1 << 30,	 /* a flag we do not know that changes behaviour */
 };
 
