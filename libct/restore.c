@@ -307,8 +307,8 @@ static int fill_memory(struct restore *r, enum image_member member, struct ct_er
 	}
 	if (e == 0 && member != IMAGE_END)
 		e = error_set(err, -EBADMSG, "members of the image are out of order");
-	/* A file that is open for writing cannot become a program. */
-	shared_restore_free(r);
+	if (e == 0)
+		e = shared_restore_done(r, err);
 	for (size_t i = 0; e == 0 && i < r->n_processes; i++)
 		if (!r->processes[i].zombie) {
 			e = memory_seal(&r->processes[i], err);
@@ -345,6 +345,8 @@ static int inside_part(struct restore *r, enum image_member member, struct ct_er
 	/* After the processes: some sockets remember who made them. Files that are mapped exist already. */
 	if (e == 0)
 		e = restore_descriptors(r, err);
+	if (e == 0)
+		e = shared_restore_done(r, err);
 	if (e == 0)
 		e = restore_tree_settle(r, err);
 	if (e == 0)

@@ -28,6 +28,15 @@ static int reopen(struct restore *r, int fd, int flags, struct ct_error *err)
 	return again < 0 ? error_errno(err, -errno, "open it again") : again;
 }
 
+static void get_end(const struct node *n, struct shared_end *ret)
+{
+	const struct node *modified = node_array(n, "modified");
+
+	ret->modified.tv_sec = node_at_i64(modified, 0, INT64_MIN, INT64_MAX);
+	ret->modified.tv_nsec = node_at_i64(modified, 1, 0, 999999999);
+	ret->seals = node_has(n, "seals") ? (int)node_hex(n, "seals") : 0;
+}
+
 /* Owner, mode and bytes of the file behind `fd`, which is new and ours. */
 static int fill(struct restore *r, const struct node *n, uint32_t id, int fd, struct ct_error *err)
 {
@@ -37,8 +46,11 @@ static int fill(struct restore *r, const struct node *n, uint32_t id, int fd, st
 	bool regular = file_type(node_str(n, "type")) == S_IFREG;
 	cleanup_fd int content = -1;
 	uint64_t size = regular ? node_u64(n, "size", INT64_MAX) : 0;
-	int e = doc_check(r->doc, err);
+	struct shared_end end;
+	int e;
 
+	get_end(n, &end);
+	e = doc_check(r->doc, err);
 	if (e < 0)
 		return e;
 	if (fchown(fd, uid, gid) < 0 || fchmod(fd, mode) < 0)
@@ -50,7 +62,7 @@ static int fill(struct restore *r, const struct node *n, uint32_t id, int fd, st
 		return e;
 	/* Not the pod's description: that one may append, or not write at all. */
 	content = reopen(r, fd, O_RDWR, err);
-	return content < 0 ? content : shared_restore(r, id, content, size, err);
+	return content < 0 ? content : shared_restore(r, id, content, size, &end, err);
 }
 
 /* Stores one description of the file. */
@@ -327,29 +339,21 @@ int file_restore_nameless(struct restore *r, const struct node *n, uint32_t id, 
 
 int file_restore_nameless_late(struct restore *r, const struct node *n, int fd, struct ct_error *err)
 {
-	const struct node *modified;
 	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
 	cleanup_fd int again = -1;
-	bool directory;
-	int e, seals = 0;
+	struct shared_end end;
+	int e;
 
-	if (!node_has(n, "modified"))
+	/* Regular files are done with their bytes; removing a directory has changed it. */
+	if (!node_has(n, "modified") || file_type(node_str(n, "type")) != S_IFDIR)
 		return 0;
-	modified = node_array(n, "modified");
-	times[1].tv_sec = node_at_i64(modified, 0, INT64_MIN, INT64_MAX);
-	times[1].tv_nsec = node_at_i64(modified, 1, 0, 999999999);
-	directory = file_type(node_str(n, "type")) == S_IFDIR;
-	if (node_has(n, "seals"))
-		seals = (int)node_hex(n, "seals");
+	get_end(n, &end);
 	e = doc_check(r->doc, err);
 	if (e < 0)
 		return e;
-	again = reopen(r, fd, directory ? O_RDONLY : O_RDWR, err);
+	times[1] = end.modified;
+	again = reopen(r, fd, O_RDONLY, err);
 	if (again < 0)
 		return again;
-	if (futimens(again, times) < 0)
-		return error_errno(err, -errno, "set its time");
-	if (seals && fcntl(again, F_ADD_SEALS, seals) < 0)
-		return error_errno(err, -errno, "fcntl F_ADD_SEALS");
-	return 0;
+	return futimens(again, times) < 0 ? error_errno(err, -errno, "set its time") : 0;
 }

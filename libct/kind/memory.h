@@ -8,6 +8,8 @@
  * other home (memfd, shared anonymous memory, deleted files).
  */
 #pragma once
+#include <time.h>
+
 #include "libct/kind.h"
 #include "libct/kind/pagemap.h"
 
@@ -54,8 +56,21 @@ int memory_dump_pages(struct dump *d, struct archive_writer *w, struct ct_error 
 
 void shared_restore_free(struct restore *r);
 
+/* What is set when the bytes are there. */
+struct shared_end {
+	struct timespec modified;
+	int seals; /* F_SEAL_* of a memfd */
+};
+
 /* A descriptor (ours) that "shm/<id>" is to be written into; sets its size. The descriptor stays the caller's and open. */
-int shared_restore(struct restore *r, uint32_t id, int fd, uint64_t size, struct ct_error *err);
+int shared_restore(struct restore *r, uint32_t id, int fd, uint64_t size, const struct shared_end *end,
+		   struct ct_error *err);
+
+/*
+ * After the last chunk, and again when more files were made: nothing is written to any more. A file that
+ * somebody has open for writing cannot become a program.
+ */
+int shared_restore_done(struct restore *r, struct ct_error *err);
 
 int shared_restore_chunk(struct restore *r, uint32_t id, const struct pages_chunk *chunk,
 			 struct ct_error *err);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "images/archive.h"
 #include "libct/base/io.h"
@@ -186,10 +187,13 @@ struct restore_shared {
 	uint32_t id;
 	int fd;
 	uint64_t size;
+	struct shared_end end;
+	bool done;
 	struct page_sums sums;
 };
 
-int shared_restore(struct restore *r, uint32_t id, int fd, uint64_t size, struct ct_error *err)
+int shared_restore(struct restore *r, uint32_t id, int fd, uint64_t size, const struct shared_end *end,
+		   struct ct_error *err)
 {
 	struct restore_shared *s = realloc(r->shared, sizeof(*s) * (r->n_shared + 1));
 	int dup;
@@ -200,9 +204,39 @@ int shared_restore(struct restore *r, uint32_t id, int fd, uint64_t size, struct
 	dup = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (dup < 0)
 		return error_errno(err, -errno, "shm/%u", id);
-	s[r->n_shared++] = (struct restore_shared){ .id = id, .fd = dup, .size = size };
+	s[r->n_shared++] = (struct restore_shared){ .id = id, .fd = dup, .size = size, .end = *end };
 	if (ftruncate(fd, (off_t)size) < 0)
 		return error_errno(err, -errno, "shm/%u: size %" PRIu64, id, size);
+	return 0;
+}
+
+/* From here on it is only read, to verify it. */
+static int finish(struct restore *r, struct restore_shared *s)
+{
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, s->end.modified };
+	char name[64];
+	int fd;
+
+	if (futimens(s->fd, times) < 0 || (s->end.seals && fcntl(s->fd, F_ADD_SEALS, s->end.seals) < 0))
+		return -errno;
+	snprintf(name, sizeof(name), "%d/fd/%d", getpid(), s->fd);
+	fd = openat(r->proc, name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	fd_close(s->fd);
+	s->fd = fd;
+	s->done = true;
+	return 0;
+}
+
+int shared_restore_done(struct restore *r, struct ct_error *err)
+{
+	for (size_t i = 0; i < r->n_shared; i++) {
+		int e = r->shared[i].done ? 0 : finish(r, &r->shared[i]);
+
+		if (e < 0)
+			return error_errno(err, e, "shm/%u: set its time and seals", r->shared[i].id);
+	}
 	return 0;
 }
 
