@@ -83,6 +83,7 @@ ret_rsp:	.skip	8
 ret_flags:	.skip	8
 ret_rip:	.skip	8
 ret_mask:	.skip	8
+area:		.skip	2 * 8		/* the tape's area and its size: not for us */
 tape_stub_end:
 
 	.section .note.GNU-stack, "", @progbits

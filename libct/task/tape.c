@@ -423,8 +423,9 @@ static int place_stub(const struct vma *vdso, int mem, struct tape_site *site, s
 	uint8_t old[1024];
 	int r;
 
-	if (STUB_LEN > sizeof(old))
-		return error_set(err, -EINVAL, "the stub is too long");
+	if (STUB_LEN > sizeof(old) ||
+	    (size_t)(tape_stub_end - tape_stub_block) != sizeof(struct tape_block))
+		return error_set(err, -EINVAL, "the stub has the wrong length");
 	r = io_pread_exact(mem, old, STUB_LEN, (off_t)at);
 	if (r < 0)
 		return error_errno(err, r, "read the vdso");
