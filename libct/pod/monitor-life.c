@@ -154,6 +154,9 @@ void monitor_release(struct monitor *m, int main_vpid)
 		m->main_vpid = 1;
 	else if (!main_vpid) /* the only process beside PID 1 by now */
 		m->main_vpid = pod_first_vpid(m->pod);
+	/* A restored PID 1 that is the program itself is let go by its tracer: nobody reads. */
+	if (m->pod->config.no_init && m->pod->state.status == CT_RESTORING)
+		m->child.sync_fd = fd_close(m->child.sync_fd);
 	if (m->child.sync_fd >= 0) {
 		r = io_write_all(m->child.sync_fd, &go, sizeof(go));
 		m->child.sync_fd = fd_close(m->child.sync_fd);
