@@ -109,6 +109,28 @@ static int stop_thread(struct dump_thread *t, struct ct_error *err)
 	return 0;
 }
 
+/*
+ * A SIGSTOP that was on its way when the pod froze takes effect now: no tape runs with one pending.
+ */
+static int apply_stop(struct dump_process *p, struct ct_error *err)
+{
+	struct dump_thread *first = NULL;
+	int r;
+
+	for (size_t k = 0; k < p->n_threads; k++) {
+		const struct proc_status *s = &p->threads[k].status;
+
+		if (!first && (s->sig_pending | s->sig_shared_pending) >> (SIGSTOP - 1) & 1)
+			first = &p->threads[k];
+	}
+	if (!first || first->t.stop_signal)
+		return 0;
+	r = tracee_group_stop(&first->t, SIGSTOP, err);
+	for (size_t k = 0; r == 0 && k < p->n_threads; k++)
+		r = tracee_join_stop(&p->threads[k].t, err);
+	return r;
+}
+
 int dump_stop(struct dump *d, struct ct_error *err)
 {
 	int r, thawed;
@@ -138,6 +160,9 @@ int dump_stop(struct dump *d, struct ct_error *err)
 			if (r < 0)
 				return error_prefix(err, r, "pid %d (%s)", p->vpid, p->stat.comm);
 		}
+		r = p->zombie ? 0 : apply_stop(p, err);
+		if (r < 0)
+			return error_prefix(err, r, "pid %d (%s)", p->vpid, p->stat.comm);
 	}
 	return 0;
 }

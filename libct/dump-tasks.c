@@ -62,6 +62,25 @@ static int ask_thread(struct dump_thread *t, bool leader, struct ct_error *err)
 	return tracee_put_back(&t->t, err);
 }
 
+/* Stopped by job control; `reported`: its parent has asked with WUNTRACED and knows. */
+static int put_stop(struct dump *d, struct dump_process *p, struct ct_error *err)
+{
+	struct proc_stat now;
+	struct node *n;
+	int r;
+
+	if (!p->threads[0].t.stop_signal)
+		return 0;
+	r = proc_stat(d->proc, p->pid, 0, &now);
+	if (r < 0)
+		return error_errno(err, r, "read 'stat'");
+	n = node_put_object(p->node, "stop");
+	node_put_i64(n, "signal", p->threads[0].t.stop_signal);
+	/* Field 52 is what wait(2) still has to tell (since Linux 5.19; before that, always 0). */
+	node_put_bool(n, "reported", !now.f[52]);
+	return 0;
+}
+
 static int dump_process(struct dump *d, struct dump_process *p, struct ct_error *err)
 {
 	struct node *threads;
@@ -84,7 +103,9 @@ static int dump_process(struct dump *d, struct dump_process *p, struct ct_error 
 		node_put_i64(p->node, "wait_status", (int64_t)p->stat.f[52]);
 		return 0;
 	}
-	node_put_bool(p->node, "stopped", p->threads[0].t.group_stopped);
+	r = put_stop(d, p, err);
+	if (r < 0)
+		return r;
 	node_put_u64(p->node, "descriptor_table", p->table);
 	threads = node_put_array(p->node, "threads");
 	r = find_site(p, err);

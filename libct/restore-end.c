@@ -160,6 +160,46 @@ int restore_tree_end(struct restore *r, struct ct_error *err)
 	return set_groups(r, err);
 }
 
+/* SIGTSTP and its like stop nobody in a group that no parent of the session looks after. */
+static bool is_orphaned_group(struct restore *r, pid_t vpgid)
+{
+	for (size_t i = 0; i < r->n_processes; i++) {
+		const struct restore_process *p = &r->processes[i];
+		const struct restore_process *parent = restore_by_vpid(r, p->parent_vpid);
+
+		if (p->vpgid == vpgid && !p->zombie && parent && parent->now_pgid != vpgid &&
+		    parent->now_sid == p->vsid)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Before the signal actions of its parent are restored, which forgets the SIGCHLD of now. The tapes of a
+ * stopped process go on running; it stays stopped when it is let go.
+ */
+static int stop_process(struct restore *r, struct restore_process *p, struct ct_error *err)
+{
+	struct restore_process *parent = restore_by_vpid(r, p->parent_vpid);
+	bool reported = node_bool(node_object(p->node, "stop"), "reported");
+	int sig = p->stop_signal, e;
+
+	if (sig != SIGSTOP && is_orphaned_group(r, p->vpgid))
+		sig = SIGSTOP;
+	if (kill(p->pid, SIGSTOP) < 0)
+		return error_errno(err, -errno, "pid %d: stop it", p->vpid);
+	e = tracee_group_stop(&p->threads[0].t, sig, err);
+	for (size_t i = 1; e == 0 && i < p->n_threads && p->threads[i].t.seized; i++)
+		e = tracee_join_stop(&p->threads[i].t, err);
+	if (e < 0)
+		return error_prefix(err, e, "pid %d", p->vpid);
+	if (!reported || !parent)
+		return 0;
+	tape_must(&parent->tape, "wait for a stopped child", SYS_wait4, (uint64_t)p->vpid, 0,
+		  WUNTRACED | __WALL, 0, 0, 0);
+	return restore_run(parent, err);
+}
+
 int restore_tree_settle(struct restore *r, struct ct_error *err)
 {
 	int e = 0;
@@ -171,5 +211,9 @@ int restore_tree_settle(struct restore *r, struct ct_error *err)
 	for (size_t i = 0; e == 0 && i < r->n_processes; i++)
 		if (r->processes[i].zombie)
 			e = make_zombie(r, &r->processes[i], err);
+	/* Last: whoever ends may leave a group of stopped processes to nobody, which sets them going. */
+	for (size_t i = 0; e == 0 && i < r->n_processes; i++)
+		if (r->processes[i].stop_signal)
+			e = stop_process(r, &r->processes[i], err);
 	return e;
 }

@@ -7,6 +7,15 @@
 #include "libct/restore-steps.h"
 #include "libct/tree-plan.h"
 
+static int stop_signal(const struct node *n)
+{
+	int sig = (int)node_i64(n, "signal", 1, 64);
+
+	if (sig != SIGSTOP && sig != SIGTSTP && sig != SIGTTIN && sig != SIGTTOU)
+		node_complain(n, "signal %d stops nobody", sig);
+	return sig;
+}
+
 static int parse_process(struct restore *r, size_t index, const struct node *n, struct ct_error *err)
 {
 	struct restore_process *p = &r->processes[index];
@@ -40,7 +49,7 @@ static int parse_process(struct restore *r, size_t index, const struct node *n, 
 	} else if (r->pod->config.no_init && index > 0) {
 		node_complain(n, "a second process without a parent");
 	}
-	p->stopped = !p->zombie && node_bool(n, "stopped");
+	p->stop_signal = !p->zombie && node_has(n, "stop") ? stop_signal(node_object(n, "stop")) : 0;
 	threads = p->zombie ? NULL : node_array(n, "threads");
 	p->n_threads = p->zombie ? 1 : node_count(threads);
 	if (p->n_threads < 1)

@@ -305,7 +305,7 @@ int restore_release_tasks(struct restore *r, bool stopped, struct ct_error *err)
 	for (size_t i = 0; i < r->n_processes; i++) {
 		struct restore_process *p = &r->processes[i];
 
-		if (!p->zombie && (stopped || p->stopped))
+		if (!p->zombie && stopped && !p->stop_signal)
 			kill(p->pid, SIGSTOP);
 		for (size_t k = 0; k < p->n_threads; k++)
 			tracee_detach(&p->threads[k].t);

@@ -49,7 +49,7 @@ struct restore_process {
 	int exit_signal;	/* what its parent gets at its end */
 	pid_t now_pgid, now_sid; /* what it has while the tree grows */
 	bool inherits;		 /* pages of its parent: forked when those are there */
-	bool stopped;		 /* by job control */
+	int stop_signal;	 /* job control has stopped it, by this; 0: not */
 	bool zombie;
 	uint32_t index;
 	struct restore_thread *threads; /* [0] is the leader */

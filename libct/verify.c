@@ -25,7 +25,7 @@ static int borrow(struct dump *d, struct restore *r, struct ct_error *err)
 			if (p->zombie)
 				continue;
 			t->seized = true;
-			t->group_stopped = q->stopped;
+			t->stop_signal = q->stop_signal;
 			e = tracee_read(t, err);
 			if (e < 0)
 				return error_prefix(err, e, "pid %d", p->vpid);

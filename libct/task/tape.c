@@ -328,6 +328,8 @@ static int wait_end(const struct tape_site *site, struct tracee *t, tape_event_f
 			r = check_end(site, t, err);
 			if (r)
 				return r < 0 ? r : 0;
+		} else if (status >> 16 == 0 && WSTOPSIG(status) == SIGSTOP) {
+			t->stop_later = true;
 		} else if (status >> 16 == 0) {
 			return error_set(err, -EIO, "signal %d (%s) while a tape ran", WSTOPSIG(status),
 					 strsignal(WSTOPSIG(status)));

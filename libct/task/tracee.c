@@ -23,25 +23,39 @@ int tracee_seize(struct tracee *t, unsigned long options, struct ct_error *err)
 	return 0;
 }
 
+static bool is_stop_signal(int sig)
+{
+	return sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU;
+}
+
+/* The next stop's wait status. */
+static int next_stop(struct tracee *t, struct ct_error *err)
+{
+	int status;
+
+	while (waitpid(t->tid, &status, __WALL) < 0)
+		if (errno != EINTR)
+			return error_errno(err, -errno, "waitpid");
+	if (WIFSTOPPED(status))
+		return status;
+	t->seized = false;
+	return error_set(err, -ESRCH, "it ended");
+}
+
+static int go_on(struct tracee *t, int sig, struct ct_error *err)
+{
+	return ptrace(PTRACE_CONT, t->tid, 0, sig) < 0 ? error_errno(err, -errno, "ptrace cont") : 0;
+}
+
 int tracee_wait_stop(struct tracee *t, struct ct_error *err)
 {
 	for (;;) {
-		int status;
-		pid_t r = waitpid(t->tid, &status, __WALL);
+		int r = next_stop(t, err);
 
-		if (r < 0 && errno == EINTR)
-			continue;
 		if (r < 0)
-			return error_errno(err, -errno, "waitpid");
-		if (!WIFSTOPPED(status)) {
-			t->seized = false;
-			return error_set(err, -ESRCH, "it ended");
-		}
-		if (status >> 16 == PTRACE_EVENT_STOP) {
-			int sig = WSTOPSIG(status);
-
-			t->group_stopped = sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN ||
-					   sig == SIGTTOU;
+			return r;
+		if (r >> 16 == PTRACE_EVENT_STOP) {
+			t->stop_signal = is_stop_signal(WSTOPSIG(r)) ? WSTOPSIG(r) : 0;
 			return 0;
 		}
 		/*
@@ -49,9 +63,45 @@ int tracee_wait_stop(struct tracee *t, struct ct_error *err)
 		 * signal goes on (its frame is built when the task runs next), the interrupt that we
 		 * asked for comes first.
 		 */
-		if (ptrace(PTRACE_CONT, t->tid, 0, WSTOPSIG(status)) < 0)
-			return error_errno(err, -errno, "ptrace cont");
+		r = go_on(t, WSTOPSIG(r), err);
+		if (r < 0)
+			return r;
 	}
+}
+
+int tracee_join_stop(struct tracee *t, struct ct_error *err)
+{
+	int r = 0;
+
+	while (r == 0 && !t->stop_signal) {
+		r = go_on(t, 0, err);
+		if (r == 0)
+			r = tracee_wait_stop(t, err);
+	}
+	return r;
+}
+
+int tracee_group_stop(struct tracee *t, int sig, struct ct_error *err)
+{
+	const uint64_t all = ~0ULL, none = 0;
+	int r;
+
+	/* Only what cannot be blocked gets through. */
+	t->dirty = true;
+	if (ptrace(PTRACE_SETSIGMASK, t->tid, sizeof(all), &all) < 0)
+		return error_errno(err, -errno, "write the signal mask");
+	do {
+		r = go_on(t, 0, err);
+		if (r == 0)
+			r = next_stop(t, err);
+		if (r < 0)
+			return r;
+	} while (r >> 16 || WSTOPSIG(r) != SIGSTOP);
+	/* SIGSTOP is about to be delivered: here any other can take its place. */
+	if (ptrace(PTRACE_SETSIGMASK, t->tid, sizeof(none), &none) < 0)
+		return error_errno(err, -errno, "write the signal mask");
+	r = go_on(t, sig, err);
+	return r < 0 ? r : tracee_wait_stop(t, err);
 }
 
 static int get_regset(pid_t tid, unsigned long type, void *buf, size_t *len)
@@ -134,6 +184,8 @@ void tracee_detach(struct tracee *t)
 	/* A signal that came while a tape ran goes on its way, with all it says. */
 	if (t->late && ptrace(PTRACE_SETSIGINFO, t->tid, 0, &t->late_info) < 0)
 		t->late = false;
+	if (t->stop_later)
+		kill(t->pid, SIGSTOP);
 	ptrace(PTRACE_DETACH, t->tid, 0, t->late ? t->late_info.si_signo : 0);
 	t->seized = false;
 }

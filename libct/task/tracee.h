@@ -20,7 +20,8 @@ struct tracee {
 	pid_t pid, tid;	  /* on the host */
 	pid_t vpid, vtid; /* in the pod */
 	bool seized;	  /* ours until tracee_detach() */
-	bool group_stopped; /* job control had stopped it (man 2 ptrace, "Group-stop") */
+	int stop_signal;  /* job control has stopped it, by this (man 2 ptrace, "Group-stop"); 0: not */
+	bool stop_later;  /* a SIGSTOP of somebody else arrived while a tape ran: it is sent on */
 	bool dirty;	  /* its registers or mask are not its own just now */
 	struct user_regs_struct regs; /* its own */
 	uint64_t sigmask;	      /* its own */
@@ -37,6 +38,13 @@ int tracee_seize(struct tracee *t, unsigned long options, struct ct_error *err);
 
 /* Waits for the stop that tracee_seize() asked for. -ESRCH: it ended instead. */
 int tracee_wait_stop(struct tracee *t, struct ct_error *err);
+
+/*
+ * Lets job control stop the process of a stopped tracee, for which a SIGSTOP is pending, as by signal
+ * `sig`. The other threads have to join: tracee_join_stop(). Leaves the tracee dirty.
+ */
+int tracee_group_stop(struct tracee *t, int sig, struct ct_error *err);
+int tracee_join_stop(struct tracee *t, struct ct_error *err);
 
 /* Reads registers, extended state and signal mask into *t. */
 int tracee_read(struct tracee *t, struct ct_error *err);
