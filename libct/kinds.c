@@ -17,6 +17,7 @@ extern const struct kind kind_memory;
 extern const struct kind kind_mounts;
 extern const struct kind kind_net;
 extern const struct kind kind_netlink;
+extern const struct kind kind_mqueue;
 extern const struct kind kind_pidfd;
 extern const struct kind kind_pipe;
 extern const struct kind kind_process;
@@ -28,6 +29,10 @@ extern const struct kind kind_signals;
 extern const struct kind kind_socket;
 extern const struct kind kind_stream;
 extern const struct kind kind_tcp;
+extern const struct kind kind_sysctl;
+extern const struct kind kind_sysv_msg;
+extern const struct kind kind_sysv_sem;
+extern const struct kind kind_sysv_shm;
 extern const struct kind kind_thread;
 extern const struct kind kind_time;
 extern const struct kind kind_timerfd;
@@ -36,6 +41,7 @@ extern const struct kind kind_tmpfs;
 extern const struct kind kind_tty;
 extern const struct kind kind_udp;
 extern const struct kind kind_unix;
+extern const struct kind kind_uts;
 
 const struct kind *const kinds[] = {
 	&kind_mounts,
@@ -58,6 +64,12 @@ const struct kind *const kinds[] = {
 	&kind_refused,
 	&kind_memory,
 	&kind_time,
+	&kind_uts,
+	&kind_sysctl, /* before what its limits are for */
+	&kind_sysv_shm,
+	&kind_sysv_sem,
+	&kind_sysv_msg,
+	&kind_mqueue,
 	&kind_cgroup,
 	&kind_net,
 	/* Attributes of processes and threads: of each, in this order. */

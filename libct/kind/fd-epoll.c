@@ -363,7 +363,7 @@ const struct kind kind_epoll = {
 	.carries = "epoll sets with everything in them: nested, edge-triggered, EPOLLONESHOT, EPOLLEXCLUSIVE, "
 		   "descriptors that were closed or renumbered since",
 	.refuses = "EPOLLONESHOT that has fired for a descriptor that is not ready any more",
-	.victims = "epoll-basic epoll-edge epoll-oneshot epoll-exclusive epoll-nested epoll-renumbered",
+	.victims = "epoll-basic epoll-edge epoll-oneshot epoll-oneshot-unready epoll-exclusive epoll-nested epoll-renumbered",
 	.fd_is = epoll_is,
 	.fd_dump = epoll_dump,
 	.fd_link = epoll_link,

@@ -44,9 +44,10 @@ bool memory_is_saved(const struct vma *v)
 	return memory_is_private(v) && !(v->flags & VMA_DROPPABLE);
 }
 
+/* The inode number of System V shared memory is its id, and the first of a pod is 0. */
 static bool has_file(const struct vma *v)
 {
-	return v->inode != 0;
+	return v->inode != 0 || !strncmp(v->name, "/SYSV", 5);
 }
 
 /* DONTDUMP and IO are the kernel's own marks of vvar; nothing of a special area is restored but its place. */

@@ -17,6 +17,7 @@
 #include "libct/base/io.h"
 #include "libct/base/sys.h"
 #include "libct/kind/memory-restore.h"
+#include "libct/kind/ns-ipc.h"
 #include "libct/restore-steps.h"
 
 #define USER_TOP (1ULL << 47)
@@ -260,10 +261,13 @@ static int map_areas(struct restore_process *p, struct ct_error *err)
 		struct restore_area *a = &p->areas[i];
 		int e = 0;
 
-		if (a->special)
+		if (a->special || a->attached)
 			continue;
-		e = a->inherits ? memory_map_around(p, a, err)
-				: memory_map_part(p, a, a->start, a->end, err);
+		if (shm_is_segment(p->restore, a->descriptor))
+			e = shm_attach(p, p->areas, i, p->n_areas, err);
+		else
+			e = a->inherits ? memory_map_around(p, a, err)
+					: memory_map_part(p, a, a->start, a->end, err);
 		if (e < 0)
 			return e;
 	}

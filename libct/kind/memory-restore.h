@@ -10,6 +10,7 @@ struct restore_area {
 	uint32_t flags; /* VMA_* */
 	bool shared, special, registered;
 	bool inherits; /* some of its pages are those of the parent */
+	bool attached; /* mapped already, with another part of the same shared memory: ns-shm.c */
 	int64_t descriptor; /* -1: anonymous */
 	const char *name;   /* of a special one */
 	const struct node *node;
