@@ -81,7 +81,6 @@ static void restore_release(struct restore *r)
 	for (int i = 0; i < 3; i++)
 		fd_close(r->stream[i]);
 	shared_restore_free(r);
-	tmpfs_spool_free(r->spool);
 	doc_free(r->doc);
 	fd_close(r->proc);
 }
@@ -204,22 +203,22 @@ static int restore_stdin(struct restore *r, char **ret, size_t *ret_len, struct 
 }
 
 /* The pod without its processes: files first, since the overlay must not change under it. */
-static int make_pod(struct restore *r, enum image_member *ret_member, struct ct_error *err)
+static int make_pod(struct restore *r, struct ct_error *err)
 {
 	const struct node *clocks = node_has(r->root, "clocks") ? node_object(r->root, "clocks") : NULL;
 	cleanup_fd int self = sys_pidfd_open(getpid(), 0);
 	struct pod_start start = { .restoring = true, .restorer_pidfd = self };
 	cleanup_free char *input = NULL;
+	enum image_member member;
 	struct archive *files;
-	int e = archive_next(r->archive, ret_member, err);
+	int e = archive_next(r->archive, &member, err);
 
-	if (e == 0 && *ret_member == IMAGE_FILES) {
+	if (e == 0 && member != IMAGE_FILES)
+		e = error_set(err, -EBADMSG, "the image has no files");
+	if (e == 0)
 		e = archive_files_read(r->archive, &files, err);
-		if (e == 0)
-			e = rootfs_restore(r, files, err);
-		if (e == 0)
-			e = archive_next(r->archive, ret_member, err);
-	}
+	if (e == 0)
+		e = rootfs_restore(r, files, err);
 	if (e < 0)
 		return e;
 	if (self < 0)
@@ -329,13 +328,17 @@ static int take_streams(struct restore *r, struct ct_error *err)
 }
 
 /* Inside the pod: everything that a process could notice. */
-static int inside_part(struct restore *r, enum image_member member, struct ct_error *err)
+static int inside_part(struct restore *r, struct ct_error *err)
 {
 	__cleanup(visit_cleanup) struct visit visit = VISIT_NONE;
+	enum image_member member;
 	int e = visit_begin(r->proc, r->pod->state.pid1, &visit, err);
 
 	if (e == 0)
 		e = pod_kinds(r, false, err);
+	/* The files of tmpfs mounts were the last. */
+	if (e == 0)
+		e = archive_next(r->archive, &member, err);
 	if (e == 0)
 		e = restore_tree(r, err);
 	if (e == 0)
@@ -361,7 +364,6 @@ static int inside_part(struct restore *r, enum image_member member, struct ct_er
 
 static int restore(struct restore *r, struct ct *ct, struct ct_error *err)
 {
-	enum image_member member;
 	int e = read_manifest(r, err), main_vpid;
 
 	if (e < 0)
@@ -372,13 +374,13 @@ static int restore(struct restore *r, struct ct *ct, struct ct_error *err)
 	if (e == 0)
 		e = restore_parse(r, err);
 	if (e == 0)
-		e = make_pod(r, &member, err);
+		e = make_pod(r, err);
 	if (e == 0)
 		e = take_streams(r, err);
 	if (e == 0)
 		e = restore_seize_init(r, err);
 	if (e == 0)
-		e = inside_part(r, member, err);
+		e = inside_part(r, err);
 	/* What nobody read, nobody restored. */
 	if (e == 0)
 		e = restore_registers(r, err);

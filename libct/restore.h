@@ -15,7 +15,8 @@ struct archive_reader;
 struct kept;
 struct page_run;
 struct restore_shared;
-struct tmpfs_spool;
+struct archive;
+struct archive_entry;
 struct tree_plan;
 
 /* With --verify: what was filled in, ascending by address. */
@@ -84,7 +85,8 @@ struct restore {
 	int *ofds; /* by number: our descriptor, -1: not made yet */
 	size_t n_ofds;
 	int stream[3]; /* what PID 1 of the new pod has as 0, 1, 2 */
-	struct tmpfs_spool *spool; /* kind/tmpfs.c */
+	struct archive *files;	     /* the image's files, while they are read */
+	struct archive_entry *entry; /* of them, the next one; see kind/rootfs.h */
 	struct restore_shared *shared;
 	size_t n_shared;
 	struct tree_plan *plan;

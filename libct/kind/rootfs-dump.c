@@ -205,8 +205,9 @@ int rootfs_dump(struct dump *d, struct archive_writer *w, struct ct_error *err)
 	if (r == 0)
 		r = dump_embedded(d, &t, err);
 	if (r == 0)
-		r = tmpfs_dump(d, &t, err);
-	if (r == 0)
 		r = dump_log(d, &t, err);
+	/* Last: they are extracted when the rest has made the pod. */
+	if (r == 0)
+		r = tmpfs_dump(d, &t, err);
 	return r < 0 ? r : archive_files_end(w, err);
 }

@@ -230,13 +230,6 @@ static int extract(struct files *f, const char *path, struct archive_entry *entr
 		rel = parse_number(path + 16, &number);
 		if (rel)
 			return extract_embedded(f, number, rel, entry, err);
-	} else if (!strncmp(path, "rootfs/tmpfs/", 13)) {
-		rel = parse_number(path + 13, &number);
-		e = rel ? link_below(path, rel, link, &target, err) : 0;
-		if (rel)
-			return e < 0 ? e
-				     : tmpfs_spool_put(f->r, (unsigned int)number, rel, target, entry,
-						       f->archive, err);
 	} else if (!strncmp(path, "rootfs/", 7)) {
 		rel = parse_number(path + 7, &number);
 		e = rel ? link_below(path, rel, link, &target, err) : 0;
@@ -246,26 +239,71 @@ static int extract(struct files *f, const char *path, struct archive_entry *entr
 	return error_set(err, -EBADMSG, "not a member that this version knows");
 }
 
-static int extract_all(struct files *f, struct ct_error *err)
+int rootfs_next_entry(struct restore *r, struct ct_error *err)
 {
 	struct archive_entry *entry;
+	int e = archive_read_next_header(r->files, &entry);
+
+	r->entry = NULL;
+	if (e != ARCHIVE_OK && e != ARCHIVE_EOF)
+		return error_set(err, -EBADMSG, "files: %s", archive_error_string(r->files));
+	if (e == ARCHIVE_OK && !archive_entry_pathname(entry))
+		return error_set(err, -EBADMSG, "a member without a name");
+	if (e == ARCHIVE_OK)
+		r->entry = entry;
+	return 0;
+}
+
+/* Tar marks directories by a slash at the end. */
+static char *entry_path(struct archive_entry *entry)
+{
+	char *path = strdup(archive_entry_pathname(entry));
+	size_t len = path ? strlen(path) : 0;
+
+	if (len && path[len - 1] == '/')
+		path[len - 1] = '\0';
+	return path;
+}
+
+static bool is_tmpfs(const char *path)
+{
+	return !strncmp(path, "rootfs/tmpfs/", 13);
+}
+
+int rootfs_tmpfs_entry(struct restore *r, char **ret_path, size_t *ret_mount, const char **ret_rel,
+		       const char **ret_link, struct ct_error *err)
+{
+	char *path = entry_path(r->entry);
 	int e;
 
-	while ((e = archive_read_next_header(f->archive, &entry)) == ARCHIVE_OK) {
-		const char *name = archive_entry_pathname(entry);
-		cleanup_free char *path = name ? strdup(name) : NULL;
-		size_t len = path ? strlen(path) : 0;
+	if (!path)
+		return error_errno(err, -ENOMEM, "files");
+	*ret_path = path;
+	*ret_rel = is_tmpfs(path) ? parse_number(path + 13, ret_mount) : NULL;
+	if (!*ret_rel)
+		return error_set(err, -EBADMSG, "%s: a member out of order", path);
+	e = link_below(path, *ret_rel, archive_entry_hardlink(r->entry), ret_link, err);
+	return e < 0 ? error_prefix(err, e, "%s", path) : 0;
+}
+
+static int extract_all(struct files *f, struct ct_error *err)
+{
+	struct restore *r = f->r;
+	int e = rootfs_next_entry(r, err);
+
+	while (e == 0 && r->entry) {
+		cleanup_free char *path = entry_path(r->entry);
 
 		if (!path)
-			return error_set(err, -EBADMSG, "a member without a name");
-		if (len && path[len - 1] == '/') /* tar marks directories so */
-			path[len - 1] = '\0';
-		e = extract(f, path, entry, err);
+			return error_errno(err, -ENOMEM, "files");
+		if (is_tmpfs(path))
+			break;
+		e = extract(f, path, r->entry, err);
 		if (e < 0)
 			return error_prefix(err, e, "%s", path);
+		e = rootfs_next_entry(r, err);
 	}
-	return e == ARCHIVE_EOF ? 0
-				: error_set(err, -EBADMSG, "files: %s", archive_error_string(f->archive));
+	return e;
 }
 
 static int finish(struct files *f, struct ct_error *err)
@@ -290,6 +328,7 @@ int rootfs_restore(struct restore *r, struct archive *files, struct ct_error *er
 	struct files f = { .r = r, .archive = files, .n_trees = r->pod->config.n_trees };
 	int e = 0;
 
+	r->files = files;
 	f.n_embedded = node_count(node_array(r->root, "embedded"));
 	f.trees = calloc(f.n_trees + 1, sizeof(*f.trees));
 	f.seen = calloc(f.n_trees + 1, sizeof(*f.seen));

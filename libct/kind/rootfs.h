@@ -23,18 +23,17 @@ int rootfs_dump(struct dump *d, struct archive_writer *w, struct ct_error *err);
 
 /*
  * Called between pod_reserve() and pod_make() with the reader of the image's files: extracts upper
- * trees, what is needed of the embedded files, and the log; what belongs into tmpfs mounts is kept for the kind
- * "tmpfs". -EBADMSG: not files that such a pod can have.
+ * trees, what is needed of the embedded files, and the log. What belongs into tmpfs mounts comes last and
+ * is left there for the kind "tmpfs": r->files and r->entry. -EBADMSG: not files that such a pod can have.
  */
 int rootfs_restore(struct restore *r, struct archive *files, struct ct_error *err);
 
-/* What rootfs_restore() kept for tmpfs mounts; NULL is fine. */
-struct tmpfs_spool;
-void tmpfs_spool_free(struct tmpfs_spool *spool);
-/* Keeps one entry, whose data is still to be read from `files`. `rel`: its path below the mount. */
-struct archive_entry;
-int tmpfs_spool_put(struct restore *r, unsigned int mount, const char *rel, const char *link,
-		    struct archive_entry *entry, struct archive *files, struct ct_error *err);
+/* Goes to the next entry of r->files: r->entry, NULL at the end. */
+int rootfs_next_entry(struct restore *r, struct ct_error *err);
+/* Takes the path of r->entry apart, which is one of a tmpfs. The caller frees *ret_path, which *ret_rel lies in. */
+int rootfs_tmpfs_entry(struct restore *r, char **ret_path, size_t *ret_mount, const char **ret_rel,
+		       const char **ret_link, struct ct_error *err);
+
 /* Writes the members of the pod's tmpfs mounts. */
 struct tree_dump;
 int tmpfs_dump(struct dump *d, struct tree_dump *t, struct ct_error *err);

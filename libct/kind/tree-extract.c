@@ -56,6 +56,33 @@ int tree_data_archive(void *context, const void **ret, size_t *ret_len, off_t *r
 	return 1;
 }
 
+/*
+ * Opens below a directory, never outside of it, never through a symlink. A path may be longer than one
+ * system call takes: it is gone in parts, none of which can lead up, since it has no "..".
+ */
+static int open_within(int root, const char *rel, int flags)
+{
+	cleanup_fd int at = -1;
+	char part[PATH_MAX];
+
+	while (strlen(rel) >= sizeof(part)) {
+		const char *slash = memrchr(rel, '/', sizeof(part) - 1);
+		int fd;
+
+		if (!slash)
+			return -ENAMETOOLONG;
+		memcpy(part, rel, (size_t)(slash - rel));
+		part[slash - rel] = '\0';
+		fd = sys_openat2(at < 0 ? root : at, part, O_PATH | O_DIRECTORY, 0, WITHIN);
+		if (fd < 0)
+			return fd;
+		fd_close(at);
+		at = fd;
+		rel = slash + 1;
+	}
+	return sys_openat2(at < 0 ? root : at, *rel ? rel : ".", (uint64_t)flags, 0, WITHIN);
+}
+
 /* The directory that an entry goes to, which came before it. Entries of one directory come together. */
 static int open_parent(struct tree_extract *x, const char *rel, const char **ret_name, struct ct_error *err)
 {
@@ -69,7 +96,7 @@ static int open_parent(struct tree_extract *x, const char *rel, const char **ret
 		return error_errno(err, -ENOMEM, "files");
 	if (x->parent_path && !strcmp(path, x->parent_path))
 		return x->parent;
-	fd = sys_openat2(x->root, *path ? path : ".", O_PATH | O_DIRECTORY, 0, WITHIN);
+	fd = open_within(x->root, path, O_PATH | O_DIRECTORY);
 	if (fd < 0)
 		return error_set(err, fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP || fd == -EXDEV ? -EBADMSG : fd,
 				 "its directory: %s", strerror(-fd));
@@ -238,7 +265,7 @@ static int make_link(struct tree_extract *x, int dirfd, const char *name, const 
 
 	if (!tree_path_valid(link) || !*link)
 		return error_set(err, -EBADMSG, "a hard link to '%s'", link);
-	fd = sys_openat2(x->root, link, O_PATH | O_NOFOLLOW, 0, WITHIN);
+	fd = open_within(x->root, link, O_PATH | O_NOFOLLOW);
 	if (fd < 0 || fstat(fd, &st) < 0 || S_ISDIR(st.st_mode))
 		return error_set(err, -EBADMSG, "a hard link to '%s', which is not there", link);
 	if (linkat(fd, "", dirfd, name, AT_EMPTY_PATH) < 0)
@@ -360,7 +387,7 @@ int tree_extract_end(struct tree_extract *x, struct ct_error *err)
 {
 	for (size_t i = x->n; i-- > 0;) {
 		const char *rel = x->directories[i].path;
-		cleanup_fd int fd = sys_openat2(x->root, *rel ? rel : ".", O_RDONLY | O_DIRECTORY, 0, WITHIN);
+		cleanup_fd int fd = open_within(x->root, rel, O_RDONLY | O_DIRECTORY);
 		struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, x->directories[i].modified };
 
 		if (fd < 0 || futimens(fd, times) < 0)

@@ -84,6 +84,37 @@ static void make_special(void)
 	CHECK_SYS(utimensat(AT_FDCWD, "sub", times, 0));
 }
 
+/* Deeper than one path can say. */
+#define DEPTH 60
+
+static void make_deep(void)
+{
+	int here = CHECK_SYS(open(".", O_RDONLY | O_DIRECTORY));
+
+	long_name[100] = '\0';
+	for (int i = 0; i < DEPTH; i++) {
+		CHECK_SYS(mkdir(long_name, 0755));
+		CHECK_SYS(chdir(long_name));
+	}
+	write_file("deep", "deep");
+	CHECK_SYS(link("deep", "deeper"));
+	CHECK_SYS(fchdir(here));
+	CHECK_SYS(close(here));
+	long_name[100] = 'n';
+}
+
+static void check_deep(void)
+{
+	struct stat st;
+
+	long_name[100] = '\0';
+	for (int i = 0; i < DEPTH; i++)
+		CHECK_SYS(chdir(long_name));
+	check_text("deeper", "deep");
+	CHECK_SYS(stat("deep", &st));
+	CHECK_EQ(st.st_nlink, 2);
+}
+
 /* Something of the host's, which every host has. */
 static void make_lower(void)
 {
@@ -196,10 +227,12 @@ int main(void)
 	umask(0);
 	make_plain();
 	make_special();
+	make_deep();
 	make_lower();
 	victim_ready();
 	check_plain();
 	check_special();
 	check_lower();
+	check_deep();
 	victim_pass();
 }
