@@ -4,6 +4,8 @@
 
 Lines of the script:
     spawn COMMAND...    starts it on a new terminal of 24x80
+    spawnraw COMMAND... likewise, the terminal being raw from the start: nothing typed early is
+                        echoed or eaten
     send TEXT           types it (\\n, \\x10, ... as in Python)
     expect TEXT         waits until it was printed since the last match
     end CODE            waits until the program ends, with this exit code
@@ -11,7 +13,7 @@ Lines of the script:
     size ROWS COLUMNS   changes the terminal's size
 Exit code 0 when everything came as expected; what was printed goes to stderr otherwise.
 """
-import fcntl, os, pty, select, shlex, signal, struct, subprocess, sys, termios, time
+import fcntl, os, pty, select, shlex, signal, struct, subprocess, sys, termios, time, tty
 
 deadline = time.monotonic() + float(sys.argv[1])
 pid = master = None
@@ -51,11 +53,13 @@ def size(rows, columns):
 for line in sys.stdin:
     line = line.strip("\t\n")
     word, _, rest = line.partition(" ")
-    if word == "spawn":
+    if word in ("spawn", "spawnraw"):
         pid, master = pty.fork()
         if pid == 0:
             args = shlex.split(rest)
             os.execvp(args[0], args)
+        if word == "spawnraw":
+            tty.setraw(master)
         size(24, 80)
         seen = b""
     elif word == "send":

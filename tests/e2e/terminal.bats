@@ -7,7 +7,7 @@ load helpers
 # Types into the pod's terminal; the script comes on standard input.
 type_into() {
 	{
-		echo "spawn $PODCKPT attach $1"
+		echo "spawnraw $PODCKPT attach $1"
 		cat
 		printf '%s\n' 'send \x10\x11'
 		echo "end 0"
@@ -24,8 +24,9 @@ type_into() {
 		send sleep 98765 &\n
 		expect ready>
 		send cd /var/tmp && vim -u NONE -i NONE story.txt\n
-		expect story.txt
+		expect [New File]
 		send ihel
+		expect hel
 	END
 	for mode in plain verify pipe; do
 		n=$((n + 1))
