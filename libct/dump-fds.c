@@ -300,6 +300,30 @@ int dump_descriptor_find(struct dump *d, pid_t pid, int fd, uint32_t *ret_id)
 	return r < 0 ? r : r ? 0 : -ENOENT;
 }
 
+/*
+ * fdinfo shows FD_CLOEXEC among the flags of the open file. A file that has O_CLOEXEC among its own (a
+ * terminal from ioctl TIOCGPTPEER) shows it always: then only the process itself can tell.
+ */
+static int close_on_exec(struct dump *d, struct dump_process *p, int fd, const char *info,
+			 bool *ret, struct ct_error *err)
+{
+	const char *at = strstr(info, "flags:");
+	cleanup_fd int dup = -1;
+	int64_t flags;
+	int r;
+
+	*ret = at && strtoul(at + 6, NULL, 8) & O_CLOEXEC;
+	if (!*ret || d->preflight)
+		return 0;
+	dup = sys_pidfd_getfd(p->pidfd, fd);
+	if (dup < 0 || !(fcntl(dup, F_GETFL) & O_CLOEXEC))
+		return 0;
+	r = dump_ask(p, SYS_fcntl, (uint64_t)fd, F_GETFD, &flags, err);
+	if (r == 0)
+		*ret = flags & FD_CLOEXEC;
+	return r;
+}
+
 static int dump_table(struct dump *d, struct dump_process *p, struct node *table, struct ct_error *err)
 {
 	cleanup_free int *list = NULL;
@@ -310,7 +334,9 @@ static int dump_table(struct dump *d, struct dump_process *p, struct node *table
 	d->stats.n_descriptors += (uint64_t)n;
 	for (ssize_t i = 0; i < n; i++) {
 		struct node *row;
-		char name[64], *info = NULL, *at;
+		cleanup_free char *info = NULL;
+		char name[64];
+		bool cloexec;
 		uint32_t id;
 		int r;
 
@@ -323,12 +349,13 @@ static int dump_table(struct dump *d, struct dump_process *p, struct node *table
 		if (proc_read(d->proc, p->pid, name, &info) < 0)
 			continue;
 		p->locks |= locks_in(info);
-		at = strstr(info, "flags:");
+		r = close_on_exec(d, p, list[i], info, &cloexec, err);
+		if (r < 0)
+			return error_prefix(err, r, "fd %d", list[i]);
 		row = node_put_array(table, NULL);
 		node_put_u64(row, NULL, (uint64_t)list[i]);
 		node_put_u64(row, NULL, id);
-		node_put_u64(row, NULL, at && strtoul(at + 6, NULL, 8) & O_CLOEXEC);
-		free(info);
+		node_put_u64(row, NULL, cloexec);
 	}
 	return 0;
 }

@@ -44,6 +44,9 @@ int dump_descriptors(struct dump *d, struct ct_error *err);
 int dump_link_descriptors(struct dump *d, struct ct_error *err);
 int dump_areas(struct dump *d, struct dump_process *p, struct node *space, struct ct_error *err);
 int dump_tasks(struct dump *d, struct ct_error *err);
+/* Has the stopped process make one call; *ret is its result. */
+int dump_ask(struct dump_process *p, long nr, uint64_t a0, uint64_t a1, int64_t *ret,
+	     struct ct_error *err);
 /* Takes the tapes' traces out of the address spaces, which are read next. */
 void dump_remove_tapes(struct dump *d);
 void fd_registry_free(struct fd_registry *fds);

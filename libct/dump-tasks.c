@@ -21,6 +21,25 @@ static int find_site(struct dump_process *p, struct ct_error *err)
 	return tape_site_find(&p->areas, p->mem, p->pagemap, &p->site, err);
 }
 
+int dump_ask(struct dump_process *p, long nr, uint64_t a0, uint64_t a1, int64_t *ret,
+	     struct ct_error *err)
+{
+	__cleanup(tape_release) struct tape tape = { 0 };
+	size_t call;
+	int r = find_site(p, err);
+
+	if (r == 0)
+		r = tape_init(&tape, &p->site, ASK_ENTRIES, err);
+	if (r < 0)
+		return r;
+	call = tape_call(&tape, nr, a0, a1, 0, 0, 0, 0);
+	r = tape_run(&tape, &p->threads[0].t, NULL, NULL, err);
+	if (r < 0)
+		return r;
+	*ret = tape.entries[call].result;
+	return tracee_put_back(&p->threads[0].t, err);
+}
+
 static void put_registers(struct dump_thread *t)
 {
 	node_put_i64(t->node, "vtid", t->t.vtid);

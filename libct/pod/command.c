@@ -168,8 +168,9 @@ int pty_open(int devfd, unsigned short rows, unsigned short columns, int *ret_ma
 		return error_errno(err, -errno, "open '/dev/pts/ptmx' of the pod");
 	if (ioctl(master, TIOCSPTLCK, &unlock) < 0)
 		return error_errno(err, -errno, "unlock the terminal");
-	slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (slave < 0)
+	/* Not with O_CLOEXEC: here the kernel would keep it among the flags of the file. */
+	slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY);
+	if (slave < 0 || fcntl(slave, F_SETFD, FD_CLOEXEC) < 0)
 		return error_errno(err, -errno, "open the terminal");
 	if (ioctl(master, TIOCSWINSZ, &size) < 0)
 		return error_errno(err, -errno, "set the size of the terminal");
