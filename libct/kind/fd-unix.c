@@ -167,8 +167,8 @@ static int unix_dump(struct dump *d, const struct fd_view *v, struct node *n, st
 	if (!e && d->preflight)
 		return 0; /* made after the list */
 	if (!e) {
-		dump_refuse_fd(d, v, "this unix socket belongs to another network namespace, which is "
-				     "not carried; close it first");
+		dump_refuse_fd(d, v, "a unix socket of another network (accepted from a process outside the "
+				     "pod, perhaps) is not carried; close it first");
 		return 0;
 	}
 	e->id = v->id;
