@@ -22,12 +22,41 @@ static uint64_t now_us(void)
 	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
+/*
+ * A child of vfork(2) mostly lives for less than a millisecond before it executes a program; one that
+ * lives for this many looks is refused.
+ */
+#define VFORK_LOOKS 60
+static const struct timespec vfork_pause = { .tv_nsec = 10000000 };
+
 static int preflight(struct pod *pod, struct ct_error *err)
 {
-	__cleanup(dump_free_cleanup) struct dump *d = NULL;
-	int r = dump_new(pod, true, &d, err);
+	for (int looks = 1;; looks++) {
+		__cleanup(dump_free_cleanup) struct dump *d = NULL;
+		int r = dump_new(pod, true, &d, err);
 
-	return r < 0 ? r : dump_preflight(d, err);
+		if (r == 0)
+			r = dump_preflight(d, err);
+		if (r != -EOPNOTSUPP || looks == VFORK_LOOKS || !d->shares_space)
+			return r;
+		nanosleep(&vfork_pause, NULL);
+	}
+}
+
+static int stop(struct pod *pod, struct dump **ret, struct ct_error *err)
+{
+	for (int looks = 1;; looks++) {
+		__cleanup(dump_free_cleanup) struct dump *d = NULL;
+		int r = dump_new(pod, false, &d, err);
+
+		if (r == 0)
+			r = dump_stop(d, err);
+		if (r == 0)
+			*ret = take_ptr(d);
+		if (r != -EAGAIN || looks == VFORK_LOOKS)
+			return r;
+		nanosleep(&vfork_pause, NULL);
+	}
 }
 
 static int write_manifest(struct dump *d, struct archive_writer *w, struct ct_error *err)
@@ -76,16 +105,14 @@ static int stopped_part(struct pod *pod, struct guard *guard, struct archive_wri
 {
 	__cleanup(dump_free_cleanup) struct dump *d = NULL;
 	uint64_t began = now_us(), written;
-	int r = dump_new(pod, false, &d, err);
+	int r = stop(pod, &d, err);
 
 	if (r < 0)
 		return r;
 	d->master_fd = guard->master_fd;
-	r = dump_stop(d, err);
 	d->stats.freezing_time = now_us() - began;
 	/* Before anything is read: the monitor must not move what is in the pipes and the terminal. */
-	if (r == 0)
-		r = drain(pod, guard, d, err);
+	r = drain(pod, guard, d, err);
 	if (r == 0)
 		r = dump_describe(d, err);
 	if (r == 0)

@@ -132,6 +132,23 @@ static int compare(const void *a, const void *b, void *type)
 	return (x->vpid > y->vpid) - (x->vpid < y->vpid);
 }
 
+bool dump_in_vfork(struct dump *d)
+{
+	for (size_t i = 0; i < d->n_processes; i++) {
+		struct dump_process *p = &d->processes[i], *parent = dump_by_vpid(d, p->parent_vpid);
+
+		if (p->zombie || !parent || parent->zombie)
+			continue;
+		if (sys_kcmp(p->pid, parent->pid, KCMP_VM, 0, 0) != 0)
+			continue;
+		/* Any thread of the parent may be the one that waits. */
+		for (size_t k = 0; k < parent->n_threads; k++)
+			if (parent->threads[k].status.state == 'D')
+				return true;
+	}
+	return false;
+}
+
 /* Processes that share what only threads usually share. */
 static void check_pairs(struct dump *d)
 {
@@ -159,8 +176,10 @@ static void check_pairs(struct dump *d)
 
 		qsort_r(list, n, sizeof(*list), compare, &type);
 		for (size_t i = 1; i < n; i++)
-			if (sys_kcmp(list[i - 1]->pid, list[i]->pid, type, 0, 0) == 0)
+			if (sys_kcmp(list[i - 1]->pid, list[i]->pid, type, 0, 0) == 0) {
+				d->shares_space |= type == KCMP_VM;
 				dump_refuse_process(d, list[i], shared[s].format, list[i - 1]->vpid);
+			}
 	}
 }
 

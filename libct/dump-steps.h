@@ -27,7 +27,8 @@ int dump_plan(struct dump *d, bool heirs, struct tree_plan **ret, struct ct_erro
 
 /*
  * Freezes the pod, finds its processes and stops every thread under ptrace; the pod's cgroup is
- * thawed again then, the threads stay stopped until dump_free() or dump_resume().
+ * thawed again then, the threads stay stopped until dump_free(). -EAGAIN: a process is in the
+ * middle of vfork(2); nothing was stopped, try again with another dump.
  */
 int dump_stop(struct dump *d, struct ct_error *err);
 
@@ -36,6 +37,12 @@ int dump_stop(struct dump *d, struct ct_error *err);
 
 /* Looks at a running pod for what cannot be carried, without touching it: findings, as dump_verdict(). */
 int dump_preflight(struct dump *d, struct ct_error *err);
+
+/*
+ * Is a process in the middle of vfork(2)? Its parent sleeps in the kernel until the child executes a
+ * program or ends, and cannot be stopped before.
+ */
+bool dump_in_vfork(struct dump *d);
 
 /* Everything but memory contents into the document. */
 int dump_describe(struct dump *d, struct ct_error *err);

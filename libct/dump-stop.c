@@ -139,6 +139,8 @@ int dump_stop(struct dump *d, struct ct_error *err)
 	if (r < 0)
 		return r;
 	r = dump_find_processes(d, err);
+	if (r == 0 && dump_in_vfork(d))
+		r = error_set(err, -EAGAIN, "a process is in the middle of vfork");
 	if (r == 0)
 		r = seize_all(d, err);
 	/* A frozen task cannot run a tape, a traced one cannot run anything else. */

@@ -83,6 +83,7 @@ struct dump {
 	struct unix_registry *unix_sockets;
 	char *findings; /* one a line; NULL: none */
 	size_t n_findings;
+	bool shares_space; /* one of them is a shared address space: perhaps a vfork(2), over in a moment */
 	struct ct_stats stats;
 };
 
