@@ -9,13 +9,14 @@
 
 int main(void)
 {
-	int master, slave, on = 1;
+	int master, slave, on = 1, n;
 	char buf[64];
 
 	CHECK_SYS(openpty(&master, &slave, NULL, NULL, NULL));
 	CHECK_SYS(ioctl(master, TIOCPKT, &on));
 	CHECK_EQ(write(slave, "printed", 7), 7);
 	CHECK_EQ(write(master, "typed\n", 6), 6);
+	VICTIM_UNTIL(ioctl(master, FIONREAD, &n) == 0 && n == 14); /* with the echo */
 	victim_ready();
 	CHECK_EQ(read(master, buf, sizeof(buf)), 15);
 	CHECK_EQ(buf[0], TIOCPKT_DATA);
