@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "images/archive.h"
+#include "libct/base/descriptors.h"
 #include "libct/dump-steps.h"
 #include "libct/image-file.h"
 #include "libct/kind.h"
@@ -170,6 +171,7 @@ static int checkpoint(struct pod *pod, const struct ct_checkpoint_options *optio
 int ct_checkpoint(struct ct *ct, const char *name, const struct ct_checkpoint_options *options,
 		  struct ct_stats *stats, struct ct_error *err)
 {
+	cleanup_descriptor_room struct descriptor_room room = descriptor_room_make();
 	__cleanup(pod_free_cleanup) struct pod *pod = NULL;
 	struct ct_stats mine = { 0 };
 	int r;

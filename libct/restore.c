@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "images/archive.h"
+#include "libct/base/descriptors.h"
 #include "libct/base/sys.h"
 #include "libct/dump-steps.h"
 #include "libct/host.h"
@@ -404,6 +405,7 @@ static int restore(struct restore *r, struct ct *ct, struct ct_error *err)
 int ct_restore(struct ct *ct, const struct ct_restore_options *options, char **ret_name,
 	       struct ct_stats *stats, struct ct_error *err)
 {
+	cleanup_descriptor_room struct descriptor_room room = descriptor_room_make();
 	struct restore r = { .options = options, .proc = -1, .stream = { -1, -1, -1 },
 			     .init = { .pidfd = -1, .mem = -1, .uffd = -1 } };
 	__cleanup(archive_reader_free_cleanup) struct archive_reader *archive = NULL;
