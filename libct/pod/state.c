@@ -277,14 +277,19 @@ static int lock_take(struct pod *pod, bool wait)
 /*
  * The monitor is gone and has not written how the pod ended: it was killed. What it would still
  * undo is undone here, unless somebody is at work on the pod, who then holds its lock. `idle`: it
- * is we who have the lock, and nothing was done yet.
+ * is we who have the lock, and nothing was done yet. -ENOENT: there never was more than a name.
  */
-static void state_correct(struct pod *pod, bool idle)
+static int state_correct(struct pod *pod, bool idle)
 {
 	struct pod_state *s = &pod->state;
 	bool was_locked = pod->lockfd >= 0;
 	bool ours = was_locked || lock_take(pod, false) == 0;
 
+	/* Its maker was killed before there was a monitor: nothing ran and nobody was told of it. */
+	if (s->status == CT_CREATED && s->pid1 == 0 && ours && !was_locked) {
+		pod_destroy(pod, NULL);
+		return -ENOENT;
+	}
 	s->monitor = 0;
 	if (pod->pid1_pidfd < 0) {
 		s->status = CT_EXITED;
@@ -301,6 +306,7 @@ static void state_correct(struct pod *pod, bool idle)
 		pod_state_write(pod, NULL);
 	if (!was_locked)
 		pod->lockfd = fd_close(pod->lockfd);
+	return 0;
 }
 
 static int state_read(struct pod *pod, bool idle, struct ct_error *err)
@@ -322,8 +328,7 @@ static int state_read(struct pod *pod, bool idle, struct ct_error *err)
 		if (s->monitor == 0 && s->status == CT_RUNNING && pod->pid1_pidfd >= 0)
 			return 0;
 	}
-	state_correct(pod, idle);
-	return 0;
+	return state_correct(pod, idle);
 }
 
 int pod_state_read(struct pod *pod, struct ct_error *err)
@@ -562,6 +567,11 @@ int pod_reserve(struct ct *ct, struct pod_config *config, struct pod **ret, stru
 		return error_set(err, -EINVAL,
 				 "'%s' is no name for a pod: up to 63 letters, digits and '_.-', a letter or digit first",
 				 config->name);
+	/* A name whose claimer was killed is free: opening it finds that out. */
+	if (config->name && pod_open(ct, config->name, &pod, NULL) == 0) {
+		pod_free(pod);
+		pod = NULL;
+	}
 	/* Locked until state.json stands: a directory without one belongs to nobody. */
 	podsfd = pods_open(ct, true, err);
 	if (podsfd < 0)
