@@ -13,12 +13,14 @@
  */
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/capability.h>
 #include <linux/kcmp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 
 #include "libct/base/cleanup.h"
@@ -48,9 +50,27 @@ static bool epoll_is(const struct dump *d, const struct fd_view *v)
 	return fdinfo_is(v->link, "[eventpoll]");
 }
 
+/* Busy polling: struct epoll_params of Linux 6.9. */
+struct busy_poll {
+	uint32_t usecs;
+	uint16_t budget;
+	uint8_t prefer, unused;
+};
+#define GET_BUSY_POLL _IOR(0x8a, 2, struct busy_poll)
+#define SET_BUSY_POLL _IOW(0x8a, 1, struct busy_poll)
+
 /* The targets are put when every description has its number. */
 static int epoll_dump(struct dump *d, const struct fd_view *v, struct node *n, struct ct_error *err)
 {
+	struct busy_poll busy = { 0 };
+	struct node *array;
+
+	if (ioctl(v->dup, GET_BUSY_POLL, &busy) < 0 || (!busy.usecs && !busy.budget && !busy.prefer))
+		return 0;
+	array = node_put_array(n, "busy_poll");
+	node_put_u64(array, NULL, busy.usecs);
+	node_put_u64(array, NULL, busy.budget);
+	node_put_u64(array, NULL, busy.prefer);
 	return 0;
 }
 
@@ -184,8 +204,22 @@ static int epoll_link(struct dump *d, const struct fd_view *v, struct node *n, s
 static int epoll_restore(struct restore *r, const struct node *n, uint32_t id, int *ret_fd,
 			 struct ct_error *err)
 {
+	const struct node *array = node_has(n, "busy_poll") ? node_array(n, "busy_poll") : NULL;
+	struct busy_poll busy = { 0 };
+	int e;
+
 	*ret_fd = epoll_create1(EPOLL_CLOEXEC);
-	return *ret_fd < 0 ? error_errno(err, -errno, "epoll_create1") : 0;
+	if (*ret_fd < 0)
+		return error_errno(err, -errno, "epoll_create1");
+	if (!array)
+		return 0;
+	busy.usecs = (uint32_t)node_at_u64(array, 0, INT32_MAX);
+	busy.budget = (uint16_t)node_at_u64(array, 1, 64); /* more wants CAP_NET_ADMIN */
+	busy.prefer = (uint8_t)node_at_u64(array, 2, 1);
+	e = doc_check(r->doc, err);
+	if (e == 0 && ioctl(*ret_fd, SET_BUSY_POLL, &busy) < 0)
+		e = error_errno(err, -errno, "set the busy polling of an epoll set");
+	return e;
 }
 
 /* What the thread works on: descriptors are ours, in its copy of our table. */
@@ -314,6 +348,8 @@ static int get_target(struct restore *r, const struct node *n, struct target *t,
 	t->events = (uint32_t)node_hex(n, "events");
 	t->data = node_hex(n, "data");
 	t->reported = node_bool(node_object(n, "volatile"), "reported");
+	if (t->events & EPOLLWAKEUP && !(r->pod->config.capabilities & 1ULL << CAP_BLOCK_SUSPEND))
+		node_complain(n, "EPOLLWAKEUP, which the pod may not use");
 	e = doc_check(r->doc, err);
 	if (e < 0)
 		return e;

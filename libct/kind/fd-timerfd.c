@@ -8,6 +8,7 @@
  * were set to a wall time. The restoring process is not in the pod's time namespace and reckons.
  */
 #include <inttypes.h>
+#include <linux/capability.h>
 #include <sys/ioctl.h>
 #include <sys/timerfd.h>
 
@@ -141,6 +142,10 @@ static int timerfd_restore(struct restore *r, const struct node *n, uint32_t id,
 
 	if (e < 0)
 		return e;
+	/* These wake the host up. */
+	if ((clock == CLOCK_REALTIME_ALARM || clock == CLOCK_BOOTTIME_ALARM) &&
+	    !(r->pod->config.capabilities & 1ULL << CAP_WAKE_ALARM))
+		return error_set(err, -EBADMSG, "a clock that the pod may not use");
 	*ret_fd = timerfd_create(clock, TFD_CLOEXEC);
 	if (*ret_fd < 0)
 		return error_errno(err, -errno, "timerfd_create");

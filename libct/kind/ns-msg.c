@@ -3,6 +3,7 @@
  * System V message queues: ids, keys, owners, and the messages, which MSG_COPY reads without taking
  * them out (man 2 msgrcv). Who sent and received last and when is not carried.
  */
+#include <linux/capability.h>
 #include <string.h>
 #include <sys/msg.h>
 
@@ -63,7 +64,8 @@ static int msg_dump(struct dump *d, struct node *n, struct ct_error *err)
 	return 0;
 }
 
-static int make_queue(const struct ipc_object *o, uint64_t bytes, struct ct_error *err)
+static int make_queue(struct restore *r, const struct ipc_object *o, uint64_t bytes,
+		      struct ct_error *err)
 {
 	int e = ipc_become_creator(o), id;
 	struct msqid_ds ds;
@@ -77,6 +79,10 @@ static int make_queue(const struct ipc_object *o, uint64_t bytes, struct ct_erro
 		e = -EEXIST;
 	if (e == 0 && msgctl(id, IPC_STAT, &ds) < 0)
 		e = -errno;
+	/* A new one has as much as is allowed; we are allowed more. */
+	if (e == 0 && bytes > ds.msg_qbytes &&
+	    !(r->pod->config.capabilities & 1ULL << CAP_SYS_RESOURCE))
+		e = -EPERM;
 	if (e == 0) {
 		ds.msg_perm.uid = o->uid;
 		ds.msg_perm.gid = o->gid;
@@ -128,7 +134,7 @@ static int msg_restore(struct restore *r, const struct node *n, struct ct_error 
 		if (e == 0)
 			e = ipc_next_id(r, "msg", o.id, err);
 		if (e == 0)
-			e = make_queue(&o, bytes, err);
+			e = make_queue(r, &o, bytes, err);
 		if (e == 0)
 			e = send_messages(r, node_array(queue, "messages"), o.id, err);
 		if (e < 0)

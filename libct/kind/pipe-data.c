@@ -9,10 +9,12 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
 #include "libct/base/cleanup.h"
+#include "libct/base/io.h"
 #include "libct/base/sys.h"
 
 struct private_pipe {
@@ -307,17 +309,32 @@ void pipe_put(const struct fd_view *v, struct node *n)
 	node_put_i64(n, "capacity", fcntl(v->dup, F_GETPIPE_SZ));
 }
 
+/* What a pod may ask for, which we may exceed. */
+static int most_capacity(struct restore *r)
+{
+	cleanup_free char *text = NULL;
+
+	if (r->pod->config.capabilities & 1ULL << CAP_SYS_RESOURCE ||
+	    io_read_file(r->proc, "sys/fs/pipe-max-size", 64, &text) < 0)
+		return INT_MAX;
+	return atoi(text);
+}
+
 int pipe_get_capacity(struct restore *r, const struct node *n, int fd, struct ct_error *err)
 {
 	int capacity = (int)node_i64(n, "capacity", PIPE_BUF, INT_MAX), e = doc_check(r->doc, err);
 
 	if (e < 0)
 		return e;
+	if (fcntl(fd, F_GETPIPE_SZ) == capacity)
+		return 0;
+	if (capacity > most_capacity(r))
+		return error_set(err, -ENOSYS,
+				 "a pipe of %d bytes: this host allows less (/proc/sys/fs/pipe-max-size)",
+				 capacity);
 	/* EBUSY: standard input, made larger for what an attached client had sent behind it. */
-	if (fcntl(fd, F_GETPIPE_SZ) != capacity && fcntl(fd, F_SETPIPE_SZ, capacity) < 0 &&
-	    errno != EBUSY)
-		return error_errno(err, -errno,
-				   "make a pipe of %d bytes (see /proc/sys/fs/pipe-max-size)", capacity);
+	if (fcntl(fd, F_SETPIPE_SZ, capacity) < 0 && errno != EBUSY)
+		return error_errno(err, -errno, "make a pipe of %d bytes", capacity);
 	return 0;
 }
 

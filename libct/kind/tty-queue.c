@@ -10,15 +10,11 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
 
 #include "libct/base/cleanup.h"
-#include "libct/base/sys.h"
+#include "libct/task/helper.h"
 
 static bool is_cooked(const struct termios2 *t)
 {
@@ -222,43 +218,15 @@ static int fail(struct tty_queues *q, const char *what, int error)
 	return error;
 }
 
-/* A child that shares our descriptors and cannot be disturbed by signals. 0 in the child. */
-static pid_t spawn(sigset_t *old)
-{
-	sigset_t all;
-	pid_t pid;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, old);
-	pid = (pid_t)SYS_RET(syscall(SYS_clone, CLONE_FILES, 0, 0, 0, 0));
-	if (pid != 0)
-		pthread_sigmask(SIG_SETMASK, old, NULL);
-	return pid;
-}
-
-static void await(pid_t pid)
-{
-	while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
-		;
-}
-
-static void *shared_memory(size_t size)
-{
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
 int tty_queues_peek(int slave, int master, struct tty_queues **ret, struct ct_error *err)
 {
-	struct tty_queues *q = shared_memory(sizeof(*q));
-	sigset_t old;
+	struct tty_queues *q = helper_memory(sizeof(*q));
 	pid_t pid;
 
 	if (!q)
 		return error_errno(err, -ENOMEM, "terminal");
 	fail(q, "interrupted", -EINTR); /* unless it comes to its end */
-	pid = spawn(&old);
+	pid = helper_spawn();
 	if (pid == 0) {
 		q->error = 0;
 		if (slave >= 0)
@@ -268,7 +236,7 @@ int tty_queues_peek(int slave, int master, struct tty_queues **ret, struct ct_er
 		_exit(0);
 	}
 	if (pid > 0)
-		await(pid);
+		helper_await(pid);
 	if (pid < 0 || q->error) {
 		int r = pid < 0 ? error_errno(err, pid, "fork")
 				: error_errno(err, q->error, "terminal: %.31s", q->what);
@@ -290,15 +258,14 @@ void tty_queues_free(struct tty_queues *q)
 
 int tty_open_current(int slave, const int *flags, int *ret_fds, size_t n, struct ct_error *err)
 {
-	int *result = shared_memory((n + 1) * sizeof(int)), r;
-	sigset_t old;
+	int *result = helper_memory((n + 1) * sizeof(int)), r;
 	pid_t pid;
 
 	if (!result)
 		return error_errno(err, -ENOMEM, "terminal");
 	for (size_t i = 0; i <= n; i++)
 		result[i] = -EINTR;
-	pid = spawn(&old);
+	pid = helper_spawn();
 	if (pid == 0) {
 		setsid();
 		result[n] = ioctl(slave, TIOCSCTTY, 0) < 0 ? -errno : 0;
@@ -310,7 +277,7 @@ int tty_open_current(int slave, const int *flags, int *ret_fds, size_t n, struct
 		_exit(0);
 	}
 	if (pid > 0)
-		await(pid);
+		helper_await(pid);
 	r = pid < 0 ? pid : result[n];
 	for (size_t i = 0; i < n; i++) {
 		ret_fds[i] = r < 0 ? -1 : result[i];

@@ -4,10 +4,20 @@
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 
 #define COUNT 300
 
 static int fd[COUNT];
+
+/* struct epoll_params of Linux 6.9. */
+struct busy_poll {
+	uint32_t usecs;
+	uint16_t budget;
+	uint8_t prefer, unused;
+};
+#define GET_BUSY_POLL _IOR(0x8a, 2, struct busy_poll)
+#define SET_BUSY_POLL _IOW(0x8a, 1, struct busy_poll)
 
 static void add(int set, int i)
 {
@@ -34,6 +44,8 @@ static void wait_for(void *arg)
 int main(void)
 {
 	int set = CHECK_SYS(epoll_create1(EPOLL_CLOEXEC));
+	struct busy_poll busy = { 50, 16, 1, 0 };
+	bool has_busy_poll = ioctl(set, SET_BUSY_POLL, &busy) == 0;
 	struct epoll_event e;
 	uint64_t v = 1;
 	pid_t child;
@@ -55,5 +67,12 @@ int main(void)
 	}
 	CHECK_EQ(epoll_wait(set, &e, 1, 0), 0);
 	CHECK_EQ(fcntl(set, F_GETFD), FD_CLOEXEC);
+	memset(&busy, 0, sizeof(busy));
+	if (has_busy_poll) {
+		CHECK_SYS(ioctl(set, GET_BUSY_POLL, &busy));
+		CHECK_EQ(busy.usecs, 50u);
+		CHECK_EQ(busy.budget, 16);
+		CHECK_EQ(busy.prefer, 1);
+	}
 	victim_pass();
 }
