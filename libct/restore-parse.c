@@ -67,7 +67,7 @@ static int parse_process(struct restore *r, size_t index, const struct node *n, 
 		node_complain(n, "its first thread is not its main thread");
 	if (p->zombie)
 		return 0;
-	p->inherits = node_has(node_object(n, "memory"), "inherited");
+	p->inherits = node_has(node_object(n, "memory"), "volatile");
 	return memory_parse(p, err);
 }
 

@@ -283,6 +283,8 @@ static int fill_process(struct restore *r, struct restore_process *p, enum image
 		if (e == 0)
 			e = archive_next(r->archive, member, err);
 	}
+	if (e == 0)
+		e = memory_filled(p, err);
 	return e < 0 ? e : restore_heirs(r, p, err);
 }
 

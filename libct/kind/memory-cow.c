@@ -59,6 +59,31 @@ static int compare_run(struct dump_process *p, const struct dump_process *parent
 	return 0;
 }
 
+int memory_find_parted(const struct dump_process *p, const struct dump_process *parent,
+		       const struct pagemap_run *run, uint64_t *ret)
+{
+	uint64_t mine[BLOCK], theirs[BLOCK];
+
+	*ret = 0;
+	for (uint64_t done = 0; done < run->pages; done += BLOCK) {
+		size_t n = run->pages - done < BLOCK ? run->pages - done : BLOCK;
+		off_t at = (off_t)((run->address / IMAGE_PAGE + done) * 8);
+		int r = io_pread_exact(p->pagemap, mine, n * 8, at);
+
+		if (r == 0)
+			r = io_pread_exact(parent->pagemap, theirs, n * 8, at);
+		if (r < 0)
+			return r;
+		for (size_t i = 0; i < n; i++)
+			if (IS_PRESENT(mine[i]) && IS_PRESENT(theirs[i]) &&
+			    FRAME(mine[i]) != FRAME(theirs[i])) {
+				*ret = run->address + (done + i) * IMAGE_PAGE;
+				return 0;
+			}
+	}
+	return 0;
+}
+
 /* Areas that fork(2) made alike: what the child's page is mapped by must be there in the parent too. */
 static bool alike(const struct vma *a, const struct vma *b)
 {

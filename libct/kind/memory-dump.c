@@ -321,7 +321,8 @@ static int memory_dump(struct dump *d, struct dump_process *p, const struct tape
 	if (r < 0)
 		return error_errno(err, r, "compare its pages with its parent's");
 	if (p->n_inherited) {
-		struct node *list = node_put_array(n, "inherited");
+		/* Zero pages among them, of which a restored process has none, are no difference. */
+		struct node *list = node_put_array(node_put_object(n, "volatile"), "inherited");
 
 		for (size_t i = 0; i < p->n_inherited; i++) {
 			node_put_u64(list, NULL, p->inherited[i].address);
@@ -420,7 +421,7 @@ const struct kind kind_memory = {
 	.refuses = "huge pages of a pool, userfaultfd, device and secret memory, shadow stacks, protection keys, "
 		   "rings of asynchronous I/O and io_uring, 32-bit programs",
 	.victims = "mem-private mem-shared mem-file mem-brk-stack mem-stack-full mem-stack-used mem-advice "
-		   "mem-mlockall mem-guard mem-cow mem-args mem-vdso mem-memfd mem-many mem-droppable mem-sealed "
+		   "mem-mlockall mem-guard mem-cow mem-cow-zero mem-args mem-vdso mem-memfd mem-many mem-droppable mem-sealed "
 		   "mem-static mem-nolibc regs-xstate regs-avx512 regs-fsgs refused-32bit refused-aio "
 		   "refused-hugetlb refused-io-uring-area refused-secret refused-uffd-area",
 	.process_check = memory_check,

@@ -13,7 +13,8 @@
 
 static int parse(struct restore_process *p, struct ct_error *err)
 {
-	const struct node *list = node_array(node_object(p->node, "memory"), "inherited");
+	const struct node *memory = node_object(p->node, "memory");
+	const struct node *list = node_array(node_object(memory, "volatile"), "inherited");
 	size_t n = node_count(list) / 2;
 	uint64_t last = 0;
 

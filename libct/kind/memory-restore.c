@@ -291,15 +291,10 @@ static int open_uffd(struct restore_process *p, struct ct_error *err)
 int memory_build(struct restore_process *p, struct ct_error *err)
 {
 	struct vma special[SPECIALS] = { 0 };
-	const struct restore_process *parent;
 	size_t n_special = 0, uffd;
 	int e;
 
 	e = p->restore->options->verify ? sums_init(p, err) : 0;
-	/* A heir has its parent's userfaultfd, too, which would keep the parent's areas registered. */
-	parent = p->inherits ? restore_by_vpid(p->restore, p->parent_vpid) : NULL;
-	if (parent && parent->uffd_number >= 0)
-		tape_call(&p->tape, SYS_close, (uint64_t)parent->uffd_number, 0, 0, 0, 0, 0);
 	if (e == 0)
 		e = memory_plan_inherited(p, err);
 	if (e == 0)
@@ -445,7 +440,7 @@ int memory_restore_chunk(struct restore *r, const struct pages_chunk *chunk, str
 	return 0;
 }
 
-static int seal_lock(struct restore_area *a, struct tape *tape, struct ct_error *err)
+static int lock_area(struct restore_area *a, struct tape *tape, struct ct_error *err)
 {
 	int e = tape_need(tape, 2, 0, err);
 
@@ -457,6 +452,21 @@ static int seal_lock(struct restore_area *a, struct tape *tape, struct ct_error 
 		tape_call(tape, SYS_mlock2, a->start, a->end - a->start,
 			  a->flags & VMA_LOCKONFAULT ? MLOCK_ONFAULT : 0, 0, 0, 0);
 	return e;
+}
+
+int memory_filled(struct restore_process *p, struct ct_error *err)
+{
+	int e = tape_need(&p->tape, 1, 0, err);
+
+	/* Before anything else touches its pages, and before there are more copies of this. */
+	p->uffd = fd_close(p->uffd);
+	if (e == 0 && p->uffd_number >= 0)
+		tape_call(&p->tape, SYS_close, (uint64_t)p->uffd_number, 0, 0, 0, 0, 0);
+	p->uffd_number = -1;
+	for (size_t i = 0; e == 0 && i < p->n_areas; i++)
+		if (p->areas[i].flags & VMA_LOCKED)
+			e = lock_area(&p->areas[i], &p->tape, err);
+	return e < 0 ? e : restore_run(p, err);
 }
 
 static int seal_name(struct restore_area *a, struct tape *tape, struct ct_error *err)
@@ -511,11 +521,11 @@ static int seal_area(struct restore_area *a, struct tape *tape, struct ct_error 
 				  pages * IMAGE_PAGE, MADV_GUARD_INSTALL, 0, 0, 0);
 		}
 	}
-	e = a->flags & VMA_LOCKED ? seal_lock(a, tape, err) : 0;
-	if (e == 0 && node_has(a->node, "name"))
+	if (node_has(a->node, "name")) {
 		e = seal_name(a, tape, err);
-	if (e < 0)
-		return e;
+		if (e < 0)
+			return e;
+	}
 	if (a->flags & VMA_SEALED)
 		tape_must(tape, "mseal", SYS_MSEAL, a->start, len, 0, 0, 0, 0);
 	return 0;
@@ -590,10 +600,6 @@ int memory_seal(struct restore_process *p, struct ct_error *err)
 
 	if (e < 0)
 		return e;
-	p->uffd = fd_close(p->uffd);
-	if (p->uffd_number >= 0)
-		tape_call(&p->tape, SYS_close, (uint64_t)p->uffd_number, 0, 0, 0, 0, 0);
-	p->uffd_number = -1;
 	if (node_bool(memory, "thp_disable"))
 		tape_must(&p->tape, "prctl(PR_SET_THP_DISABLE)", SYS_prctl, PR_SET_THP_DISABLE, 1, 0, 0,
 			  0, 0);

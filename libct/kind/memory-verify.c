@@ -182,6 +182,34 @@ static int verify_process(struct restore_process *p, const struct dump_process *
 	return 0;
 }
 
+/* What was shared since fork still is, but for zeros, which the image does not have. */
+static int verify_shared(struct restore_process *p, struct dump *d, const struct dump_process *q,
+			 struct ct_error *err)
+{
+	const struct dump_process *parent = dump_by_vpid(d, q->parent_vpid);
+
+	for (size_t i = 0; parent && i < p->n_inherited; i++) {
+		uint64_t from = p->inherited[i].address;
+		const uint64_t end = from + p->inherited[i].pages * IMAGE_PAGE;
+
+		while (from < end) {
+			const struct pagemap_run run = { from, (end - from) / IMAGE_PAGE };
+			uint64_t at;
+			int e = memory_find_parted(q, parent, &run, &at);
+
+			if (e < 0)
+				return error_errno(err, e, "pid %d: read 'pagemap'", p->vpid);
+			if (at && find(&p->sums, at))
+				return error_set(err, -EUCLEAN,
+						 "pid %d: the page at %" PRIx64
+						 " is no longer shared with its parent",
+						 p->vpid, at);
+			from = at ? at + IMAGE_PAGE : end;
+		}
+	}
+	return 0;
+}
+
 int memory_verify(struct restore *r, struct dump *d, struct ct_error *err)
 {
 	for (size_t i = 0; i < r->n_processes; i++) {
@@ -192,6 +220,8 @@ int memory_verify(struct restore *r, struct dump *d, struct ct_error *err)
 		if (p->zombie || !q)
 			continue;
 		e = verify_process(p, q, err);
+		if (e == 0)
+			e = verify_shared(p, d, q, err);
 		if (e < 0)
 			return e;
 	}

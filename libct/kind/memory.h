@@ -42,6 +42,9 @@ bool memory_is_saved(const struct vma *v);
 
 /* Finds what a process shares with its parent since fork: p->inherited. */
 int memory_find_inherited(struct dump *d, struct dump_process *p);
+/* The first page of a run that is there in a process and in its parent, but not the same one; *ret 0: none. */
+int memory_find_parted(const struct dump_process *p, const struct dump_process *parent,
+		       const struct pagemap_run *run, uint64_t *ret);
 /*
  * Cuts what is inherited out of a run: true, and *run is the first part of its own; *rest is what
  * to go on with (0 pages: nothing). False: all of it is inherited. `hint` begins at 0 and goes along.
@@ -103,5 +106,8 @@ int shared_verify(struct restore *r, struct ct_error *err);
 /* Compares all memory with what was filled in; `d` is a dump of the restored pod. -EUCLEAN. */
 int memory_verify(struct restore *r, struct dump *d, struct ct_error *err);
 
-/* After the last chunk: lock, advice, guard pages, prctl(PR_SET_MM_MAP). */
+/* After the last chunk of a process and before it has heirs: a lock set later would part them from what they share. */
+int memory_filled(struct restore_process *p, struct ct_error *err);
+
+/* After the last chunk: advice, guard pages, prctl(PR_SET_MM_MAP). */
 int memory_seal(struct restore_process *p, struct ct_error *err);
