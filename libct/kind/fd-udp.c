@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * UDP sockets (man 7 udp), and raw and ping sockets, which are the same to us: bound, connected,
- * members of multicast groups. Datagrams that nobody has read yet, and an error that came back for
- * one that was sent, are refused.
+ * members of multicast groups; datagrams that nobody has read yet, and an error that came back for
+ * one that was sent (udp-queue.c, udp-error.c).
  *
  * The link that was chosen for multicast by its number (IP_MULTICAST_IF with struct ip_mreqn), and an address for
  * it, are two things of which the kernel tells the address.
@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 
 #include "libct/base/cleanup.h"
-#include "libct/kind/inet.h"
+#include "libct/kind/udp.h"
 
 static const struct sock_option options[] = {
 	{ "udp_cork", IPPROTO_UDP, UDP_CORK },
@@ -43,22 +43,36 @@ static bool udp_is(const struct dump *d, const struct fd_view *v)
 }
 
 /* What it has received or is about to send. */
-static void check_queues(struct dump *d, const struct fd_view *v, struct node *n)
+static int dump_queues(struct dump *d, const struct fd_view *v, struct node *n, struct ct_error *err)
 {
+	bool udp = sock_int(v->dup, SOL_SOCKET, SO_PROTOCOL, 0) == IPPROTO_UDP &&
+		   sock_int(v->dup, SOL_SOCKET, SO_TYPE, 0) == SOCK_DGRAM;
 	struct pollfd events = { v->dup, POLLRDHUP, 0 };
-	int sending = 0;
+	int sending = 0, r;
 
-	poll(&events, 1, 0);
-	if (events.revents & POLLERR)
-		dump_refuse_fd(d, v, "an error that nobody has read yet (such as 'connection refused') is "
-				     "pending on it, which is not carried; read it first");
-	if (sock_queued(v->dup))
-		dump_refuse_fd(d, v, "datagrams that nobody has read yet are not carried; read them first");
 	if (ioctl(v->dup, SIOCOUTQ, &sending) == 0 && sending)
 		dump_refuse_fd(d, v, "a datagram that is being put together or sent is not carried; "
 				     "try again");
+	poll(&events, 1, 0);
 	if (events.revents & POLLRDHUP)
 		node_put_hex(n, "shutdown", events.revents & POLLHUP ? 3 : 1);
+	if (!udp) {
+		if (events.revents & POLLERR)
+			dump_refuse_fd(d, v, "an error that nobody has read yet is pending on it, which "
+					     "is not carried; read it first");
+		if (sock_queued(v->dup))
+			dump_refuse_fd(d, v, "packets that nobody has read yet are not carried; read "
+					     "them first");
+		return 0;
+	}
+	/* First the error: recvmsg(2) would take it. */
+	r = udp_error_dump(d, v, n, err);
+	if (r == 0 && events.revents & POLLERR && sock_queued(v->dup))
+		dump_refuse_fd(d, v, "datagrams and an error that nobody has read yet are not carried together; "
+				     "read them first");
+	else if (r == 0)
+		r = udp_queue_dump(d, v, n, err);
+	return r;
 }
 
 /*
@@ -102,7 +116,9 @@ static int udp_dump(struct dump *d, const struct fd_view *v, struct node *n, str
 	sock_options_put(v->dup, options, N_OPTIONS, to);
 	if (sock_int(v->dup, IPPROTO_UDP, UDP_ENCAP, 0))
 		dump_refuse_fd(d, v, "encapsulation (UDP_ENCAP) is not carried; close it first");
-	check_queues(d, v, n);
+	r = dump_queues(d, v, n, err);
+	if (r < 0)
+		return r;
 	r = inet_local(v->dup, &a);
 	if (r < 0)
 		return error_errno(err, r, "getsockname");
@@ -143,8 +159,13 @@ static int udp_restore(struct restore *r, const struct node *n, uint32_t id, int
 		e = inet_bind(r, n, *ret_fd, err);
 	if (e == 0)
 		e = inet_groups_get(n, *ret_fd, err);
+	/* Before it is connected: then only one would be heard. */
+	if (e == 0)
+		e = udp_queue_restore(r, n, *ret_fd, err);
 	if (e == 0 && node_has(n, "remote"))
 		e = udp_connect(r, n, *ret_fd, err);
+	if (e == 0)
+		e = udp_error_restore(n, *ret_fd, err);
 	if (e == 0 && node_has(n, "shutdown") &&
 	    shutdown(*ret_fd, (node_hex(n, "shutdown") & 3) == 3 ? SHUT_RDWR : SHUT_RD) < 0 &&
 	    errno != ENOTCONN)
@@ -154,9 +175,9 @@ static int udp_restore(struct restore *r, const struct node *n, uint32_t id, int
 
 const struct kind kind_udp = {
 	.name = "udp",
-	.carries = "UDP, ping and raw sockets: bound, connected, in multicast groups",
-	.refuses = "datagrams that were received and not read",
-	.victims = "udp-bound udp-connected udp-options udp-multicast udp-unread raw-icmp",
+	.carries = "UDP, ping and raw sockets: bound, connected, in multicast groups; received datagrams",
+	.refuses = "packets that raw sockets received, multicast datagrams, ports that several share with datagrams",
+	.victims = "udp-bound udp-connected udp-options udp-multicast udp-unread udp-error udp-unread-group raw-icmp",
 	.fd_is = udp_is,
 	.fd_dump = udp_dump,
 	.fd_restore = udp_restore,

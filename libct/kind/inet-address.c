@@ -37,10 +37,10 @@ int inet_link_index(int fd, const char *name, unsigned int *ret)
 	return 0;
 }
 
-static uint16_t port_of(const struct sockaddr_storage *a)
+uint16_t inet_port(const struct sockaddr_storage *a)
 {
-	return ntohs(a->ss_family == AF_INET ? ((const struct sockaddr_in *)a)->sin_port
-					     : ((const struct sockaddr_in6 *)a)->sin6_port);
+	return a->ss_family == AF_INET ? ((const struct sockaddr_in *)a)->sin_port
+				       : ((const struct sockaddr_in6 *)a)->sin6_port;
 }
 
 static const char *ip_text(const struct sockaddr_storage *a, char text[INET6_ADDRSTRLEN])
@@ -57,13 +57,13 @@ const char *inet_text(const struct sockaddr_storage *a, char text[INET_TEXT])
 	char ip[INET6_ADDRSTRLEN];
 
 	ip_text(a, ip);
-	snprintf(text, INET_TEXT, a->ss_family == AF_INET ? "%s:%u" : "[%s]:%u", ip, port_of(a));
+	snprintf(text, INET_TEXT, a->ss_family == AF_INET ? "%s:%u" : "[%s]:%u", ip, ntohs(inet_port(a)));
 	return text;
 }
 
 bool inet_any(const struct sockaddr_storage *a)
 {
-	if (port_of(a))
+	if (inet_port(a))
 		return false;
 	if (a->ss_family == AF_INET)
 		return ((const struct sockaddr_in *)a)->sin_addr.s_addr == INADDR_ANY;
@@ -86,8 +86,7 @@ int inet_remote(int fd, struct sockaddr_storage *ret)
 	return getpeername(fd, (struct sockaddr *)ret, &len) < 0 ? -errno : 0;
 }
 
-/* The IPv4 address in it, also a mapped one; 0: none. */
-static in_addr_t ipv4_of(const struct sockaddr_storage *a)
+in_addr_t inet_ipv4(const struct sockaddr_storage *a)
 {
 	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)a;
 	in_addr_t ip = 0;
@@ -104,14 +103,14 @@ void inet_address_put(const struct dump *d, int fd, struct node *n, const char *
 {
 	const struct pod_config *config = &d->pod->config;
 	struct node *to = node_put_object(n, key);
-	in_addr_t ip = ipv4_of(a);
+	in_addr_t ip = inet_ipv4(a);
 	char text[INET6_ADDRSTRLEN], link[IFNAMSIZ];
 
 	if (config->net == CT_NET_BRIDGE && ip && ip == config->address.ip.s_addr)
 		node_put_bool(to, "own", true);
 	else
 		node_put_str(to, "ip", ip_text(a, text));
-	node_put_u64(to, "port", port_of(a));
+	node_put_u64(to, "port", ntohs(inet_port(a)));
 	if (a->ss_family == AF_INET6) {
 		const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)a;
 

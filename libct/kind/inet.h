@@ -12,6 +12,9 @@ bool inet_is(const struct fd_view *v);
 
 /* "10.88.0.2:6379", "[::1]:80". */
 const char *inet_text(const struct sockaddr_storage *a, char text[INET_TEXT]);
+/* In network order: the port; the IPv4 address, also a mapped one, 0: none. */
+uint16_t inet_port(const struct sockaddr_storage *a);
+in_addr_t inet_ipv4(const struct sockaddr_storage *a);
 /* Neither an address nor a port. */
 bool inet_any(const struct sockaddr_storage *a);
 
