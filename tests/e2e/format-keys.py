@@ -9,7 +9,8 @@ import json
 import re
 import sys
 
-SOCKETS = ("udp", "netlink", "unix")
+# Fields of these stand in the section of another kind, too.
+SHARED = {"udp": "tcp", "netlink": "tcp", "unix": "tcp", "sysv_sem": "sysv_shm", "sysv_msg": "sysv_shm"}
 
 
 def sections(text):
@@ -21,7 +22,7 @@ def sections(text):
             for name in heading[1].split(", "):
                 found[name] = words
         for listed in re.findall(r"^\| *([^|]*)\||`([^`]+)`", line):
-            words.update(re.findall(r"\w+", "".join(listed)))
+            words.update(re.findall(r"\w+", "".join(listed)), "".join(listed).split())
     return found
 
 
@@ -30,6 +31,7 @@ class Check:
         self.listed, self.missing = listed, set()
 
     def field(self, key, *names):
+        names = [*names, *(SHARED[name] for name in names if name in SHARED)]
         if not any(key in self.listed.get(name, ()) for name in names):
             self.missing.add(f"{names[0]}: {key}")
 
@@ -61,8 +63,7 @@ class Check:
             if key == "descriptors":
                 for one in value:
                     kind = one["kind"]
-                    more = ["tcp"] if kind in SOCKETS else []
-                    self.tree(one, kind, "descriptors", "locks", *more)
+                    self.tree(one, kind, "descriptors", "locks")
             elif key == "processes":
                 for process in value:
                     threads = process.get("threads", [])
