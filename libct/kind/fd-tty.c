@@ -381,7 +381,7 @@ const struct kind kind_tty = {
 	.carries = "pseudo-terminals, the pod's own too: modes, size, packet mode, exclusive use, what was "
 		   "typed or printed and not read yet, hung-up ones, /dev/tty",
 	.refuses = "terminals outside the pod, /dev/tty of a terminal that was hung up",
-	.victims = "tty-modes tty-input tty-output tty-closed tty-hung-up tty-packet tty-session tty-own",
+	.victims = "tty-modes tty-input tty-output tty-closed tty-hung-up tty-packet tty-session tty-own tty-own-closed",
 	.fd_is = tty_is,
 	.fd_dump = tty_dump,
 	.fd_link = tty_link,

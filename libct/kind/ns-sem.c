@@ -26,7 +26,7 @@ static bool changed_one(pid_t pid)
 	int last = semctl(0, 0, SEM_INFO, (union semun){ .info = &info });
 
 	for (int i = 0; i <= last; i++) {
-		struct semid_ds ds;
+		struct semid_ds ds = { 0 };
 		int id = semctl(i, 0, SEM_STAT, (union semun){ .buf = &ds });
 
 		for (unsigned int k = 0; id >= 0 && k < ds.sem_nsems; k++)
@@ -61,7 +61,7 @@ static int put_set(struct node *list, int id, const struct semid_ds *ds, struct 
 	if (!values)
 		return error_errno(err, -ENOMEM, "semaphores");
 	ipc_put(n, id, &ds->sem_perm);
-	if (semctl(id, 0, GETALL, (union semun){ .array = values }) < 0)
+	if (semctl(id, 0, GETALL, values) < 0)
 		return errno == EIDRM ? 0 : error_errno(err, -errno, "values of semaphore set %d", id);
 	array = node_put_array(n, "values");
 	for (unsigned int i = 0; i < ds->sem_nsems; i++)
@@ -77,7 +77,7 @@ static int sem_dump(struct dump *d, struct node *n, struct ct_error *err)
 	bool any = false;
 
 	for (int i = 0; i <= last; i++) {
-		struct semid_ds ds;
+		struct semid_ds ds = { 0 };
 		int id = semctl(i, 0, SEM_STAT, (union semun){ .buf = &ds }), r;
 
 		if (id < 0)
@@ -104,7 +104,7 @@ static int make_set(const struct ipc_object *o, unsigned short *values, size_t c
 	ipc_become_root();
 	if (e == 0 && id != o->id)
 		e = -EEXIST;
-	if (e == 0 && semctl(id, 0, SETALL, (union semun){ .array = values }) < 0)
+	if (e == 0 && semctl(id, 0, SETALL, values) < 0)
 		e = -errno;
 	ds.sem_perm.uid = o->uid;
 	ds.sem_perm.gid = o->gid;

@@ -154,7 +154,7 @@ const struct kind kind_controlling_terminal = {
 	.name = NAME,
 	.carries = "the controlling terminal of sessions and the process group in its foreground",
 	.refuses = "controlling terminals outside the pod",
-	.victims = "tty-session tty-own",
+	.victims = "tty-session tty-own tty-own-closed",
 	.process_dump = terminal_dump,
 	.process_restore = terminal_restore,
 };
