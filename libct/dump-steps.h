@@ -32,6 +32,21 @@ int dump_plan(struct dump *d, bool heirs, struct tree_plan **ret, struct ct_erro
  */
 int dump_stop(struct dump *d, struct ct_error *err);
 
+/* Reads the registers of a thread that has stopped and mends what the stop itself did to them. */
+int dump_read_thread(struct dump_thread *t, struct ct_error *err);
+
+/* Notes how long threads have been waiting in epoll_wait, of a pod that still runs; looks again when it is frozen. */
+int dump_note_sleeps(struct dump *d, struct ct_error *err);
+void dump_check_sleeps(struct dump *d);
+/* What remains, into the registers of a thread that was stopped in it. */
+void dump_shorten_wait(struct dump_thread *t);
+void sleep_notes_free(struct sleep_notes *s);
+
+/* Finds out until when threads sleep in interrupted calls. */
+int dump_restarts(struct dump *d, struct ct_error *err);
+/* Registers as they go into the image. */
+void dump_restart_regs(const struct dump_thread *t, struct user_regs_struct *regs);
+
 /* The version of the manifest's format that this program writes; it reads this and earlier ones. */
 #define IMAGE_FORMAT 1
 

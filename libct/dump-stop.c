@@ -8,6 +8,7 @@
 #include "libct/base/error.h"
 #include "libct/base/sys.h"
 #include "libct/dump-steps.h"
+#include "libct/kind/clock.h"
 #include "libct/kind/file.h"
 #include "libct/task/restart.h"
 #include "libct/task/rseq.h"
@@ -51,6 +52,7 @@ void dump_free(struct dump *d)
 	fd_registry_free(d->fds);
 	shared_registry_free(d->shared);
 	seccomp_registry_free(d->seccomp);
+	sleep_notes_free(d->sleeps);
 	file_context_free(d->files);
 	unix_registry_free(d->unix_sockets);
 	doc_free(d->doc);
@@ -89,12 +91,10 @@ static int seize_all(struct dump *d, struct ct_error *err)
 	return 0;
 }
 
-static int stop_thread(struct dump_thread *t, struct ct_error *err)
+int dump_read_thread(struct dump_thread *t, struct ct_error *err)
 {
-	int r = tracee_wait_stop(&t->t, err);
+	int r = tracee_read(&t->t, err);
 
-	if (r == 0)
-		r = tracee_read(&t->t, err);
 	if (r < 0)
 		return r;
 	if (rseq_abort(&t->t))
@@ -104,8 +104,10 @@ static int stop_thread(struct dump_thread *t, struct ct_error *err)
 	 * stop nor, in the image, the restore.
 	 */
 	if (restart_mend_eintr(&t->t.regs, (t->status.sig_pending | t->status.sig_shared_pending) &
-						   ~t->status.sig_blocked))
+						   ~t->status.sig_blocked)) {
+		dump_shorten_wait(t);
 		t->t.dirty = true;
+	}
 	return 0;
 }
 
@@ -135,9 +137,13 @@ int dump_stop(struct dump *d, struct ct_error *err)
 {
 	int r, thawed;
 
-	r = cgroup_freeze(d->pod->state.cgroup, FREEZE_TIMEOUT_MS, err);
+	r = dump_note_sleeps(d, err);
+	if (r == 0)
+		r = cgroup_freeze(d->pod->state.cgroup, FREEZE_TIMEOUT_MS, err);
 	if (r < 0)
 		return r;
+	dump_check_sleeps(d);
+	d->frozen_at = clock_now(CLOCK_MONOTONIC);
 	r = dump_find_processes(d, err);
 	if (r == 0 && dump_in_vfork(d))
 		r = error_set(err, -EAGAIN, "a process is in the middle of vfork");
@@ -158,7 +164,9 @@ int dump_stop(struct dump *d, struct ct_error *err)
 		for (size_t k = 0; k < p->n_threads; k++) {
 			if (!p->threads[k].t.seized)
 				continue;
-			r = stop_thread(&p->threads[k], err);
+			r = tracee_wait_stop(&p->threads[k].t, err);
+			if (r == 0)
+				r = dump_read_thread(&p->threads[k], err);
 			if (r < 0)
 				return error_prefix(err, r, "pid %d (%s)", p->vpid, p->stat.comm);
 		}
@@ -166,7 +174,7 @@ int dump_stop(struct dump *d, struct ct_error *err)
 		if (r < 0)
 			return error_prefix(err, r, "pid %d (%s)", p->vpid, p->stat.comm);
 	}
-	return 0;
+	return dump_restarts(d, err);
 }
 
 int dump_verdict(const struct dump *d, struct ct_error *err)

@@ -42,8 +42,11 @@ int dump_ask(struct dump_process *p, long nr, uint64_t a0, uint64_t a1, int64_t 
 
 static void put_registers(struct dump_thread *t)
 {
+	struct tracee image = t->t; /* borrowed: not released */
+
+	dump_restart_regs(t, &image.regs);
 	node_put_i64(t->node, "vtid", t->t.vtid);
-	regs_put(&t->t, t->node);
+	regs_put(&image, t->node);
 }
 
 /* Asks one thread (the leader for its process as well) and puts the answers. */

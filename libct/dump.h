@@ -9,6 +9,7 @@
 #include "libct/libct.h"
 #include "libct/pod/pod.h"
 #include "libct/task/proc.h"
+#include "libct/task/restart.h"
 #include "libct/task/tape.h"
 #include "libct/task/tracee.h"
 
@@ -16,6 +17,7 @@ struct node;
 struct doc;
 struct fd_registry;
 struct seccomp_registry;
+struct sleep_notes;
 struct shared_registry;
 struct file_context;
 struct tree_plan;
@@ -32,7 +34,10 @@ struct dump_thread {
 	struct tracee t; /* t.tid, t.vtid; stopped, unless preflight */
 	struct proc_status status;
 	struct task_pending pending;
-	uint64_t slept; /* ns it had been asleep when it was stopped; 0: not known */
+	/* Stopped in a call that the kernel would go on with by restart_syscall(2): dump-restart.c. */
+	enum restart_call restart;
+	long restart_nr;
+	int64_t deadline; /* of our monotonic clock */
 	struct node *node;
 };
 
@@ -69,6 +74,7 @@ struct dump {
 	int proc;	/* the host's /proc */
 	int netns;	/* the pod's network namespace */
 	int master_fd;	/* the master of the pod's terminal, -1: it has none; not owned */
+	int64_t frozen_at; /* our monotonic clock when everything of the pod had stopped */
 	struct doc *doc;
 	struct node *root, *process_array;
 	struct tracee init; /* podckpt-init, stopped too; it is not dumped */
@@ -78,6 +84,7 @@ struct dump {
 	struct fd_registry *fds;
 	struct shared_registry *shared;
 	struct seccomp_registry *seccomp;
+	struct sleep_notes *sleeps;
 	struct file_context *files; /* kind/file-context.c */
 	const struct dump_process *mapping; /* whose memory is being described: for dump_refuse_fd() */
 	struct unix_registry *unix_sockets;

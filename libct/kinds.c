@@ -11,6 +11,7 @@ extern const struct kind kind_eventfd;
 extern const struct kind kind_file;
 extern const struct kind kind_fs;
 extern const struct kind kind_inotify;
+extern const struct kind kind_interrupted;
 extern const struct kind kind_limits;
 extern const struct kind kind_locks;
 extern const struct kind kind_memory;
@@ -82,6 +83,7 @@ const struct kind *const kinds[] = {
 	&kind_locks,
 	&kind_scheduling,
 	&kind_seccomp, /* before credentials: only who may administer installs a filter just so */
+	&kind_interrupted,
 	&kind_limits, /* after what they would limit */
 	&kind_credentials, /* last: whoever has dropped a privilege can restore nothing that wants it */
 	NULL,

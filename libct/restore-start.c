@@ -80,12 +80,19 @@ static int start_process(struct restore_process *p, struct ct_error *err)
 		if (e < 0)
 			return error_prefix(err, e, "%s", kinds[i]->name);
 	}
+	if (restore_enters(p) && !at.site.stub) {
+		int e = place_find(&at, err);
+
+		if (e < 0)
+			return e;
+	}
 	if (at.site.stub) {
 		int e = run(&at.tape, &at, err);
 
 		if (e == 0)
 			e = tracee_put_back(&p->threads[0].t, err);
-		return e;
+		/* After the tape, whose calls the kernel would forget these for. */
+		return e < 0 ? e : restore_enter(p, at.site.area, err);
 	}
 	return 0;
 }

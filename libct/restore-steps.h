@@ -44,6 +44,9 @@ int restore_tasks(struct restore *r, struct ct_error *err);
 
 /* Gives every thread its registers; the tapes are gone then. */
 int restore_registers(struct restore *r, struct ct_error *err);
+/* Has a process threads to be put back into calls they slept in? Does it; `room` is memory of the process to use. */
+bool restore_enters(const struct restore_process *p);
+int restore_enter(struct restore_process *p, uint64_t room, struct ct_error *err);
 /* Sets timers and the like going, right before the release. */
 int restore_start(struct restore *r, struct ct_error *err);
 /* Lets all of them go at once. */

@@ -2,7 +2,8 @@
 #include "libct/task/restart.h"
 
 #include <errno.h>
-#include <stdint.h>
+#include <linux/futex.h>
+#include <string.h>
 #include <sys/syscall.h>
 
 int restart_kind(const struct user_regs_struct *regs)
@@ -46,6 +47,50 @@ bool restart_mend_eintr(struct user_regs_struct *regs, bool signal_pending)
 	default:
 		return false;
 	}
+}
+
+static const char *const names[] = {
+	[RESTART_NANOSLEEP] = "nanosleep",
+	[RESTART_CLOCK_NANOSLEEP] = "clock_nanosleep",
+	[RESTART_POLL] = "poll",
+	[RESTART_FUTEX] = "futex",
+};
+
+enum restart_call restart_call(long number, const struct user_regs_struct *regs)
+{
+	switch (number) {
+	case SYS_nanosleep:
+		return RESTART_NANOSLEEP;
+	case SYS_clock_nanosleep:
+		return RESTART_CLOCK_NANOSLEEP;
+	case SYS_poll:
+		return (int)regs->rdx < 0 ? RESTART_NONE : RESTART_POLL;
+	case SYS_futex:
+		/* FUTEX_WAIT has a span, the others a point of time. */
+		return (regs->rsi & FUTEX_CMD_MASK) == FUTEX_WAIT ? RESTART_FUTEX : RESTART_NONE;
+	default:
+		return RESTART_UNKNOWN;
+	}
+}
+
+const char *restart_name(enum restart_call call)
+{
+	return names[call];
+}
+
+enum restart_call restart_by_name(const char *name)
+{
+	for (enum restart_call i = RESTART_NANOSLEEP; i < RESTART_UNKNOWN; i++)
+		if (!strcmp(names[i], name))
+			return i;
+	return RESTART_UNKNOWN;
+}
+
+uint64_t restart_remainder_at(enum restart_call call, const struct user_regs_struct *regs)
+{
+	return call == RESTART_NANOSLEEP	? regs->rsi
+	       : call == RESTART_CLOCK_NANOSLEEP ? regs->r10
+						 : 0;
 }
 
 void restart_rewind(struct user_regs_struct *regs)

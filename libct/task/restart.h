@@ -7,6 +7,7 @@
  */
 #pragma once
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/user.h>
 
 enum {
@@ -25,6 +26,27 @@ int restart_kind(const struct user_regs_struct *regs);
  * no signal explains the EINTR, it becomes RESTART_NOHAND. True: *regs was changed.
  */
 bool restart_mend_eintr(struct user_regs_struct *regs, bool signal_pending);
+
+/*
+ * A call with a time limit that the kernel itself remembers (RESTART_BLOCK): what the image says of
+ * it. The registers say the whole time or nothing, and once it was interrupted not even which call.
+ */
+enum restart_call {
+	RESTART_NONE, /* it is made anew as it is: it has no limit, or one at a point of time */
+	RESTART_NANOSLEEP,
+	RESTART_CLOCK_NANOSLEEP,
+	RESTART_POLL,
+	RESTART_FUTEX,
+	RESTART_UNKNOWN,
+};
+
+/* Which call, by its number (orig_rax of RESTART_BLOCK) and arguments; UNKNOWN for one that was interrupted before. */
+enum restart_call restart_call(long number, const struct user_regs_struct *regs);
+/* Its name, and back; UNKNOWN: none of them. */
+const char *restart_name(enum restart_call call);
+enum restart_call restart_by_name(const char *name);
+/* The argument (an address) where the kernel has written what remained when it was interrupted; 0: nowhere. */
+uint64_t restart_remainder_at(enum restart_call call, const struct user_regs_struct *regs);
 
 /* Registers such that the call is made anew if the task merely goes on with them. */
 void restart_rewind(struct user_regs_struct *regs);

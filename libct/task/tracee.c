@@ -201,12 +201,15 @@ void tracee_release(struct tracee *t)
  * To the entry and to the exit of a system call. Not by single-stepping: its SIGTRAP is forced upon
  * the task, which makes the kernel reset the action of SIGTRAP where that is blocked or ignored.
  */
-static int wait_syscall(struct tracee *t, struct ct_error *err)
+static int wait_syscall(struct tracee *t, int64_t *ret, struct ct_error *err)
 {
-	int status, stops = 0;
+	enum __ptrace_request how = PTRACE_SYSCALL;
+	struct user_regs_struct regs;
+	size_t len = sizeof(regs);
+	int status, r, stops = 0;
 
-	while (stops < 2) {
-		if (ptrace(PTRACE_SYSCALL, t->tid, 0, 0) < 0)
+	for (;;) {
+		if (ptrace(how, t->tid, 0, 0) < 0)
 			return error_errno(err, -errno, "ptrace syscall");
 		while (waitpid(t->tid, &status, __WALL) < 0)
 			if (errno != EINTR)
@@ -215,14 +218,25 @@ static int wait_syscall(struct tracee *t, struct ct_error *err)
 			t->seized = false;
 			return error_set(err, -ESRCH, "it ended");
 		}
-		if (status >> 16)
+		if (status >> 16) {
+			if (stops == 2)
+				return 0;
 			continue;
+		}
 		if (WSTOPSIG(status) != SIGTRAP)
 			return error_set(err, -EIO, "signal %d in an injected system call",
 					 WSTOPSIG(status));
-		stops++;
+		if (++stops < 2)
+			continue;
+		r = get_regset(t->tid, NT_PRSTATUS, &regs, &len);
+		if (r < 0)
+			return error_errno(err, r, "read registers");
+		*ret = (int64_t)regs.rax;
+		/* On to a stop from which the kernel would make an interrupted call anew. */
+		if (ptrace(PTRACE_INTERRUPT, t->tid, 0, 0) < 0)
+			return error_errno(err, -errno, "ptrace interrupt");
+		how = PTRACE_CONT;
 	}
-	return 0;
 }
 
 int64_t tracee_syscall(struct tracee *t, uint64_t syscall_at, long nr, const uint64_t args[6],
@@ -230,7 +244,7 @@ int64_t tracee_syscall(struct tracee *t, uint64_t syscall_at, long nr, const uin
 {
 	const uint64_t all = UINT64_MAX;
 	struct user_regs_struct regs = t->regs;
-	size_t len = sizeof(regs);
+	int64_t result = 0;
 	int r;
 
 	regs.rip = syscall_at;
@@ -248,11 +262,6 @@ int64_t tracee_syscall(struct tracee *t, uint64_t syscall_at, long nr, const uin
 		return error_errno(err, r, "write registers");
 	if (ptrace(PTRACE_SETSIGMASK, t->tid, sizeof(all), &all) < 0)
 		return error_errno(err, -errno, "write the signal mask");
-	r = wait_syscall(t, err);
-	if (r < 0)
-		return r;
-	r = get_regset(t->tid, NT_PRSTATUS, &regs, &len);
-	if (r < 0)
-		return error_errno(err, r, "read registers");
-	return (int64_t)regs.rax;
+	r = wait_syscall(t, &result, err);
+	return r < 0 ? r : result;
 }

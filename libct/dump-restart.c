@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Until when do threads sleep that were stopped in a call with a time limit?
+ *
+ * Such a call (nanosleep, poll, futex) is continued by the kernel from a record of its own
+ * (restart_syscall(2)), which nothing shows; the thread's registers say how long it was to sleep when it began, and
+ * after an earlier interruption not even which call it is. Where the caller asked for it, the kernel has
+ * written what remained. For the others one thing tells: while the thread sleeps, its timer is in
+ * /proc/timer_list, though without a name.
+ *
+ * So the threads in question, which are stopped, are let go back to sleep for a moment, in several
+ * rounds, each time another half of them: a timer that is there exactly in the rounds of one
+ * thread, always for the same nanosecond, is that thread's. A thread whose sleep ends
+ * meanwhile has just been stopped a little later than the others.
+ */
+#include <inttypes.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#include "libct/base/error.h"
+#include "libct/base/io.h"
+#include "libct/dump-steps.h"
+#include "libct/kind/clock.h"
+#include "libct/task/restart.h"
+
+#define MAX_ROUNDS 64
+#define LIST_MAX (64U << 20)
+#define LOOKS 2000 /* at a thread that does not fall asleep */
+
+struct seen_timer {
+	uint64_t expires;
+	unsigned int clock; /* of the list: monotonic, wall, boot, TAI, and the same four again */
+	uint64_t rounds; /* a bit for each in which it was there */
+};
+
+struct measure {
+	struct dump *d;
+	struct dump_thread **threads;
+	bool *running;
+	size_t n;
+	struct seen_timer *timers;
+	size_t n_timers, max_timers;
+	unsigned int round;
+};
+
+static void measure_release(struct measure *m)
+{
+	free(m->threads);
+	free(m->running);
+	free(m->timers);
+}
+
+static bool read_task(pid_t tid, uint64_t at, void *data, size_t len)
+{
+	struct iovec local = { data, len }, remote = { (void *)at, len };
+
+	return process_vm_readv(tid, &local, 1, &remote, 1, 0) == (ssize_t)len;
+}
+
+static bool signals_pending(const struct dump_thread *t)
+{
+	return ((t->status.sig_pending | t->status.sig_shared_pending) & ~t->status.sig_blocked) != 0;
+}
+
+static bool wanted(const struct dump_thread *t)
+{
+	return t->t.seized && restart_kind(&t->t.regs) == RESTART_BLOCK;
+}
+
+/* ---- /proc/timer_list ---- */
+
+static int add_timer(struct measure *m, uint64_t expires, unsigned int clock)
+{
+	struct seen_timer *t;
+
+	for (size_t i = 0; i < m->n_timers; i++) {
+		t = &m->timers[i];
+		if (t->expires == expires) {
+			t->rounds |= 1ULL << m->round;
+			return 0;
+		}
+	}
+	if (m->n_timers == m->max_timers) {
+		size_t max = m->max_timers * 2 + 256;
+
+		t = realloc(m->timers, max * sizeof(*t));
+		if (!t)
+			return -ENOMEM;
+		m->timers = t;
+		m->max_timers = max;
+	}
+	m->timers[m->n_timers++] = (struct seen_timer){ expires, clock % 4, 1ULL << m->round };
+	return 0;
+}
+
+/*
+ * " clock 0:"
+ * " #1: <0000000080dd97e3>, hrtimer_wakeup, S:01"
+ * " # expires at 7003013563705-7003013613705 nsecs [...]"
+ */
+static int read_timers(struct measure *m)
+{
+	cleanup_free char *text = NULL;
+	ssize_t len = io_read_file(m->d->proc, "timer_list", LIST_MAX, &text);
+	unsigned int clock = 0;
+	bool sleeper = false;
+	uint64_t expires;
+	char *rest = text, *line;
+
+	if (len < 0)
+		return (int)len;
+	while ((line = strsep(&rest, "\n"))) {
+		int r = 0;
+
+		if (sscanf(line, " clock %u:", &clock) == 1)
+			continue;
+		if (strstr(line, ">, hrtimer_wakeup,")) {
+			sleeper = true;
+		} else if (sleeper && sscanf(line, " # expires at %" SCNu64, &expires) == 1) {
+			r = add_timer(m, expires, clock);
+			sleeper = false;
+		}
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* ---- rounds ---- */
+
+/* A call that was interrupted before, by what it sleeps in. That of nanosleep leaves no trace on the stack. */
+static void look_at_stack(struct dump_thread *t)
+{
+	const struct user_regs_struct *regs = &t->t.regs;
+	cleanup_free char *stack = NULL;
+
+	if (proc_read(t->process->dump->proc, t->t.tid, "stack", &stack) < 0)
+		return;
+	if (strstr(stack, "poll"))
+		t->restart_nr = SYS_poll;
+	else if (strstr(stack, "futex"))
+		t->restart_nr = SYS_futex;
+	else /* the first argument is a clock, or the address of a time */
+		t->restart_nr = regs->rdi < 4096 ? SYS_clock_nanosleep : SYS_nanosleep;
+	t->restart = restart_call(t->restart_nr, regs);
+}
+
+static int await(struct dump_thread *t, int *ret_status, struct ct_error *err)
+{
+	while (waitpid(t->t.tid, ret_status, __WALL) < 0)
+		if (errno != EINTR)
+			return error_errno(err, -errno, "waitpid");
+	if (WIFSTOPPED(*ret_status))
+		return 0;
+	t->t.seized = false;
+	return error_set(err, -ESRCH, "it ended");
+}
+
+/*
+ * Back into the call. PTRACE_SYSCALL, so that the thread stops behind it if it ends now: none of
+ * the program's own code is executed.
+ */
+static int go_on(struct dump_thread *t, struct ct_error *err)
+{
+	int status, r;
+
+	if (ptrace(PTRACE_SYSCALL, t->t.tid, 0, 0) < 0)
+		return error_errno(err, -errno, "ptrace syscall");
+	r = await(t, &status, err);
+	if (r < 0)
+		return r;
+	/* A signal has come just now: it goes on, and the thread is stopped again before its handler runs. */
+	if (WSTOPSIG(status) != SIGTRAP)
+		return ptrace(PTRACE_INTERRUPT, t->t.tid, 0, 0) < 0 ||
+				       ptrace(PTRACE_CONT, t->t.tid, 0, WSTOPSIG(status)) < 0
+			       ? error_errno(err, -errno, "ptrace cont")
+			       : 0;
+	return ptrace(PTRACE_SYSCALL, t->t.tid, 0, 0) < 0 ? error_errno(err, -errno, "ptrace syscall") : 0;
+}
+
+/* Until it is off its CPU: only then is its timer in the list. */
+static void await_sleep(struct dump_thread *t)
+{
+	for (int i = 0; i < LOOKS; i++) {
+		cleanup_free char *text = NULL;
+
+		if (proc_read(t->process->dump->proc, t->t.tid, "syscall", &text) < 0 ||
+		    strncmp(text, "running", 7))
+			return;
+		sched_yield();
+	}
+}
+
+static int stop_again(struct dump_thread *t, struct ct_error *err)
+{
+	int status, r;
+
+	if (ptrace(PTRACE_INTERRUPT, t->t.tid, 0, 0) < 0)
+		return error_errno(err, -errno, "ptrace interrupt");
+	for (;;) {
+		int sig = 0;
+
+		r = await(t, &status, err);
+		if (r < 0)
+			return r;
+		if (status >> 16 == PTRACE_EVENT_STOP)
+			return dump_read_thread(t, err);
+		/* The exit of the call comes first, and that stop uses up the interrupt. */
+		if (WSTOPSIG(status) != SIGTRAP)
+			sig = WSTOPSIG(status);
+		if (ptrace(PTRACE_INTERRUPT, t->t.tid, 0, 0) < 0 ||
+		    ptrace(PTRACE_CONT, t->t.tid, 0, sig) < 0)
+			return error_errno(err, -errno, "ptrace cont");
+	}
+}
+
+static bool in_round(const struct measure *m, size_t index)
+{
+	return (((index >> (m->round / 2)) ^ m->round) & 1) != 0;
+}
+
+static int run_round(struct measure *m, struct ct_error *err)
+{
+	int r = 0, e;
+
+	for (size_t i = 0; i < m->n; i++) {
+		m->running[i] = false;
+		if (r < 0 || !in_round(m, i) || !wanted(m->threads[i]))
+			continue;
+		r = go_on(m->threads[i], err);
+		m->running[i] = r == 0;
+	}
+	for (size_t i = 0; i < m->n; i++) {
+		if (!m->running[i])
+			continue;
+		await_sleep(m->threads[i]);
+		if (m->threads[i]->restart == RESTART_UNKNOWN)
+			look_at_stack(m->threads[i]);
+	}
+	e = r == 0 ? read_timers(m) : 0;
+	for (size_t i = 0; i < m->n; i++) {
+		int stopped = m->running[i] ? stop_again(m->threads[i], r < 0 ? NULL : err) : 0;
+
+		r = r < 0 ? r : stopped;
+	}
+	/* A host that hides the list: the registers must do then. */
+	return r < 0 ? r : e == -ENOMEM ? error_errno(err, e, "timers") : 0;
+}
+
+/* The one timer that was there in the thread's rounds and in no other. */
+static const struct seen_timer *find_timer(const struct measure *m, size_t index)
+{
+	const struct seen_timer *found = NULL;
+	struct measure at = *m;
+	uint64_t rounds = 0;
+
+	for (at.round = 0; at.round < m->round; at.round++)
+		if (in_round(&at, index))
+			rounds |= 1ULL << at.round;
+	for (size_t i = 0; i < m->n_timers; i++) {
+		if (m->timers[i].rounds != rounds)
+			continue;
+		if (found)
+			return NULL;
+		found = &m->timers[i];
+	}
+	return found;
+}
+
+static int64_t as_monotonic(const struct seen_timer *t)
+{
+	static const clockid_t clocks[4] = { CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_BOOTTIME, CLOCK_TAI };
+
+	return (int64_t)t->expires - clock_now(clocks[t->clock]) + clock_now(CLOCK_MONOTONIC);
+}
+
+static int measure(struct measure *m, struct ct_error *err)
+{
+	unsigned int least = 4; /* there, not there, and once more */
+	size_t found;
+
+	while (least / 2 < 64 && m->n > 1UL << (least / 2))
+		least += 2;
+	do {
+		int r = run_round(m, err);
+
+		if (r < 0)
+			return r;
+		m->round++;
+		if (m->round < least || m->round % 2)
+			continue;
+		found = 0;
+		for (size_t i = 0; i < m->n; i++)
+			found += !wanted(m->threads[i]) || find_timer(m, i);
+		if (found == m->n)
+			break;
+	} while (m->round < least + 8 && m->round < MAX_ROUNDS);
+	for (size_t i = 0; i < m->n; i++) {
+		const struct seen_timer *timer = find_timer(m, i);
+
+		if (timer)
+			m->threads[i]->deadline = as_monotonic(timer);
+	}
+	return 0;
+}
+
+/* ---- each thread ---- */
+
+static int64_t whole_time(const struct dump_thread *t)
+{
+	const struct user_regs_struct *r = &t->t.regs;
+	uint64_t at = t->restart == RESTART_NANOSLEEP ? r->rdi :
+		      t->restart == RESTART_CLOCK_NANOSLEEP ? r->rdx : r->r10;
+	struct timespec ts = { 0 };
+
+	if (t->restart == RESTART_POLL)
+		return (int64_t)(int)r->rdx * 1000000;
+	if (!at || !read_task(t->t.tid, at, &ts, sizeof(ts)))
+		return 0;
+	return ts.tv_sec > INT64_MAX / 4 / NSEC_PER_SEC ? INT64_MAX / 4
+							 : ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
+}
+
+/* What the kernel itself has written: it did so when the pod was frozen. */
+static bool read_remainder(struct dump_thread *t)
+{
+	uint64_t at = restart_remainder_at(t->restart, &t->t.regs);
+	struct timespec ts;
+
+	if (!at || !read_task(t->t.tid, at, &ts, sizeof(ts)))
+		return false;
+	t->deadline = t->process->dump->frozen_at + ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
+	return true;
+}
+
+int dump_restarts(struct dump *d, struct ct_error *err)
+{
+	__cleanup(measure_release) struct measure m = { .d = d };
+	size_t max = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < d->n_processes; i++)
+		max += d->processes[i].n_threads;
+	m.threads = calloc(max ? max : 1, sizeof(*m.threads));
+	m.running = calloc(max ? max : 1, sizeof(*m.running));
+	if (!m.threads || !m.running)
+		return error_errno(err, -ENOMEM, "threads");
+	for (size_t i = 0; i < d->n_processes; i++)
+		for (size_t k = 0; k < d->processes[i].n_threads; k++) {
+			struct dump_thread *t = &d->processes[i].threads[k];
+
+			if (!wanted(t))
+				continue;
+			t->restart_nr = (long)t->t.regs.orig_rax;
+			t->restart = restart_call(t->restart_nr, &t->t.regs);
+			/* With a signal to take the call ends at once. */
+			if (signals_pending(t))
+				continue;
+			if (t->restart == RESTART_UNKNOWN ||
+			    (t->restart != RESTART_NONE && !read_remainder(t)))
+				m.threads[m.n++] = t;
+		}
+	if (m.n)
+		r = measure(&m, err);
+	for (size_t i = 0; r == 0 && i < m.n; i++) {
+		struct dump_thread *t = m.threads[i];
+
+		if (!wanted(t)) {
+			t->restart = RESTART_NONE; /* its sleep has ended */
+			continue;
+		}
+		if (t->restart == RESTART_UNKNOWN) {
+			dump_refuse_process(d, t->process, "thread %d is in an interrupted system call that "
+							   "cannot be told (/proc/PID/stack is missing)",
+					    t->t.vtid);
+			continue;
+		}
+		/* By the kernel's word where there is one; else the time begins anew. */
+		if (t->restart != RESTART_NONE && !t->deadline && !read_remainder(t))
+			t->deadline = d->frozen_at + whole_time(t);
+	}
+	return r;
+}
+
+void dump_restart_regs(const struct dump_thread *t, struct user_regs_struct *regs)
+{
+	if (t->process->dump->verify || restart_kind(regs) != RESTART_BLOCK)
+		return;
+	regs->orig_rax = (uint64_t)t->restart_nr;
+	/* Without a limit, or with one at a point of time, it may simply be made anew. */
+	if (t->restart == RESTART_NONE || t->restart == RESTART_UNKNOWN)
+		regs->rax = (uint64_t)-RESTART_NOHAND;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * System calls with a time limit that a thread was stopped in: nanosleep, clock_nanosleep, poll and
+ * FUTEX_WAIT. The kernel goes on with such a call from a record of its own; here it is given one
+ * again: right before the pod is let go, the thread makes its call once more with what remains of
+ * the time, is interrupted in it, and gets its own registers back. See dump-restart.c for how the
+ * deadline is found out.
+ *
+ * Other calls need nothing of that kind: the kernel makes them anew from their arguments, where
+ * select, pselect and ppoll have left what remains, and epoll_wait gets it from us. The limits of
+ * sigtimedwait, semtimedop, epoll_pwait2, io_getevents and of socket timeouts begin anew.
+ */
+#include "libct/kind.h"
+#include "libct/kind/clock.h"
+
+static int thread_dump(struct dump *d, struct dump_thread *t, const struct tape *tape,
+		       struct tape_mark mark, struct node *n, struct ct_error *err)
+{
+	enum restart_call call = t->restart;
+	struct node *state;
+	int64_t offset;
+	int r;
+
+	if (restart_kind(&t->t.regs) != RESTART_BLOCK)
+		return 0;
+	if (d->verify)
+		call = restart_call((long)t->t.regs.orig_rax, &t->t.regs);
+	if (call == RESTART_NONE || call == RESTART_UNKNOWN)
+		return 0;
+	r = clock_offset(d->proc, d->pod->state.pid1, CLOCK_MONOTONIC, &offset, err);
+	if (r < 0)
+		return r;
+	node_put_str(n, "call", restart_name(call));
+	state = node_put_object(n, "volatile");
+	node_put_i64(state, "deadline", t->deadline + offset);
+	return 0;
+}
+
+/* Everything happens in the last moment: restart_enter(). */
+static int thread_restore(struct restore *r, struct restore_thread *t, const struct node *n,
+			  struct tape *tape, struct ct_error *err)
+{
+	const struct node *state;
+
+	if (!node_has(n, "call"))
+		return 0;
+	if (restart_by_name(node_str(n, "call")) == RESTART_UNKNOWN)
+		node_complain(n, "a system call '%s' that this version does not know", node_str(n, "call"));
+	state = node_object(n, "volatile");
+	node_i64(state, "deadline", INT64_MIN, INT64_MAX);
+	return 0;
+}
+
+const struct kind kind_interrupted = {
+	.name = "interrupted",
+	.carries = "system calls that a thread sleeps in, with what remains of their time",
+	.victims = "syscall-nanosleep syscall-poll syscall-futex syscall-again syscall-untimed",
+	.thread_dump = thread_dump,
+	.thread_restore = thread_restore,
+};
