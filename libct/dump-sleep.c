@@ -161,18 +161,15 @@ void dump_shorten_wait(struct dump_thread *t)
 {
 	struct dump *d = t->process->dump;
 	struct user_regs_struct *regs = &t->t.regs;
-	int64_t left;
 
-	if (!d->sleeps || !is_epoll((int64_t)regs->orig_rax) || (int)regs->r10 <= 0)
+	if (!d->sleeps || restart_timed(regs) != RESTART_EPOLL)
 		return;
 	for (size_t i = 0; i < d->sleeps->n; i++) {
 		const struct sleep_note *note = &d->sleeps->notes[i];
 
-		if (note->tid != t->t.tid || note->woken)
-			continue;
-		left = (int64_t)(int)regs->r10 * 1000000 - (d->frozen_at - note->since);
-		regs->r10 = left <= 0			       ? 0
-			    : (left + 999999) / 1000000 < (int)regs->r10 ? (uint64_t)(left + 999999) / 1000000
-									: regs->r10;
+		if (note->tid == t->t.tid && !note->woken)
+			restart_set_left(t->t.tid, RESTART_EPOLL, regs,
+					 (int64_t)(int)regs->r10 * 1000000 -
+						 (d->frozen_at - note->since));
 	}
 }

@@ -23,7 +23,7 @@ static const struct node *call_of(const struct restore_thread *t)
 bool restore_enters(const struct restore_process *p)
 {
 	for (size_t i = 0; i < p->n_threads; i++)
-		if (call_of(&p->threads[i]))
+		if (restart_kind(&p->threads[i].t.regs) == RESTART_BLOCK && call_of(&p->threads[i]))
 			return true;
 	return false;
 }
@@ -116,13 +116,17 @@ static int enter(struct restore_thread *t, const struct node *n, uint64_t room, 
 
 	if (e < 0)
 		return e;
-	if (restart_kind(&regs) != RESTART_BLOCK || restart_call((long)regs.orig_rax, &regs) != call)
+	if (restart_timed(&regs) != call)
 		return error_set(err, -EBADMSG, "its registers are not those of an interrupted %s",
 				 restart_name(call));
-	if (!transfer(t->t.tid, regs.rip - 2, code, 2, false) || code[0] != 0x0f || code[1] != 0x05)
-		return error_set(err, -EBADMSG, "there is no system call where it was interrupted");
 	left = deadline - offset - clock_now(CLOCK_MONOTONIC);
 	left = left < 0 ? 0 : left;
+	if (restart_kind(&regs) != RESTART_BLOCK)
+		return restart_set_left(t->t.tid, call, &t->t.regs, left)
+			       ? tracee_write(&t->t, err)
+			       : error_set(err, -EFAULT, "cannot write to it");
+	if (!transfer(t->t.tid, regs.rip - 2, code, 2, false) || code[0] != 0x0f || code[1] != 0x05)
+		return error_set(err, -EBADMSG, "there is no system call where it was interrupted");
 	ts = (struct timespec){ left / NSEC_PER_SEC, left % NSEC_PER_SEC };
 	if (call != RESTART_POLL && !transfer(t->t.tid, room, &ts, sizeof(ts), true))
 		return error_set(err, -EFAULT, "cannot write to it");

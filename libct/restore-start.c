@@ -91,10 +91,11 @@ static int start_process(struct restore_process *p, struct ct_error *err)
 
 		if (e == 0)
 			e = tracee_put_back(&p->threads[0].t, err);
-		/* After the tape, whose calls the kernel would forget these for. */
-		return e < 0 ? e : restore_enter(p, at.site.area, err);
+		if (e < 0)
+			return e;
 	}
-	return 0;
+	/* After the tape, whose calls the kernel would forget these for. */
+	return restore_enter(p, at.site.area, err);
 }
 
 int restore_start(struct restore *r, struct ct_error *err)

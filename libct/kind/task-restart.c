@@ -6,9 +6,10 @@
  * the time, is interrupted in it, and gets its own registers back. See dump-restart.c for how the
  * deadline is found out.
  *
- * Other calls need nothing of that kind: the kernel makes them anew from their arguments, where
- * select, pselect and ppoll have left what remains, and epoll_wait gets it from us. The limits of
- * sigtimedwait, semtimedop, epoll_pwait2, io_getevents and of socket timeouts begin anew.
+ * select, pselect, ppoll and epoll_wait are made anew from their arguments, which say what remained
+ * when the pod was stopped; in the last moment what has passed since is taken off, because the pod's
+ * clocks go on while it is restored. The limits of sigtimedwait, semtimedop, epoll_pwait2, io_getevents and of
+ * socket timeouts begin anew.
  */
 #include "libct/kind.h"
 #include "libct/kind/clock.h"
@@ -16,23 +17,22 @@
 static int thread_dump(struct dump *d, struct dump_thread *t, const struct tape *tape,
 		       struct tape_mark mark, struct node *n, struct ct_error *err)
 {
-	enum restart_call call = t->restart;
+	bool block = restart_kind(&t->t.regs) == RESTART_BLOCK;
+	enum restart_call call = block && !d->verify ? t->restart : restart_timed(&t->t.regs);
+	int64_t offset, deadline = t->deadline;
 	struct node *state;
-	int64_t offset;
 	int r;
 
-	if (restart_kind(&t->t.regs) != RESTART_BLOCK)
-		return 0;
-	if (d->verify)
-		call = restart_call((long)t->t.regs.orig_rax, &t->t.regs);
 	if (call == RESTART_NONE || call == RESTART_UNKNOWN)
 		return 0;
+	if (!block)
+		deadline = d->frozen_at + restart_left(t->t.tid, call, &t->t.regs);
 	r = clock_offset(d->proc, d->pod->state.pid1, CLOCK_MONOTONIC, &offset, err);
 	if (r < 0)
 		return r;
 	node_put_str(n, "call", restart_name(call));
 	state = node_put_object(n, "volatile");
-	node_put_i64(state, "deadline", t->deadline + offset);
+	node_put_i64(state, "deadline", deadline + offset);
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <linux/futex.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 int restart_kind(const struct user_regs_struct *regs)
 {
@@ -54,7 +55,14 @@ static const char *const names[] = {
 	[RESTART_CLOCK_NANOSLEEP] = "clock_nanosleep",
 	[RESTART_POLL] = "poll",
 	[RESTART_FUTEX] = "futex",
+	[RESTART_PPOLL] = "ppoll",
+	[RESTART_PSELECT] = "pselect6",
+	[RESTART_SELECT] = "select",
+	[RESTART_EPOLL] = "epoll_wait",
 };
+
+#define NSEC_PER_SEC 1000000000LL
+#define MOST (INT64_MAX / 4)
 
 enum restart_call restart_call(long number, const struct user_regs_struct *regs)
 {
@@ -71,6 +79,74 @@ enum restart_call restart_call(long number, const struct user_regs_struct *regs)
 	default:
 		return RESTART_UNKNOWN;
 	}
+}
+
+enum restart_call restart_timed(const struct user_regs_struct *regs)
+{
+	if (restart_kind(regs) == RESTART_BLOCK)
+		return restart_call((long)regs->orig_rax, regs);
+	if (restart_kind(regs) != RESTART_NOHAND)
+		return RESTART_NONE;
+	switch ((int64_t)regs->orig_rax) {
+	case SYS_ppoll:
+		return regs->rdx ? RESTART_PPOLL : RESTART_NONE;
+	case SYS_pselect6:
+		return regs->r8 ? RESTART_PSELECT : RESTART_NONE;
+	case SYS_select:
+		return regs->r8 ? RESTART_SELECT : RESTART_NONE;
+	case SYS_epoll_wait:
+	case SYS_epoll_pwait:
+		return (int)regs->r10 > 0 ? RESTART_EPOLL : RESTART_NONE;
+	default:
+		return RESTART_NONE;
+	}
+}
+
+static bool transfer(pid_t tid, uint64_t at, void *data, size_t len, bool write)
+{
+	struct iovec local = { data, len }, remote = { (void *)at, len };
+
+	return (write ? process_vm_writev(tid, &local, 1, &remote, 1, 0)
+		      : process_vm_readv(tid, &local, 1, &remote, 1, 0)) == (ssize_t)len;
+}
+
+/* Seconds and their parts, of which a nanosecond or a microsecond is `unit` ns. */
+static uint64_t time_at(enum restart_call call, const struct user_regs_struct *regs, int64_t *unit)
+{
+	*unit = call == RESTART_SELECT ? 1000 : 1;
+	return call == RESTART_PPOLL ? regs->rdx : regs->r8;
+}
+
+int64_t restart_left(pid_t tid, enum restart_call call, const struct user_regs_struct *regs)
+{
+	int64_t unit, t[2];
+	uint64_t at;
+
+	if (call == RESTART_EPOLL)
+		return (int64_t)(int)regs->r10 * 1000000;
+	at = time_at(call, regs, &unit);
+	if (!transfer(tid, at, t, sizeof(t), false) || t[0] < 0 || t[1] < 0 || t[1] * unit >= NSEC_PER_SEC)
+		return -1;
+	return t[0] > MOST / NSEC_PER_SEC ? MOST : t[0] * NSEC_PER_SEC + t[1] * unit;
+}
+
+bool restart_set_left(pid_t tid, enum restart_call call, struct user_regs_struct *regs, int64_t left)
+{
+	int64_t unit, t[2];
+	uint64_t at;
+
+	if (left >= restart_left(tid, call, regs))
+		return true;
+	left = left < 0 ? 0 : left;
+	if (call == RESTART_EPOLL) {
+		/* Rounded up: not to wake too early. */
+		regs->r10 = (uint64_t)((left + 999999) / 1000000);
+		return true;
+	}
+	at = time_at(call, regs, &unit);
+	t[0] = left / NSEC_PER_SEC;
+	t[1] = left % NSEC_PER_SEC / unit;
+	return transfer(tid, at, t, sizeof(t), true);
 }
 
 const char *restart_name(enum restart_call call)

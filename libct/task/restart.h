@@ -8,6 +8,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <sys/user.h>
 
 enum {
@@ -27,21 +28,35 @@ int restart_kind(const struct user_regs_struct *regs);
  */
 bool restart_mend_eintr(struct user_regs_struct *regs, bool signal_pending);
 
-/*
- * A call with a time limit that the kernel itself remembers (RESTART_BLOCK): what the image says of
- * it. The registers say the whole time or nothing, and once it was interrupted not even which call.
- */
+/* An interrupted call with a time limit. */
 enum restart_call {
 	RESTART_NONE, /* it is made anew as it is: it has no limit, or one at a point of time */
+	/*
+	 * The kernel itself remembers the limit (RESTART_BLOCK). The registers say the whole time, and once
+	 * it was interrupted not even which call it is.
+	 */
 	RESTART_NANOSLEEP,
 	RESTART_CLOCK_NANOSLEEP,
 	RESTART_POLL,
 	RESTART_FUTEX,
+	/* The kernel (for epoll_wait we) has put what remains where the argument is (RESTART_NOHAND). */
+	RESTART_PPOLL,
+	RESTART_PSELECT,
+	RESTART_SELECT,
+	RESTART_EPOLL,
 	RESTART_UNKNOWN,
 };
 
-/* Which call, by its number (orig_rax of RESTART_BLOCK) and arguments; UNKNOWN for one that was interrupted before. */
+/* Which call of the first sort, by its number and arguments; UNKNOWN for one that was interrupted before. */
 enum restart_call restart_call(long number, const struct user_regs_struct *regs);
+/* Which call of either sort, by registers of an interrupted call. */
+enum restart_call restart_timed(const struct user_regs_struct *regs);
+
+/* What remains, in ns, of a call of the second sort that `tid` is in; -1: it cannot be read. */
+int64_t restart_left(pid_t tid, enum restart_call call, const struct user_regs_struct *regs);
+/* Puts what remains into memory or registers, never more than there is. */
+bool restart_set_left(pid_t tid, enum restart_call call, struct user_regs_struct *regs, int64_t left);
+
 /* Its name, and back; UNKNOWN: none of them. */
 const char *restart_name(enum restart_call call);
 enum restart_call restart_by_name(const char *name);
