@@ -7,8 +7,10 @@
 
 struct source {
 	int fd; /* the caller's */
+	int direct; /* the same file, read past the page cache; -1: not */
 	int stop;
 	bool file; /* a regular file: reads do not wait for anybody */
+	uint64_t at; /* of a regular file: what is read next */
 	uint64_t offset; /* of what was handed out */
 	unsigned char *buf;
 	size_t pos, len;
