@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "libct/base/cleanup.h"
 #include "libct/kind/sock.h"
 
 #ifndef SOL_NETLINK
@@ -124,6 +125,7 @@ static int restore_groups(const struct node *n, int fd, struct ct_error *err)
 static int netlink_restore(struct restore *r, const struct node *n, uint32_t id, int *ret_fd,
 			   struct ct_error *err)
 {
+	__cleanup(sock_limit_end) struct sock_limit limit = { 0 };
 	struct sockaddr_nl a = { .nl_family = AF_NETLINK };
 	int e;
 
@@ -132,6 +134,8 @@ static int netlink_restore(struct restore *r, const struct node *n, uint32_t id,
 	e = doc_check(r->doc, err);
 	if (e == 0)
 		e = sock_make(n, AF_NETLINK, ret_fd, err);
+	if (e == 0)
+		e = sock_limit(r, &limit, err);
 	if (e == 0)
 		e = sock_options_get(*ret_fd, options, N_OPTIONS, node_object(n, "options"), err);
 	if (e == 0)

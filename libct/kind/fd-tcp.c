@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "libct/base/cleanup.h"
 #include "libct/kind/inet.h"
 
 #ifndef TCP_RTO_MAX_MS
@@ -143,12 +144,15 @@ static int tcp_dump(struct dump *d, const struct fd_view *v, struct node *n, str
 static int tcp_restore(struct restore *r, const struct node *n, uint32_t id, int *ret_fd,
 		       struct ct_error *err)
 {
+	__cleanup(sock_limit_end) struct sock_limit limit = { 0 };
 	const struct node *from = node_object(n, "options");
 	int e;
 
 	if (node_i64(n, "protocol", 0, INT32_MAX) != IPPROTO_TCP)
 		node_complain(n, "a TCP socket of another protocol");
 	e = inet_make(r, n, ret_fd, err);
+	if (e == 0)
+		e = sock_limit(r, &limit, err);
 	if (e == 0)
 		e = sock_options_get(*ret_fd, options, N_OPTIONS, from, err);
 	if (e == 0 && node_has(from, "tcp_congestion")) {

@@ -213,6 +213,7 @@ struct node *inet_put(struct dump *d, const struct fd_view *v, struct node *n)
 
 int inet_make(struct restore *r, const struct node *n, int *ret_fd, struct ct_error *err)
 {
+	__cleanup(sock_limit_end) struct sock_limit limit = { 0 };
 	const struct node *from = node_object(n, "options");
 	int family = (int)node_i64(n, "family", AF_INET, AF_INET6), e;
 	cleanup_fd int fd = -1;
@@ -222,6 +223,8 @@ int inet_make(struct restore *r, const struct node *n, int *ret_fd, struct ct_er
 	e = doc_check(r->doc, err);
 	if (e == 0)
 		e = sock_make(n, family, &fd, err);
+	if (e == 0)
+		e = sock_limit(r, &limit, err);
 	if (e == 0)
 		e = sock_options_get(fd, options, N_OPTIONS, from, err);
 	if (e == 0)
@@ -242,12 +245,15 @@ int inet_bind(struct restore *r, const struct node *n, int fd, struct ct_error *
 {
 	int family = (int)node_i64(n, "family", AF_INET, AF_INET6);
 	int before = sock_int(fd, SOL_IP, IP_FREEBIND, 0), one = 1, e;
+	__cleanup(sock_limit_end) struct sock_limit limit = { 0 };
 	struct sockaddr_storage a;
 	char text[INET_TEXT];
 
 	if (!node_has(n, "local"))
 		return 0;
 	e = inet_address_get(r, fd, family, n, "local", &a, err);
+	if (e == 0)
+		e = sock_limit(r, &limit, err);
 	if (e < 0)
 		return e;
 	/* An IPv6 address is not usable until the link has asked around for it. */

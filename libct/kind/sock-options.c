@@ -222,7 +222,7 @@ static int get_buffers(int fd, const struct node *from, struct ct_error *err)
 {
 	static const struct {
 		const char *name;
-		int get, set;
+		int plain, force;
 	} buffers[] = {
 		{ "receive_buffer", SO_RCVBUF, SO_RCVBUFFORCE },
 		{ "send_buffer", SO_SNDBUF, SO_SNDBUFFORCE },
@@ -232,9 +232,16 @@ static int get_buffers(int fd, const struct node *from, struct ct_error *err)
 	for (size_t i = 0; i < 2; i++) {
 		int want = (int)node_i64(from, buffers[i].name, 0, INT32_MAX), half = want / 2;
 
-		if (sock_int(fd, SOL_SOCKET, buffers[i].get, -1) != want &&
-		    setsockopt(fd, SOL_SOCKET, buffers[i].set, &half, sizeof(half)) < 0)
+		if (sock_int(fd, SOL_SOCKET, buffers[i].plain, -1) == want)
+			continue;
+		if (setsockopt(fd, SOL_SOCKET, buffers[i].force, &half, sizeof(half)) < 0 &&
+		    setsockopt(fd, SOL_SOCKET, buffers[i].plain, &half, sizeof(half)) < 0)
 			return error_errno(err, -errno, "set the option '%s'", buffers[i].name);
+		/* An odd number is one less: it was the kernel's own. */
+		if (sock_int(fd, SOL_SOCKET, buffers[i].plain, -1) < (want & ~1))
+			return error_set(err, -EPERM,
+					 "a %s of %d bytes is more than this pod may have; raise "
+					 "net.core.%cmem_max", buffers[i].name, want, i ? 'w' : 'r');
 	}
 	if (sock_int(fd, SOL_SOCKET, SO_BUF_LOCK, lock) != lock &&
 	    setsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &lock, sizeof(lock)) < 0)

@@ -37,3 +37,14 @@ int sock_make(const struct node *n, int family, int *ret_fd, struct ct_error *er
 int sock_own(const struct node *n, int fd, struct ct_error *err);
 /* The options of SOL_SOCKET. A family whose own options change some of these (IP_TOS, SO_PRIORITY) sets them before. */
 int sock_get(const struct node *n, int fd, struct ct_error *err);
+
+/*
+ * While it lasts, this thread has only capabilities that the pod may have; sock_limit_end() gives the others back, and may be
+ * repeated.
+ */
+struct sock_limit {
+	bool limited;
+	uint32_t effective[2];
+};
+int sock_limit(const struct restore *r, struct sock_limit *ret, struct ct_error *err);
+void sock_limit_end(struct sock_limit *l);

@@ -432,6 +432,7 @@ static int close_partner(struct unix_socket *s, struct ct_error *err)
 
 static int finish(struct unix_world *w, struct unix_socket *s, struct ct_error *err)
 {
+	__cleanup(sock_limit_end) struct sock_limit limit = { 0 };
 	int e = close_partner(s, err);
 
 	if (e == 0 && s->shutdown && shutdown(s->fd, (int)s->shutdown - 1) < 0 && errno != ENOTCONN)
@@ -440,6 +441,8 @@ static int finish(struct unix_world *w, struct unix_socket *s, struct ct_error *
 		e = sock_own(s->n, s->fd, err);
 	if (e == 0)
 		e = unix_file_own(w, s, err);
+	if (e == 0)
+		e = sock_limit(w->r, &limit, err);
 	if (e == 0)
 		e = sock_get(s->n, s->fd, err);
 	if (e == 0)
