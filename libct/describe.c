@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The manifest of a stopped pod, and the look at a running one that finds what cannot be carried. */
+#include <fcntl.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
 
 #include "config.h"
+#include "libct/base/io.h"
 #include "libct/dump-steps.h"
 #include "libct/host.h"
 #include "libct/visit.h"
@@ -61,6 +63,25 @@ static int check_heirs(struct dump *d, struct ct_error *err)
 	return r;
 }
 
+/* Whose exit code is the pod's; where it has ended, podckpt-init keeps the code. */
+static int put_main(struct dump *d, struct ct_error *err)
+{
+	struct init_state state = { .main_vpid = 1 };
+	cleanup_fd int mem = -1;
+	int r = 0;
+
+	if (!d->pod->config.no_init) {
+		mem = proc_open(d->proc, d->pod->state.pid1, "mem", O_RDONLY);
+		r = mem < 0 ? mem : io_pread_exact(mem, &state, sizeof(state), INIT_STATE_ADDRESS);
+	}
+	if (r < 0)
+		return error_errno(err, r, "read the state of podckpt-init");
+	node_put_i64(d->root, "main", state.ended ? -1 : state.main_vpid);
+	if (state.ended)
+		node_put_i64(d->root, "exit_code", state.code);
+	return 0;
+}
+
 int dump_describe(struct dump *d, struct ct_error *err)
 {
 	struct node *tool = node_put_object(d->root, "tool");
@@ -77,7 +98,9 @@ int dump_describe(struct dump *d, struct ct_error *err)
 	if (r < 0)
 		return r;
 	pod_config_put(&config, node_put_object(d->root, "pod"));
-	node_put_i64(d->root, "main", d->pod->state.main_vpid);
+	r = put_main(d, err);
+	if (r < 0)
+		return r;
 	r = dump_check_processes(d, err);
 	if (r == 0)
 		r = dump_descriptors(d, err);

@@ -365,17 +365,33 @@ static int inside_part(struct restore *r, struct ct_error *err)
 	return e < 0 ? e : visit_end(&visit, err);
 }
 
+/* Whose exit code is the pod's: a child of podckpt-init, or PID 1; or it has ended already. */
+static int find_main(struct restore *r, struct init_go *ret, struct ct_error *err)
+{
+	const struct restore_process *p;
+
+	ret->main_vpid = (int)node_i64(r->root, "main", -1, 1 << 22);
+	if (ret->main_vpid < 0) {
+		ret->code = (int)node_i64(r->root, "exit_code", 0, 255);
+	} else {
+		p = restore_by_vpid(r, ret->main_vpid);
+		if (!p || p->parent_vpid != (r->pod->config.no_init ? 0 : 1))
+			node_complain(r->root, "main: pid %d is not a child of PID 1", ret->main_vpid);
+	}
+	return doc_check(r->doc, err);
+}
+
 static int restore(struct restore *r, struct ct *ct, struct ct_error *err)
 {
-	int e = read_manifest(r, err), main_vpid;
+	struct init_go go = { 0 };
+	int e = read_manifest(r, err);
 
-	if (e < 0)
-		return e;
-	main_vpid = (int)node_i64(r->root, "main", 1, 1 << 22);
 	if (e == 0)
 		e = reserve(r, ct, err);
 	if (e == 0)
 		e = restore_parse(r, err);
+	if (e == 0)
+		e = find_main(r, &go, err);
 	if (e == 0)
 		e = make_pod(r, err);
 	if (e == 0)
@@ -400,7 +416,7 @@ static int restore(struct restore *r, struct ct *ct, struct ct_error *err)
 	/* The point of no return: from here on the pod runs. */
 	e = restore_release_tasks(r, r->options->leave_stopped, err);
 	if (e == 0)
-		e = pod_release(r->pod, main_vpid, err);
+		e = pod_release(r->pod, &go, err);
 	return e;
 }
 

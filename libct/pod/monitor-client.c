@@ -219,7 +219,7 @@ static int request(struct monitor *m, struct client *c, const struct monitor_msg
 	case MSG_RELEASE:
 		if (!c->starter || m->phase != PHASE_MADE)
 			return error_set(err, -EPROTO, "not to be released");
-		monitor_release(m, msg->value);
+		monitor_release(m, &(struct init_go){ msg->value, (int)(msg->number & 0xff) });
 		return 0;
 	case MSG_GIVE_UP:
 		if (!c->starter || m->phase > PHASE_RELEASING)

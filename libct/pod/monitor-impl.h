@@ -119,7 +119,7 @@ void input_report(struct monitor *m, struct client *c);
 void stream_resize(struct monitor *m, unsigned short rows, unsigned short columns);
 
 /* ---- monitor-life.c: what happens to the pod ---- */
-void monitor_release(struct monitor *m, int main_vpid);
+void monitor_release(struct monitor *m, const struct init_go *go);
 /* exec_error_fd is readable. */
 void monitor_executed(struct monitor *m);
 /* PID 1 may have ended. */

@@ -136,9 +136,8 @@ static void released(struct monitor *m)
 	monitor_reap(m);
 }
 
-void monitor_release(struct monitor *m, int main_vpid)
+void monitor_release(struct monitor *m, const struct init_go *go)
 {
-	struct init_go go = { .main_vpid = main_vpid };
 	struct ct_error err = {};
 	int r;
 
@@ -149,16 +148,16 @@ void monitor_release(struct monitor *m, int main_vpid)
 		return;
 	}
 	phase_set(m, PHASE_RELEASING);
-	m->main_vpid = main_vpid;
+	m->main_vpid = go->main_vpid;
 	if (m->pod->config.no_init)
 		m->main_vpid = 1;
-	else if (!main_vpid) /* the only process beside PID 1 by now */
+	else if (!go->main_vpid) /* the only process beside PID 1 by now */
 		m->main_vpid = pod_first_vpid(m->pod);
 	/* A restored PID 1 that is the program itself is let go by its tracer: nobody reads. */
 	if (m->pod->config.no_init && m->pod->state.status == CT_RESTORING)
 		m->child.sync_fd = fd_close(m->child.sync_fd);
 	if (m->child.sync_fd >= 0) {
-		r = io_write_all(m->child.sync_fd, &go, sizeof(go));
+		r = io_write_all(m->child.sync_fd, go, sizeof(*go));
 		m->child.sync_fd = fd_close(m->child.sync_fd);
 		if (r < 0) {
 			error_errno(&err, r, "release of the pod's PID 1");

@@ -75,14 +75,14 @@ int pod_make(struct pod *pod, const struct pod_start *start, struct ct_error *er
 	return r;
 }
 
-int pod_release(struct pod *pod, int main_vpid, struct ct_error *err)
+int pod_release(struct pod *pod, const struct init_go *go, struct ct_error *err)
 {
 	struct ct *ct = pod->ct;
 	struct monitor_msg msg;
 	char *name;
 	int r;
 
-	r = monitor_send(pod->monitor_fd, MSG_RELEASE, main_vpid, 0);
+	r = monitor_send(pod->monitor_fd, MSG_RELEASE, go->main_vpid, (uint64_t)go->code);
 	if (r >= 0)
 		r = monitor_answer(pod->monitor_fd, &msg, NULL, err);
 	else

@@ -35,7 +35,7 @@ struct pod;
 
 enum monitor_type {
 	/* requests */
-	MSG_RELEASE = 1,     /* value: init_go.main_vpid; from the starter */
+	MSG_RELEASE = 1,     /* value: init_go.main_vpid; number: init_go.code; from the starter */
 	MSG_GIVE_UP = 2,     /* from the starter: as if it hung up, but answered by hanging up when all is gone */
 	MSG_ATTACH = 3,
 	MSG_INPUT = 4,	     /* data for the pod's standard input */

@@ -98,7 +98,8 @@ struct pod_state {
 	/* Field 22 of /proc/PID/stat: tells a recycled PID from ours. */
 	uint64_t monitor_started, pid1_started;
 	int exit_code;
-	pid_t main_vpid;  /* the process whose exit code is the pod's, as the pod numbers it; 0: not released yet */
+	/* The process whose exit code is the pod's, as the pod numbers it; 0: not released yet, -1: it had ended before a restore. */
+	pid_t main_vpid;
 	uint64_t created; /* seconds since the epoch */
 	/* Relative to each hierarchy's mount, "/podckpt/<unique over all state directories>". */
 	char cgroup[256];
@@ -185,11 +186,11 @@ struct init_state {
 int pod_make(struct pod *pod, const struct pod_start *start, struct ct_error *err);
 
 /*
- * Lets the pod go: podckpt-init begins to reap (main_vpid 0: the command it forked), the command is
+ * Lets the pod go: podckpt-init begins to reap (go->main_vpid 0: the command it forked), the command is
  * executed; the pod no longer depends on the caller. A command that cannot be executed is -ENOENT,
  * -EACCES, ... and the pod is gone.
  */
-int pod_release(struct pod *pod, int main_vpid, struct ct_error *err);
+int pod_release(struct pod *pod, const struct init_go *go, struct ct_error *err);
 
 /*
  * The guard of an operation on a running pod: from guard_begin() on, the monitor thaws the pod and

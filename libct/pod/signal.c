@@ -94,6 +94,8 @@ int pod_signal(const struct pod *pod, int sig, struct ct_error *err)
 		return error_set(err, -EINVAL, "there is no signal %d", sig);
 	if (fd < 0)
 		return error_set(err, -ESRCH, "the pod is not running");
+	if (pod->state.main_vpid < 0)
+		return error_set(err, -ESRCH, "the pod's command has ended");
 	if ((sig == SIGSTOP || sig == SIGCONT) && pod->state.main_vpid > 1) {
 		command = pidfd_of(pod, pod->state.main_vpid, err);
 		if (command < 0)

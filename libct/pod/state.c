@@ -221,7 +221,7 @@ static void state_get(const struct node *from, struct pod_state *ret)
 	ret->pid1 = (pid_t)node_i64(part, "pid", 0, INT_MAX);
 	ret->pid1_started = node_u64(part, "started", UINT64_MAX);
 	ret->exit_code = (int)node_i64(from, "exit_code", 0, 255);
-	ret->main_vpid = (pid_t)node_i64(from, "main_vpid", 0, INT_MAX);
+	ret->main_vpid = (pid_t)node_i64(from, "main_vpid", -1, INT_MAX);
 	ret->created = node_u64(from, "created", UINT64_MAX);
 	text_get(from, "cgroup", ret->cgroup, sizeof(ret->cgroup));
 	if (node_has(from, "link"))
