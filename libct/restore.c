@@ -39,6 +39,8 @@ static void abandon_task(struct restore_process *p, bool reap)
 	/* The leader last: it cannot be waited for before its threads are gone. */
 	for (size_t i = p->n_threads; i-- > 0;) {
 		struct tracee *t = &p->threads[i].t;
+		int status;
+		pid_t n;
 
 		if (!t->seized)
 			continue;
@@ -46,8 +48,10 @@ static void abandon_task(struct restore_process *p, bool reap)
 			kill(t->pid, SIGKILL);
 			continue;
 		}
-		while (waitpid(t->tid, NULL, __WALL) < 0 && errno == EINTR)
-			;
+		/* It may have a stop to report first. */
+		do
+			n = waitpid(t->tid, &status, __WALL);
+		while ((n < 0 && errno == EINTR) || (n > 0 && WIFSTOPPED(status)));
 		t->seized = false;
 	}
 }
@@ -55,10 +59,11 @@ static void abandon_task(struct restore_process *p, bool reap)
 static void abandon(struct restore *r)
 {
 	for (int reap = 0; reap < 2; reap++) {
-		for (size_t i = 0; i < r->n_processes; i++)
-			abandon_task(&r->processes[i], reap);
+		/* PID 1 last: it cannot be waited for before the others of its namespace are gone. */
 		for (size_t i = 0; i < r->n_helpers; i++)
 			abandon_task(r->helpers[i], reap);
+		for (size_t i = r->n_processes; i-- > 0;)
+			abandon_task(&r->processes[i], reap);
 		abandon_task(&r->init, reap);
 	}
 }
