@@ -100,7 +100,7 @@ lib_teardown() {
 				left=1
 			fi ;;
 		link)
-			if [ -e "/sys/class/net/$value" ]; then
+			if ip link show "$value" >/dev/null 2>&1; then
 				echo "left behind: link $value"
 				left=1
 			fi ;;

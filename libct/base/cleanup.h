@@ -15,7 +15,7 @@
 			release(*p);                                                               \
 	}
 
-#define __cleanup(function) __attribute__((cleanup(function)))
+#define __cleanup(function) __attribute__((cleanup(function), unused))
 #define cleanup_fd __cleanup(fd_cleanup)
 #define cleanup_free __cleanup(free_cleanup)
 #define cleanup_dir __cleanup(closedir_cleanup)
