@@ -11,8 +11,10 @@
  * /sys that are opened for writing.
  */
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/magic.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
 #include "libct/base/sys.h"
@@ -209,6 +211,43 @@ static int check_path(const struct node *n, const char *path, int flags, struct 
 	return 0;
 }
 
+/*
+ * Some files of /proc tell more to whoever had more capabilities when opening them. The pod's descriptor is
+ * not to know more than a program of the pod could have learned.
+ */
+static bool is_telling(const char *path)
+{
+	static const char *const names[] = { "pagemap", "kallsyms", "modules", "kpageflags", "kpagecount",
+					     "kcore", "timer_list", "vmallocinfo" };
+	const char *name = strrchr(path, '/') + 1;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(name, names[i]))
+			return true;
+	return false;
+}
+
+static int open_bounded(const char *path, int flags, uint64_t capabilities)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct old[2], less[2];
+	int fd;
+
+	if (syscall(SYS_capget, &header, old) < 0)
+		return -errno;
+	memcpy(less, old, sizeof(less));
+	less[0].effective &= (uint32_t)capabilities;
+	less[1].effective &= (uint32_t)(capabilities >> 32);
+	if (syscall(SYS_capset, &header, less) < 0)
+		return -errno;
+	fd = sys_openat2(AT_FDCWD, path, (uint64_t)flags, 0, RESOLVE_NO_SYMLINKS);
+	if (syscall(SYS_capset, &header, old) < 0) {
+		fd_close(fd);
+		return -errno;
+	}
+	return fd;
+}
+
 static int restore_live(struct restore *r, const struct node *n, int *ret_fd, struct ct_error *err)
 {
 	const char *path = node_path(n, "path");
@@ -224,7 +263,10 @@ static int restore_live(struct restore *r, const struct node *n, int *ret_fd, st
 		e = check_path(n, path, flags, err);
 	if (e < 0)
 		return e;
-	fd = sys_openat2(AT_FDCWD, path, (uint64_t)flags, 0, RESOLVE_NO_SYMLINKS);
+	if (is_telling(path))
+		fd = open_bounded(path, flags, r->pod->config.capabilities);
+	else
+		fd = sys_openat2(AT_FDCWD, path, (uint64_t)flags, 0, RESOLVE_NO_SYMLINKS);
 	if (fd < 0)
 		return error_errno(err, fd, "open '%s' in the pod", path);
 	if (pos && lseek(fd, (off_t)pos, SEEK_SET) < 0)

@@ -43,11 +43,25 @@ static int put_file(struct dump *d, const struct fd_view *v, struct node *n, str
 	return shared_dump(d, v, &first, err);
 }
 
+/* Of any memfd; one that cannot be sealed has F_SEAL_SEAL. */
+static uint64_t seals_of(struct dump *d, const struct fd_view *v)
+{
+	cleanup_fd int fd = -1;
+	char name[64];
+	int seals;
+
+	/* fcntl(2) does not work with O_PATH. */
+	snprintf(name, sizeof(name), "%d/fd/%d", getpid(), v->dup);
+	fd = openat(d->proc, name, O_RDONLY | O_CLOEXEC);
+	seals = fd < 0 ? -1 : fcntl(fd, F_GET_SEALS);
+	return seals < 0 ? 0 : (uint64_t)seals;
+}
+
 static int put_nameless(struct dump *d, const struct fd_view *v, const char *home, const char *path,
 			struct node *n, struct ct_error *err)
 {
-	int r, seals;
 	uint32_t id;
+	int r;
 
 	node_put_str(n, "home", home);
 	node_put_str(n, "path", path);
@@ -60,9 +74,8 @@ static int put_nameless(struct dump *d, const struct fd_view *v, const char *hom
 		node_put_u64(n, "position", v->pos);
 	if (id != v->id)
 		return 0;
-	seals = fcntl(v->dup, F_GET_SEALS);
-	if (!strcmp(home, "memory") && !(v->flags & O_PATH))
-		node_put_hex(n, "seals", seals < 0 ? 0 : (uint64_t)seals);
+	if (!strcmp(home, "memory"))
+		node_put_hex(n, "seals", seals_of(d, v));
 	return put_file(d, v, n, err);
 }
 

@@ -16,10 +16,15 @@ int main(void)
 	int sys = CHECK_SYS(open("/sys/kernel", O_RDONLY | O_DIRECTORY));
 	char text[4096] = "", path[64];
 
+	int symbols = CHECK_SYS(open("/proc/kallsyms", O_RDONLY));
+
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
 	status = CHECK_SYS(open(path, O_RDONLY));
 	CHECK_EQ(read(meminfo, text, 10), 10);
 	victim_ready();
+	/* Addresses of the kernel stay hidden from a pod without CAP_SYSLOG. */
+	CHECK_EQ(pread(symbols, text, 16, 0), 16);
+	CHECK_MEM(text, "0000000000000000", 16);
 	CHECK_EQ(lseek(meminfo, 0, SEEK_CUR), 10);
 	CHECK_EQ(pread(meminfo, text, 9, 0), 9);
 	CHECK_MEM(text, "MemTotal:", 9);
