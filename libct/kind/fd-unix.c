@@ -159,6 +159,7 @@ static int unix_dump(struct dump *d, const struct fd_view *v, struct node *n, st
 	struct unix_registry *u;
 	struct unix_entry *e;
 	struct unix_name name;
+	const char *queued;
 	int r = unix_registry(d, &u, err);
 
 	if (r < 0)
@@ -173,6 +174,8 @@ static int unix_dump(struct dump *d, const struct fd_view *v, struct node *n, st
 	}
 	e->id = v->id;
 	e->holder = v->pid;
+	queued = strstr(v->fdinfo, "scm_fds:");
+	u->in_flight |= queued && strtoul(queued + strlen("scm_fds:"), NULL, 10);
 	sock_put(d, v, n);
 	dump_names(v, &name, n);
 	if (name.len && name.bytes[0]) {
@@ -212,7 +215,7 @@ static void link_listening(struct dump *d, const struct fd_view *v, struct unix_
 					     "already, which cannot be looked into; accept it first");
 			return;
 		}
-		if (!client || (client->id == UINT32_MAX && !d->preflight)) {
+		if (!client || (client->id == UINT32_MAX && !(d->preflight && u->in_flight))) {
 			dump_refuse_fd(d, v, "a connection from outside the pod waits to be accepted; "
 					     "accept and close it first");
 			return;
@@ -268,14 +271,14 @@ static int unix_link(struct dump *d, const struct fd_view *v, struct node *n, st
 		node_put_u64(n, "peer", peer->id);
 		return 0;
 	}
-	if (peer && d->preflight)
-		return 0; /* perhaps under way in a queue, where the pre-flight does not look */
+	if (peer && d->preflight && u->in_flight)
+		return 0; /* perhaps it is under way */
 	if (e->diag.peer) {
 		dump_refuse_fd(d, v, "it is connected to a process outside the pod; close it first");
 		return 0;
 	}
 	listening = unix_find(u, e->pending_on);
-	if (listening && listening->id == UINT32_MAX && !d->preflight)
+	if (listening && listening->id == UINT32_MAX && !(d->preflight && u->in_flight))
 		dump_refuse_fd(d, v, "it waits to be accepted by a process outside the pod; close it first");
 	if (listening) {
 		node_put_u64(n, "waits_at", listening->id);

@@ -52,6 +52,7 @@ struct unix_registry {
 	struct sockdiag_unix *diag;
 	struct unix_entry *entries; /* by inode, ascending */
 	size_t n;
+	bool in_flight; /* some queue has descriptors in it, where the pre-flight does not look */
 };
 
 /* The registry, asked of the kernel at the first call. */
