@@ -274,7 +274,9 @@ static void put_answers(const struct tape *tape, struct tape_mark mark, struct n
 	const uint8_t *present = tape_at(tape, mark.data);
 
 	node_put_hex(n, "brk", (uint64_t)e[ASK_BRK].result);
-	node_put_bool(n, "thp_disable", e[ASK_THP].result == 1);
+	node_put_bool(n, "thp_disable", e[ASK_THP].result > 0 && e[ASK_THP].result & 1);
+	if (e[ASK_THP].result > 0 && e[ASK_THP].result & PR_THP_DISABLE_EXCEPT_ADVISED)
+		node_put_bool(n, "thp_advised", true);
 	node_put_bool(n, "memory_merge", e[ASK_MERGE].result == 1);
 	/* EAGAIN of mmap: it would be locked, but the limit is reached. */
 	if (e[ASK_MSYNC].result == -EBUSY || e[ASK_MMAP].result == -EAGAIN)
@@ -421,7 +423,7 @@ const struct kind kind_memory = {
 	.refuses = "huge pages of a pool, userfaultfd, device and secret memory, shadow stacks, protection keys, "
 		   "rings of asynchronous I/O and io_uring, 32-bit programs",
 	.victims = "mem-private mem-shared mem-file mem-brk-stack mem-stack-full mem-stack-used mem-advice "
-		   "mem-mlockall mem-guard mem-cow mem-cow-zero mem-args mem-vdso mem-memfd mem-many mem-droppable mem-sealed "
+		   "mem-mlockall mem-guard mem-prctl mem-cow mem-cow-zero mem-args mem-vdso mem-memfd mem-many mem-droppable mem-sealed "
 		   "mem-static mem-nolibc regs-xstate regs-avx512 regs-fsgs refused-32bit refused-aio "
 		   "refused-hugetlb refused-io-uring-area refused-secret refused-uffd-area",
 	.process_check = memory_check,

@@ -4,6 +4,8 @@
 #include "libct/kind/memory.h"
 #include "libct/restore-steps.h"
 
+#define USER_TOP (1ULL << 47)
+
 struct restore_area {
 	uint64_t start, end, offset;
 	int prot;

@@ -18,6 +18,10 @@
 #define PR_GET_MEMORY_MERGE 68
 #endif
 
+#ifndef PR_THP_DISABLE_EXCEPT_ADVISED /* Linux 6.18 */
+#define PR_THP_DISABLE_EXCEPT_ADVISED 2
+#endif
+
 struct archive_writer;
 struct pages_chunk;
 
