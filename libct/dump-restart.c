@@ -9,9 +9,9 @@
  * /proc/timer_list, though without a name.
  *
  * So the threads in question, which are stopped, are let go back to sleep for a moment, in several
- * rounds, each time another half of them: a timer that is there exactly in the rounds of one
- * thread, always for the same nanosecond, is that thread's. A thread whose sleep ends
- * meanwhile has just been stopped a little later than the others.
+ * rounds: all of them, none, all again, and then those whose number has a certain bit. A timer that
+ * is there in exactly the rounds of one thread, for the same nanosecond each time, is that
+ * thread's. A thread whose sleep ends meanwhile has just been stopped a little later than the others.
  */
 #include <inttypes.h>
 #include <sched.h>
@@ -42,7 +42,7 @@ struct measure {
 	struct dump_thread **threads;
 	bool *running;
 	size_t n;
-	struct seen_timer *timers;
+	struct seen_timer *timers; /* as read; then, by measure(), each once, ascending */
 	size_t n_timers, max_timers;
 	unsigned int round;
 };
@@ -75,26 +75,40 @@ static bool wanted(const struct dump_thread *t)
 
 static int add_timer(struct measure *m, uint64_t expires, unsigned int clock)
 {
-	struct seen_timer *t;
-
-	for (size_t i = 0; i < m->n_timers; i++) {
-		t = &m->timers[i];
-		if (t->expires == expires) {
-			t->rounds |= 1ULL << m->round;
-			return 0;
-		}
-	}
 	if (m->n_timers == m->max_timers) {
 		size_t max = m->max_timers * 2 + 256;
+		struct seen_timer *grown = realloc(m->timers, max * sizeof(*grown));
 
-		t = realloc(m->timers, max * sizeof(*t));
-		if (!t)
+		if (!grown)
 			return -ENOMEM;
-		m->timers = t;
+		m->timers = grown;
 		m->max_timers = max;
 	}
 	m->timers[m->n_timers++] = (struct seen_timer){ expires, clock % 4, 1ULL << m->round };
 	return 0;
+}
+
+static int by_expiry(const void *a, const void *b)
+{
+	const struct seen_timer *x = a, *y = b;
+
+	return (x->expires > y->expires) - (x->expires < y->expires);
+}
+
+/* Each timer once, with all its rounds. */
+static void fold_timers(struct measure *m)
+{
+	size_t n = 0;
+
+	if (!m->n_timers)
+		return;
+	qsort(m->timers, m->n_timers, sizeof(*m->timers), by_expiry);
+	for (size_t i = 1; i < m->n_timers; i++)
+		if (m->timers[i].expires == m->timers[n].expires)
+			m->timers[n].rounds |= m->timers[i].rounds;
+		else
+			m->timers[++n] = m->timers[i];
+	m->n_timers = n + 1;
 }
 
 /*
@@ -161,25 +175,27 @@ static int await(struct dump_thread *t, int *ret_status, struct ct_error *err)
 }
 
 /*
- * Back into the call. PTRACE_SYSCALL, so that the thread stops behind it if it ends now: none of
- * the program's own code is executed.
+ * Back into the call, whose entry is the first stop. PTRACE_SYSCALL, so that the thread stops behind
+ * the call too if that ends now: none of the program's own code is executed.
  */
 static int go_on(struct dump_thread *t, struct ct_error *err)
 {
-	int status, r;
+	return ptrace(PTRACE_SYSCALL, t->t.tid, 0, 0) < 0 ? error_errno(err, -errno, "ptrace syscall") : 0;
+}
 
-	if (ptrace(PTRACE_SYSCALL, t->t.tid, 0, 0) < 0)
-		return error_errno(err, -errno, "ptrace syscall");
-	r = await(t, &status, err);
+static int pass_entry(struct dump_thread *t, struct ct_error *err)
+{
+	int status, r = await(t, &status, err);
+
 	if (r < 0)
 		return r;
+	if (WSTOPSIG(status) == SIGTRAP)
+		return go_on(t, err);
 	/* A signal has come just now: it goes on, and the thread is stopped again before its handler runs. */
-	if (WSTOPSIG(status) != SIGTRAP)
-		return ptrace(PTRACE_INTERRUPT, t->t.tid, 0, 0) < 0 ||
-				       ptrace(PTRACE_CONT, t->t.tid, 0, WSTOPSIG(status)) < 0
-			       ? error_errno(err, -errno, "ptrace cont")
-			       : 0;
-	return ptrace(PTRACE_SYSCALL, t->t.tid, 0, 0) < 0 ? error_errno(err, -errno, "ptrace syscall") : 0;
+	return ptrace(PTRACE_INTERRUPT, t->t.tid, 0, 0) < 0 ||
+			       ptrace(PTRACE_CONT, t->t.tid, 0, WSTOPSIG(status)) < 0
+		       ? error_errno(err, -errno, "ptrace cont")
+		       : 0;
 }
 
 /* Until it is off its CPU: only then is its timer in the list. */
@@ -195,12 +211,16 @@ static void await_sleep(struct dump_thread *t)
 	}
 }
 
+static int interrupt(struct dump_thread *t, struct ct_error *err)
+{
+	return ptrace(PTRACE_INTERRUPT, t->t.tid, 0, 0) < 0 ? error_errno(err, -errno, "ptrace interrupt")
+							    : 0;
+}
+
 static int stop_again(struct dump_thread *t, struct ct_error *err)
 {
 	int status, r;
 
-	if (ptrace(PTRACE_INTERRUPT, t->t.tid, 0, 0) < 0)
-		return error_errno(err, -errno, "ptrace interrupt");
 	for (;;) {
 		int sig = 0;
 
@@ -212,41 +232,59 @@ static int stop_again(struct dump_thread *t, struct ct_error *err)
 		/* The exit of the call comes first, and that stop uses up the interrupt. */
 		if (WSTOPSIG(status) != SIGTRAP)
 			sig = WSTOPSIG(status);
-		if (ptrace(PTRACE_INTERRUPT, t->t.tid, 0, 0) < 0 ||
-		    ptrace(PTRACE_CONT, t->t.tid, 0, sig) < 0)
+		r = interrupt(t, err);
+		if (r < 0)
+			return r;
+		if (ptrace(PTRACE_CONT, t->t.tid, 0, sig) < 0)
 			return error_errno(err, -errno, "ptrace cont");
 	}
 }
 
-static bool in_round(const struct measure *m, size_t index)
+static bool in_round(unsigned int round, size_t index)
 {
-	return (((index >> (m->round / 2)) ^ m->round) & 1) != 0;
+	return round == 0 || round == 2 || (round > 2 && (index + 1) >> (round - 3) & 1);
+}
+
+/*
+ * Each step for all threads before the next one, so that they do it side by side. A thread that a step fails for is
+ * left out of the others; the first error counts.
+ */
+static int for_all(struct measure *m, int (*step)(struct dump_thread *, struct ct_error *),
+		   struct ct_error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < m->n; i++) {
+		int e = m->running[i] ? step(m->threads[i], r < 0 ? NULL : err) : 0;
+
+		m->running[i] &= e == 0;
+		r = r < 0 ? r : e;
+	}
+	return r;
 }
 
 static int run_round(struct measure *m, struct ct_error *err)
 {
-	int r = 0, e;
+	int r, stopped, e = 0;
 
-	for (size_t i = 0; i < m->n; i++) {
-		m->running[i] = false;
-		if (r < 0 || !in_round(m, i) || !wanted(m->threads[i]))
-			continue;
-		r = go_on(m->threads[i], err);
-		m->running[i] = r == 0;
-	}
-	for (size_t i = 0; i < m->n; i++) {
+	for (size_t i = 0; i < m->n; i++)
+		m->running[i] = in_round(m->round, i) && wanted(m->threads[i]);
+	r = for_all(m, go_on, err);
+	if (r == 0)
+		r = for_all(m, pass_entry, err);
+	for (size_t i = 0; r == 0 && i < m->n; i++) {
 		if (!m->running[i])
 			continue;
 		await_sleep(m->threads[i]);
 		if (m->threads[i]->restart == RESTART_UNKNOWN)
 			look_at_stack(m->threads[i]);
 	}
-	e = r == 0 ? read_timers(m) : 0;
-	for (size_t i = 0; i < m->n; i++) {
-		int stopped = m->running[i] ? stop_again(m->threads[i], r < 0 ? NULL : err) : 0;
-
-		r = r < 0 ? r : stopped;
-	}
+	if (r == 0)
+		e = read_timers(m);
+	stopped = for_all(m, interrupt, r < 0 ? NULL : err);
+	r = r < 0 ? r : stopped;
+	stopped = for_all(m, stop_again, r < 0 ? NULL : err);
+	r = r < 0 ? r : stopped;
 	/* A host that hides the list: the registers must do then. */
 	return r < 0 ? r : e == -ENOMEM ? error_errno(err, e, "timers") : 0;
 }
@@ -255,12 +293,11 @@ static int run_round(struct measure *m, struct ct_error *err)
 static const struct seen_timer *find_timer(const struct measure *m, size_t index)
 {
 	const struct seen_timer *found = NULL;
-	struct measure at = *m;
 	uint64_t rounds = 0;
 
-	for (at.round = 0; at.round < m->round; at.round++)
-		if (in_round(&at, index))
-			rounds |= 1ULL << at.round;
+	for (unsigned int round = 0; round < m->round; round++)
+		if (in_round(round, index))
+			rounds |= 1ULL << round;
 	for (size_t i = 0; i < m->n_timers; i++) {
 		if (m->timers[i].rounds != rounds)
 			continue;
@@ -280,25 +317,18 @@ static int64_t as_monotonic(const struct seen_timer *t)
 
 static int measure(struct measure *m, struct ct_error *err)
 {
-	unsigned int least = 4; /* there, not there, and once more */
-	size_t found;
+	unsigned int rounds = 3;
 
-	while (least / 2 < 64 && m->n > 1UL << (least / 2))
-		least += 2;
-	do {
+	/* One thread alone needs no bits. */
+	while (m->n > 1 && rounds < MAX_ROUNDS && m->n >> (rounds - 3))
+		rounds++;
+	for (m->round = 0; m->round < rounds; m->round++) {
 		int r = run_round(m, err);
 
 		if (r < 0)
 			return r;
-		m->round++;
-		if (m->round < least || m->round % 2)
-			continue;
-		found = 0;
-		for (size_t i = 0; i < m->n; i++)
-			found += !wanted(m->threads[i]) || find_timer(m, i);
-		if (found == m->n)
-			break;
-	} while (m->round < least + 8 && m->round < MAX_ROUNDS);
+	}
+	fold_timers(m);
 	for (size_t i = 0; i < m->n; i++) {
 		const struct seen_timer *timer = find_timer(m, i);
 
