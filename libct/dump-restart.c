@@ -185,8 +185,14 @@ static int go_on(struct dump_thread *t, struct ct_error *err)
 
 static int pass_entry(struct dump_thread *t, struct ct_error *err)
 {
-	int status, r = await(t, &status, err);
+	int status, r;
 
+	/* A process that job control has stopped says so first. */
+	while ((r = await(t, &status, err)) == 0 && status >> 16) {
+		r = go_on(t, err);
+		if (r < 0)
+			return r;
+	}
 	if (r < 0)
 		return r;
 	if (WSTOPSIG(status) == SIGTRAP)

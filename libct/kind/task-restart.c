@@ -54,7 +54,7 @@ static int thread_restore(struct restore *r, struct restore_thread *t, const str
 const struct kind kind_interrupted = {
 	.name = "interrupted",
 	.carries = "system calls that a thread sleeps in, with what remains of their time",
-	.victims = "syscall-nanosleep syscall-poll syscall-futex syscall-again syscall-untimed",
+	.victims = "syscall-nanosleep syscall-poll syscall-futex syscall-again syscall-untimed syscall-stopped",
 	.thread_dump = thread_dump,
 	.thread_restore = thread_restore,
 };

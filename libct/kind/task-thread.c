@@ -195,7 +195,7 @@ const struct kind kind_thread = {
 	.carries = "name, personality, tid address, robust futex list, restartable sequences, TSC and "
 		   "CPUID faulting, machine check policy and speculation control of each thread",
 	.refuses = "access to I/O ports",
-	.victims = "thread-names thread-addresses thread-rseq thread-personality",
+	.victims = "thread-names thread-addresses thread-rseq thread-rseq-abort thread-personality",
 	.thread_ask = thread_ask,
 	.thread_dump = thread_dump,
 	.thread_restore = thread_restore,

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A process that was stopped (SIGSTOP) in a sleep stays stopped, and sleeps on until its time when it continues. */
+#include "tests/victims/victim.h"
+
+#define SPAN 4000
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	CHECK_SYS(clock_gettime(CLOCK_MONOTONIC, &t));
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void child(void *arg)
+{
+	struct timespec t = { SPAN / 1000, 0 };
+	int64_t began = now_ms(), passed;
+
+	if (arg)
+		CHECK_EQ(syscall(SYS_poll, NULL, 0, SPAN), 0);
+	else
+		CHECK_EQ(syscall(SYS_nanosleep, &t, NULL), 0);
+	passed = now_ms() - began;
+	if (passed < SPAN - 1 || passed > SPAN + 300)
+		VICTIM_FAIL("it slept %lld ms", (long long)passed);
+}
+
+int main(void)
+{
+	pid_t pids[2];
+	int status;
+
+	for (int i = 0; i < 2; i++)
+		pids[i] = victim_fork(child, i ? "" : NULL);
+	victim_sleep_ms(100);
+	for (int i = 0; i < 2; i++) {
+		CHECK_SYS(kill(pids[i], SIGSTOP));
+		CHECK_EQ(waitpid(pids[i], &status, WUNTRACED), pids[i]);
+		CHECK(WIFSTOPPED(status));
+	}
+	victim_ready();
+	for (int i = 0; i < 2; i++) {
+		/* Still stopped, and told of only once. */
+		CHECK_EQ(waitpid(pids[i], &status, WUNTRACED | WNOHANG), 0);
+		CHECK_SYS(kill(pids[i], SIGCONT));
+		victim_join(pids[i]);
+	}
+	victim_pass();
+}
