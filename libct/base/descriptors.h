@@ -30,4 +30,4 @@ static inline void descriptor_room_release(struct descriptor_room *room)
 	if (room->raised)
 		setrlimit(RLIMIT_NOFILE, &room->old);
 }
-#define cleanup_descriptor_room __attribute__((cleanup(descriptor_room_release)))
+#define cleanup_descriptor_room __attribute__((cleanup(descriptor_room_release), unused))
