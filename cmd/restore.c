@@ -143,7 +143,7 @@ const struct command command_restore = {
 		"compared with the image before the pod goes on; if something differs, it says what, the\n"
 		"copy is removed and the exit code is 7.\n"
 		"\n"
-		"A volume is mounted from the same path of this host unless -v names another one.",
+		"Every volume of the pod has to be named again with -v: an image never makes a path of this host appear by itself.",
 	.examples = "podckpt restore -d pod1.tar\tBring it back into the background\n"
 		    "podckpt restore -d --name pod2 --ip 10.88.0.20 pod1.tar\tA second one beside it\n"
 		    "podckpt restore --verify pod1.tar\tCompare first, then go on in the foreground",

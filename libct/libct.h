@@ -240,7 +240,7 @@ struct ct_restore_options {
 	bool verify;	   /* read everything back and compare before the first instruction */
 	bool leave_stopped; /* release the processes with SIGSTOP pending */
 	bool remove;
-	const struct ct_volume *volumes; /* what stands behind the image's volumes here; unnamed ones: the same path */
+	const struct ct_volume *volumes; /* what stands behind the image's volumes here; every one must be given */
 	size_t n_volumes;
 	const char *rootfs; /* the lower tree here; NULL: the image's */
 };

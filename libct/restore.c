@@ -163,6 +163,20 @@ static int apply_options(struct pod_config *config, const struct ct_restore_opti
 		e = replace(&config->volumes[k].source, v->source, err);
 		config->volumes[k].read_only |= v->read_only;
 	}
+	/* An image cannot make a path of this host appear by itself: its volumes are given again. */
+	for (size_t i = 0; e == 0 && i < config->n_volumes; i++) {
+		const struct pod_volume *v = &config->volumes[i];
+		bool given = false;
+
+		for (size_t k = 0; k < options->n_volumes; k++)
+			given |= !strcmp(options->volumes[k].destination, v->destination);
+		if (!given)
+			e = error_set(err, -EINVAL,
+				      "the pod has a volume at '%s' (it was '%s'); say what is to be there: "
+				      "-v SOURCE:%s%s",
+				      v->destination, v->source, v->destination,
+				      v->read_only ? ":ro" : "");
+	}
 	config->remove = options->remove;
 	config->address.locked = true;
 	return e;

@@ -247,20 +247,23 @@ while True: time.sleep(1)'
 	until_fails 10 bash -c '"$PODCKPT" ps -q | grep -q .'
 }
 
-@test "a volume is mounted again, or has to be named" {
+@test "a volume has to be named again: no image mounts a path of the host by itself" {
 	mkdir data other
 	podckpt run -d --name v --net none -v ./data:/data -- sh -c 'echo ready; while :; do date >/data/now; sleep 0.1; done'
 	wait_output v ready
 	podckpt checkpoint v
 	rm data/now
-	podckpt restore -d v.tar
+	run podckpt restore -d v.tar
+	assert_failure
+	assert_output "podckpt: restore v.tar: the pod has a volume at '/data' (it was '$PWD/data'); say what is to be there: -v SOURCE:/data"
+	podckpt restore -d -v ./data:/data v.tar
 	until_ok 10 test -s data/now
 	podckpt rm -f v
 	podckpt restore -d -v ./other:/data v.tar
 	until_ok 10 test -s other/now
 	podckpt rm -f v
 	rm -r data
-	run podckpt restore -d v.tar
+	run podckpt restore -d -v "$PWD/data:/data" v.tar
 	assert_failure
 	assert_output --partial "$PWD/data"
 	run podckpt ps -q

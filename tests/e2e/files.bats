@@ -96,7 +96,7 @@ go() {
 	podckpt checkpoint v
 	run tar tf v.tar rootfs
 	refute_output --partial kept
-	podckpt restore -d --verify v.tar
+	podckpt restore -d --verify -v "$PWD/volume:/mnt" v.tar
 	go v
 	run podckpt logs v
 	assert_output - <<-END

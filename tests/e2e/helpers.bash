@@ -66,13 +66,13 @@ cycle() {
 	case $2 in
 	plain)
 		podckpt checkpoint -o "$BATS_TEST_TMPDIR/$1.tar" "$1" || return 1
-		podckpt restore -d "$BATS_TEST_TMPDIR/$1.tar" ;;
+		podckpt restore -d "${@:3}" "$BATS_TEST_TMPDIR/$1.tar" ;;
 	verify)
 		podckpt checkpoint -o "$BATS_TEST_TMPDIR/$1.tar" "$1" || return 1
-		podckpt restore -d --verify "$BATS_TEST_TMPDIR/$1.tar" ;;
+		podckpt restore -d --verify "${@:3}" "$BATS_TEST_TMPDIR/$1.tar" ;;
 	pipe)
 		set -o pipefail
-		podckpt checkpoint -o - "$1" | podckpt restore -d - ;;
+		podckpt checkpoint -o - "$1" | podckpt restore -d "${@:3}" - ;;
 	esac || return 1
 	remember "$1"
 }

@@ -56,8 +56,8 @@ while True:
     c.sendall(b"hello")
     c.close()'
 	wait_output v listening
-	cycle v plain
-	cycle v verify
+	cycle v plain -v "$PWD/shared:/shared"
+	cycle v verify -v "$PWD/shared:/shared"
 	assert_equal "$(stat -c %a shared/pod)" 660
 	assert_equal "$(ls shared)" pod
 	run python3 -c '
