@@ -87,6 +87,8 @@ static const char *why_not(const struct vma *v)
 		return "io_uring is not carried yet; start the program without it";
 	if (!strncmp(v->name, "anon_inode:", 11))
 		return "memory of such a descriptor is not carried; close it and unmap this first";
+	if (!strncmp(v->name, "socket:[", 8))
+		return "the ring of a packet socket is not carried; unmap it first";
 	if (!strncmp(v->name, "/secretmem", 10))
 		return "secret memory (memfd_secret) is not carried; it cannot be read";
 	if (v->flags & VMA_IO)
@@ -100,9 +102,11 @@ static const char *why_not(const struct vma *v)
 static bool refuse_area(struct dump_process *p, const struct vma *v)
 {
 	const char *why = why_not(v);
+	/* "socket:[4711]": the number says nothing to anybody. */
+	int len = !strncmp(v->name, "socket:[", 8) ? 6 : (int)strlen(v->name);
 
-	if (why && *v->name)
-		dump_refuse_process(p->dump, p, "memory (%s): %s", v->name, why);
+	if (why && len)
+		dump_refuse_process(p->dump, p, "memory (%.*s): %s", len, v->name, why);
 	else if (why)
 		dump_refuse_process(p->dump, p, "memory at %llx: %s", (unsigned long long)v->start, why);
 	return why;
@@ -421,11 +425,11 @@ const struct kind kind_memory = {
 		   "growing stacks, guard pages, every protection, madvise and mlock states, vdso, "
 		   "arguments and environment as /proc shows them",
 	.refuses = "huge pages of a pool, userfaultfd, device and secret memory, shadow stacks, protection keys, "
-		   "rings of asynchronous I/O and io_uring, 32-bit programs",
+		   "rings of asynchronous I/O, io_uring and packet sockets, 32-bit programs",
 	.victims = "mem-private mem-shared mem-file mem-brk-stack mem-stack-full mem-stack-used mem-advice "
 		   "mem-mlockall mem-guard mem-prctl mem-cow mem-cow-zero mem-args mem-vdso mem-memfd mem-many mem-droppable mem-sealed "
 		   "mem-static mem-nolibc regs-xstate regs-avx512 regs-fsgs refused-32bit refused-aio "
-		   "refused-hugetlb refused-io-uring-area refused-secret refused-uffd-area",
+		   "refused-hugetlb refused-io-uring-area refused-packet-ring refused-secret refused-uffd-area",
 	.process_check = memory_check,
 	.process_ask = memory_ask,
 	.process_dump = memory_dump,
