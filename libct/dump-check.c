@@ -32,6 +32,16 @@ static int word_length(const char *name)
 	return (int)strcspn(name, "_");
 }
 
+/* A PID namespace that nobody is in yet has no link. Nor has a task that has just ended. */
+static bool awaits_first(struct dump *d, struct dump_process *p, pid_t tid, const char *which)
+{
+	cleanup_free char *own = NULL;
+	char name[64];
+
+	snprintf(name, sizeof(name), "task/%d/ns/pid", tid);
+	return !strcmp(which, "pid_for_children") && proc_readlink(d->proc, p->pid, name, &own) == 0;
+}
+
 static void check_namespaces(struct dump *d, struct dump_process *p, pid_t tid,
 			     const struct namespace_links *pods)
 {
@@ -44,9 +54,7 @@ static void check_namespaces(struct dump *d, struct dump_process *p, pid_t tid,
 
 		snprintf(name, sizeof(name), "task/%d/ns/%s", tid, namespaces[i]);
 		r = proc_readlink(d->proc, p->pid, name, &theirs);
-		/* Without a link: a PID namespace that nobody is in yet. Or the task has just ended. */
-		if (!pods->link[i] ||
-		    (r < 0 && (strcmp(namespaces[i], "pid_for_children") || d->preflight)))
+		if (!pods->link[i] || (r < 0 && !awaits_first(d, p, tid, namespaces[i])))
 			continue;
 		if (r == 0 && !strcmp(theirs, pods->link[i]))
 			continue;
