@@ -3,8 +3,10 @@
  * Processes and threads into the manifest: registers from ptrace, the rest from the kinds, which
  * ask by tapes.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "libct/dump-steps.h"
@@ -49,11 +51,37 @@ static void put_registers(struct dump_thread *t)
 	regs_put(&image, t->node);
 }
 
+#define LAST_PID "/proc/sys/kernel/ns_last_pid"
+#define LAST_PID_MAX 16
+
+/* Which PID the pod gave last: only a process of it can ask. */
+static struct tape_mark ask_last_pid(struct tape *tape)
+{
+	struct tape_mark mark = tape_mark(tape);
+	uint64_t text = tape_room(tape, LAST_PID_MAX);
+	size_t file = tape_call(tape, SYS_openat, (uint64_t)AT_FDCWD,
+				tape_data(tape, LAST_PID, sizeof(LAST_PID)), O_RDONLY | O_CLOEXEC, 0, 0, 0);
+
+	tape_chain(tape, file, tape_call(tape, SYS_read, 0, text, LAST_PID_MAX - 1, 0, 0, 0), 0);
+	tape_chain(tape, file, tape_call(tape, SYS_close, 0, 0, 0, 0, 0, 0), 0);
+	return mark;
+}
+
+/* Where it could not be read (no /proc, no free descriptor) a restore begins behind the highest one. */
+static void put_last_pid(struct dump *d, const struct tape *tape, struct tape_mark mark)
+{
+	const char *text = tape_at(tape, mark.data);
+
+	if (tape->entries[mark.entry].result >= 0 && tape->entries[mark.entry + 1].result > 0)
+		node_put_i64(d->root, "last_pid", strtol(text, NULL, 10));
+}
+
 /* Asks one thread (the leader for its process as well) and puts the answers. */
 static int ask_thread(struct dump_thread *t, bool leader, struct ct_error *err)
 {
 	struct dump_process *p = t->process;
-	struct tape_mark process_mark[MAX_KINDS], thread_mark[MAX_KINDS];
+	struct tape_mark process_mark[MAX_KINDS], thread_mark[MAX_KINDS], last_pid;
+	bool first = leader && p->index == 0;
 	__cleanup(tape_release) struct tape tape = { 0 };
 	int r = tape_init(&tape, &p->site, ASK_ENTRIES, err);
 
@@ -65,10 +93,14 @@ static int ask_thread(struct dump_thread *t, bool leader, struct ct_error *err)
 		if (r == 0 && kinds[i]->thread_ask)
 			r = kinds[i]->thread_ask(p->dump, t, &tape);
 	}
+	if (r == 0 && first)
+		last_pid = ask_last_pid(&tape);
 	if (r == 0)
 		r = tape_run(&tape, &t->t, NULL, NULL, err);
 	if (r < 0)
 		return r;
+	if (first)
+		put_last_pid(p->dump, &tape, last_pid);
 	for (size_t i = 0; r == 0 && kinds[i]; i++) {
 		const struct kind *k = kinds[i];
 

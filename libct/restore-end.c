@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is left to do when every process exists: process groups, zombies, the end of the helpers. */
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -200,6 +201,29 @@ static int stop_process(struct restore *r, struct restore_process *p, struct ct_
 	return restore_run(parent, err);
 }
 
+/* New processes of the pod get the numbers that they would have got. */
+static int set_last_pid(struct restore *r, struct ct_error *err)
+{
+	struct restore_process *p = r->pod->config.no_init ? &r->processes[0] : &r->init;
+	cleanup_fd int fd = openat(r->proc, "sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
+	pid_t last = r->last_vpid;
+	ssize_t mine;
+	char text[16];
+	int len;
+
+	if (fd < 0)
+		return error_errno(err, -errno, "open '/proc/sys/kernel/ns_last_pid'");
+	if (node_has(r->root, "last_pid"))
+		last = (pid_t)node_i64(r->root, "last_pid", 0, 1 << 22);
+	len = snprintf(text, sizeof(text), "%d", last);
+	mine = restore_tape_fd(p, &p->tape, fd, -1, true);
+	tape_chain(&p->tape, (size_t)mine,
+		   tape_must(&p->tape, "set the last PID", SYS_write, 0,
+			     tape_data(&p->tape, text, sizeof(text)), (uint64_t)len, 0, 0, 0), 0);
+	tape_chain(&p->tape, (size_t)mine, tape_call(&p->tape, SYS_close, 0, 0, 0, 0, 0, 0), 0);
+	return restore_run(p, err);
+}
+
 int restore_tree_settle(struct restore *r, struct ct_error *err)
 {
 	int e = 0;
@@ -215,5 +239,5 @@ int restore_tree_settle(struct restore *r, struct ct_error *err)
 	for (size_t i = 0; e == 0 && i < r->n_processes; i++)
 		if (r->processes[i].stop_signal)
 			e = stop_process(r, &r->processes[i], err);
-	return e;
+	return e < 0 ? e : set_last_pid(r, err);
 }

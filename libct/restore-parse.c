@@ -146,5 +146,9 @@ int restore_parse(struct restore *r, struct ct_error *err)
 		return error_set(err, -EBADMSG, "manifest.json: a pod without processes");
 	e = doc_check(r->doc, err);
 	r->spare_vpid = find_spare(r);
+	for (size_t i = 0; i < r->n_processes; i++)
+		for (size_t k = 0; k < r->processes[i].n_threads; k++)
+			if (r->processes[i].threads[k].vtid > r->last_vpid)
+				r->last_vpid = r->processes[i].threads[k].vtid;
 	return e < 0 ? e : make_plan(r, err);
 }

@@ -94,6 +94,7 @@ struct restore {
 	size_t n_helpers;
 	struct restore_process **stand_ins; /* of them, those of the plan, by number */
 	pid_t spare_vpid; /* a PID of the new pod that is nobody's */
+	pid_t last_vpid;  /* the highest one of the image */
 	uint64_t tape_area; /* the same address in every process: free in all of them, old and new */
 	struct ct_stats stats;
 };
