@@ -36,8 +36,8 @@ print(s.recv(100), s.recv(100), s.getpeername())'
 	assert_output "podckpt: checkpoint c: pid 2 (python3) fd 3: it is connected to a process outside the pod; close it first"
 	: >shared/close
 	wait
-	cycle c plain
-	cycle c verify
+	cycle c plain -v "$PWD/shared:/shared"
+	cycle c verify -v "$PWD/shared:/shared"
 	: >shared/go
 	wait_output c "b'gone' b'' $PWD/shared/host"
 }
