@@ -247,9 +247,9 @@ static int make_pod(struct restore *r, struct ct_error *err)
 	if (e < 0)
 		return e;
 	start.stdin_data = input;
-	if (node_has(r->root, "clocks")) {
-	start.monotonic = node_i64(clocks, "monotonic", 0, INT64_MAX);
-	start.boottime = node_i64(clocks, "boottime", 0, INT64_MAX);
+	if (clocks) {
+		start.monotonic = node_i64(clocks, "monotonic", 0, INT64_MAX);
+		start.boottime = node_i64(clocks, "boottime", 0, INT64_MAX);
 	}
 	e = doc_check(r->doc, err);
 	if (e < 0)
