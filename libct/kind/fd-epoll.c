@@ -10,6 +10,8 @@
  * What the kernel shows nowhere is what of it was reported already. Where an edge was (the set is not
  * ready though its target is), the report is fetched and dropped after the restore. The same is done for
  * EPOLLONESHOT that has fired; where its target is not ready, there is nothing to make it fire again.
+ *
+ * A signalfd wakes a set by the signals of the process that added it: epoll-signals.c.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -26,21 +28,14 @@
 #include "libct/base/cleanup.h"
 #include "libct/base/sys.h"
 #include "libct/kind.h"
+#include "libct/kind/epoll.h"
 #include "libct/kind/fdinfo.h"
 
 #define PRIVATE_EVENTS (EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE)
 #define MAX_DEPTH 5 /* of sets in sets; EP_MAX_NESTS of the kernel is 4 */
 #define ANY_EVENT (EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP)
 
-struct target {
-	int fd;
-	uint32_t descriptor; /* its number in the manifest */
-	uint32_t events;
-	uint64_t data;
-	bool reported; /* ready, edge-triggered, and the program knows */
-};
-
-static bool has_fired(const struct target *t)
+static bool has_fired(const struct epoll_target *t)
 {
 	return t->events & EPOLLONESHOT && !(t->events & ~PRIVATE_EVENTS);
 }
@@ -81,7 +76,7 @@ static short ready(int fd, uint32_t events)
 	return poll(&p, 1, 0) > 0 ? p.revents : 0;
 }
 
-static bool is_target(const struct kcmp_epoll_slot *slot, pid_t pid, int fd)
+bool epoll_is_target(const struct kcmp_epoll_slot *slot, pid_t pid, int fd)
 {
 	return sys_kcmp(pid, getpid(), KCMP_EPOLL_TFD, (unsigned long)fd,
 			(unsigned long)(uintptr_t)slot) == 0;
@@ -94,14 +89,14 @@ static int find_target(struct dump *d, const struct fd_view *v, const struct kcm
 	int fd, number = (int)slot->tfd;
 	pid_t pid = v->pid;
 
-	if (is_target(slot, pid, number) && dump_descriptor_find(d, pid, number, ret) == 0)
+	if (epoll_is_target(slot, pid, number) && dump_descriptor_find(d, pid, number, ret) == 0)
 		return 0;
 	for (size_t i = 0; i < d->n_processes; i++)
-		if (!d->processes[i].zombie && is_target(slot, d->processes[i].pid, number) &&
+		if (!d->processes[i].zombie && epoll_is_target(slot, d->processes[i].pid, number) &&
 		    dump_descriptor_find(d, d->processes[i].pid, number, ret) == 0)
 			return 0;
 	for (uint32_t i = 0; dump_descriptor_holder(d, i, &pid, &fd); i++)
-		if (is_target(slot, pid, fd)) {
+		if (epoll_is_target(slot, pid, fd)) {
 			*ret = i;
 			return 0;
 		}
@@ -109,7 +104,7 @@ static int find_target(struct dump *d, const struct fd_view *v, const struct kcm
 }
 
 /* Whether the program has heard of what its target is ready for; refuses what could not be made again. */
-static void judge(struct dump *d, const struct fd_view *v, struct target *t)
+static void judge(struct dump *d, const struct fd_view *v, struct epoll_target *t)
 {
 	bool fired = has_fired(t);
 	cleanup_fd int fd = -1;
@@ -128,23 +123,23 @@ static void judge(struct dump *d, const struct fd_view *v, struct target *t)
 
 static int compare(const void *a, const void *b)
 {
-	const struct target *x = a, *y = b;
+	const struct epoll_target *x = a, *y = b;
 
 	if (x->fd != y->fd)
 		return (x->fd > y->fd) - (x->fd < y->fd);
 	return (x->descriptor > y->descriptor) - (x->descriptor < y->descriptor);
 }
 
-static int read_targets(struct dump *d, const struct fd_view *v, struct target **ret, size_t *ret_n,
-			struct ct_error *err)
+int epoll_read_targets(struct dump *d, const struct fd_view *v, struct epoll_target **ret,
+		       size_t *ret_n, struct ct_error *err)
 {
-	cleanup_free struct target *list = NULL;
+	cleanup_free struct epoll_target *list = NULL;
 	const char *at = v->fdinfo;
 	size_t n = 0, max = 0;
 
 	while ((at = strstr(at, "tfd:"))) {
 		struct kcmp_epoll_slot slot = { .efd = (uint32_t)v->dup };
-		struct target t = { 0 };
+		struct epoll_target t = { 0 };
 
 		if (sscanf(at, "tfd: %d events: %" SCNx32 " data: %" SCNx64, &t.fd, &t.events,
 			   &t.data) != 3)
@@ -161,9 +156,9 @@ static int read_targets(struct dump *d, const struct fd_view *v, struct target *
 						     "from the set first", t.fd);
 			continue;
 		}
-		judge(d, v, &t);
+		t.slot = slot;
 		if (n == max) {
-			struct target *grown =
+			struct epoll_target *grown =
 				realloc(list, sizeof(*list) * (max = max ? max * 2 : 16));
 
 			if (!grown)
@@ -182,10 +177,16 @@ static int read_targets(struct dump *d, const struct fd_view *v, struct target *
 static int epoll_link(struct dump *d, const struct fd_view *v, struct node *n, struct ct_error *err)
 {
 	struct node *array = node_put_array(n, "targets");
-	cleanup_free struct target *list = NULL;
+	cleanup_free struct epoll_target *list = NULL;
 	size_t count = 0;
-	int r = read_targets(d, v, &list, &count, err);
+	int r = epoll_read_targets(d, v, &list, &count, err);
+	bool signals = false;
 
+	if (r == 0)
+		r = epoll_find_signals(d, v, list, count, &signals, err);
+	/* Whoever polls a set with a signalfd takes its event away from the process that it is for. */
+	for (size_t i = 0; r == 0 && !signals && i < count; i++)
+		judge(d, v, &list[i]);
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		struct node *t = node_put_object(array, NULL), *state;
 
@@ -193,6 +194,10 @@ static int epoll_link(struct dump *d, const struct fd_view *v, struct node *n, s
 		node_put_u64(t, "descriptor", list[i].descriptor);
 		node_put_hex(t, "events", list[i].events);
 		node_put_hex(t, "data", list[i].data);
+		if (list[i].process) {
+			node_put_i64(t, "process", list[i].process);
+			node_put_i64(t, "set", list[i].set);
+		}
 		state = node_put_object(t, "volatile");
 		node_put_bool(state, "reported", list[i].reported);
 	}
@@ -225,7 +230,7 @@ static int epoll_restore(struct restore *r, const struct node *n, uint32_t id, i
 /* What the thread works on: descriptors are ours, in its copy of our table. */
 struct filling {
 	int epoll;
-	struct target *targets;
+	struct epoll_target *targets;
 	int *files; /* of the targets */
 	size_t n;
 	int max;
@@ -234,7 +239,7 @@ struct filling {
 };
 
 /* Adds what has been reported first, so that fetching the report again fetches nothing else. */
-static int add(struct filling *f, const struct target *t, int file)
+static int add(struct filling *f, const struct epoll_target *t, int file)
 {
 	struct epoll_event event = { .events = t->events, .data.u64 = t->data }, got;
 
@@ -272,10 +277,10 @@ static int fill(struct filling *f)
 	}
 	for (int reported = 1; reported >= 0; reported--)
 		for (size_t i = 0; i < f->n; i++) {
-			struct target *t = &f->targets[i];
+			struct epoll_target *t = &f->targets[i];
 			int r = 0;
 
-			if ((has_fired(t) || t->reported) == reported)
+			if (!t->process && (has_fired(t) || t->reported) == reported)
 				r = add(f, t, f->files[i]);
 			if (r < 0) {
 				f->failed = t->fd;
@@ -337,7 +342,7 @@ static int restore_targets(struct restore *r, const struct node *n, int fd, int 
 			   struct ct_error *err);
 
 /* A set in the set comes first, because its readiness is looked at. */
-static int get_target(struct restore *r, const struct node *n, struct target *t, int *ret_file,
+static int get_target(struct restore *r, const struct node *n, struct epoll_target *t, int *ret_file,
 		      int depth, struct ct_error *err)
 {
 	const struct node *other;
@@ -348,6 +353,9 @@ static int get_target(struct restore *r, const struct node *n, struct target *t,
 	t->events = (uint32_t)node_hex(n, "events");
 	t->data = node_hex(n, "data");
 	t->reported = node_bool(node_object(n, "volatile"), "reported");
+	epoll_get_signals(n, t);
+	if (t->process && (has_fired(t) || t->reported))
+		node_complain(n, "a signalfd whose event was reported");
 	if (t->events & EPOLLWAKEUP && !(r->pod->config.capabilities & 1ULL << CAP_BLOCK_SUSPEND))
 		node_complain(n, "EPOLLWAKEUP, which the pod may not use");
 	e = doc_check(r->doc, err);
@@ -367,7 +375,7 @@ static int restore_targets(struct restore *r, const struct node *n, int fd, int 
 {
 	const struct node *array = node_array(n, "targets");
 	struct filling f = { .epoll = fd, .n = node_count(array), .failed = -1 };
-	cleanup_free struct target *targets = calloc(f.n + 1, sizeof(*targets));
+	cleanup_free struct epoll_target *targets = calloc(f.n + 1, sizeof(*targets));
 	cleanup_free int *files = calloc(f.n + 1, sizeof(*files));
 
 	if (!targets || !files)
@@ -391,15 +399,19 @@ static int restore_targets(struct restore *r, const struct node *n, int fd, int 
 
 static int epoll_restore_late(struct restore *r, const struct node *n, int fd, struct ct_error *err)
 {
-	return restore_targets(r, n, fd, 0, err);
+	int e = restore_targets(r, n, fd, 0, err);
+
+	return e < 0 ? e : epoll_restore_signals(r, n, err);
 }
 
 const struct kind kind_epoll = {
 	.name = "epoll",
 	.carries = "epoll sets with everything in them: nested, edge-triggered, EPOLLONESHOT, EPOLLEXCLUSIVE, "
 		   "descriptors that were closed or renumbered since",
-	.refuses = "EPOLLONESHOT that has fired for a descriptor that is not ready any more",
-	.victims = "epoll-basic epoll-edge epoll-oneshot epoll-oneshot-unready epoll-exclusive epoll-nested epoll-renumbered",
+	.refuses = "EPOLLONESHOT that has fired for a descriptor that is not ready any more; sets with a signalfd "
+		   "that are in another set, or that have edge-triggered descriptors with events",
+	.victims = "epoll-basic epoll-edge epoll-oneshot epoll-oneshot-unready epoll-exclusive epoll-nested epoll-renumbered "
+		   "epoll-signalfd epoll-signalfd-nested",
 	.fd_is = epoll_is,
 	.fd_dump = epoll_dump,
 	.fd_link = epoll_link,
