@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How long had a thread been waiting in epoll_wait(2) when it was stopped? The kernel ends that
- * call with EINTR and forgets; made anew with its own argument it would wait for the whole time
+ * How long had a thread been waiting in epoll_wait(2), epoll_pwait2(2), rt_sigtimedwait(2) or
+ * semtimedop(2) when it was stopped? The kernel ends these calls with EINTR and forgets; made anew with their own argument they would wait for the whole time
  * again. So right before the freeze it is noted when each such thread was last on a CPU (se.exec_start of
  * /proc/TID/sched, in the scheduler's clock of that CPU), and the argument, a register that no C
  * library looks at afterwards, becomes what remains.
@@ -84,24 +84,19 @@ static int64_t calibrate(struct dump *d, struct sleep_notes *s, unsigned int cpu
 	return s->offsets[cpu];
 }
 
-static bool is_epoll(int64_t nr)
-{
-	return nr == SYS_epoll_wait || nr == SYS_epoll_pwait;
-}
-
 static int note_thread(struct dump *d, struct sleep_notes *s, pid_t pid, pid_t tid)
 {
 	cleanup_free char *text = NULL;
-	uint64_t a0, a1, a2, timeout;
+	uint64_t args[4];
 	struct sleep_note *grown;
 	struct proc_stat stat;
 	int64_t nr, ran, switches, offset;
 
 	/* "232 0x3 0x7ffe... 0x10 0x1388 ...", or "running" */
 	if (proc_read(d->proc, tid, "syscall", &text) < 0 ||
-	    sscanf(text, "%" SCNd64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64, &nr, &a0, &a1, &a2,
-		   &timeout) != 5 ||
-	    !is_epoll(nr) || (int)timeout <= 0)
+	    sscanf(text, "%" SCNd64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64, &nr, &args[0], &args[1],
+		   &args[2], &args[3]) != 5 ||
+	    restart_forgetful((long)nr, args) == RESTART_NONE)
 		return 0;
 	/* The switches first: one more afterwards makes the note worthless, not wrong. */
 	if (!read_number(d, tid, "status", "\nvoluntary_ctxt_switches", &switches) ||
@@ -161,15 +156,16 @@ void dump_shorten_wait(struct dump_thread *t)
 {
 	struct dump *d = t->process->dump;
 	struct user_regs_struct *regs = &t->t.regs;
+	enum restart_call call = restart_timed(regs);
 
-	if (!d->sleeps || restart_timed(regs) != RESTART_EPOLL)
+	if (!d->sleeps || call < RESTART_EPOLL || call >= RESTART_UNKNOWN)
 		return;
 	for (size_t i = 0; i < d->sleeps->n; i++) {
 		const struct sleep_note *note = &d->sleeps->notes[i];
 
 		if (note->tid == t->t.tid && !note->woken)
-			restart_set_left(t->t.tid, RESTART_EPOLL, regs,
-					 (int64_t)(int)regs->r10 * 1000000 -
+			restart_set_left(t->t.tid, call, regs,
+					 restart_left(t->t.tid, call, regs) -
 						 (d->frozen_at - note->since));
 	}
 }

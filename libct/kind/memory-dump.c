@@ -82,7 +82,8 @@ static const char *why_not(const struct vma *v)
 		return "memory with a protection key (pkey_mprotect) is not carried yet; start the "
 		       "program without them";
 	if (!strncmp(v->name, "/[aio]", 6))
-		return "asynchronous I/O (io_setup) is not carried; start the program without it";
+		return "asynchronous I/O (io_setup) is not carried; start the program without it "
+		       "(MariaDB and MySQL: --innodb-use-native-aio=0)";
 	if (!strcmp(v->name, "anon_inode:[io_uring]"))
 		return "io_uring is not carried yet; start the program without it";
 	if (!strncmp(v->name, "anon_inode:", 11))

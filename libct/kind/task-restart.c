@@ -6,10 +6,10 @@
  * the time, is interrupted in it, and gets its own registers back. See dump-restart.c for how the
  * deadline is found out.
  *
- * select, pselect, ppoll and epoll_wait are made anew from their arguments, which say what remained
- * when the pod was stopped; in the last moment what has passed since is taken off, because the pod's
- * clocks go on while it is restored. The limits of sigtimedwait, semtimedop, epoll_pwait2, io_getevents and of
- * socket timeouts begin anew.
+ * select, pselect, ppoll, epoll_wait, epoll_pwait2, rt_sigtimedwait and semtimedop are made anew from
+ * their arguments, which say what remained when the pod was stopped (see dump-sleep.c for the last four); in
+ * the last moment what has passed since is taken off, because the pod's clocks go on while it is
+ * restored. The limits of sockets (SO_RCVTIMEO, SO_SNDTIMEO) and of recvmmsg begin anew, as the kernel does it.
  */
 #include "libct/kind.h"
 #include "libct/kind/clock.h"
@@ -53,8 +53,10 @@ static int thread_restore(struct restore *r, struct restore_thread *t, const str
 
 const struct kind kind_interrupted = {
 	.name = "interrupted",
-	.carries = "system calls that a thread sleeps in, with what remains of their time",
-	.victims = "syscall-nanosleep syscall-poll syscall-futex syscall-again syscall-untimed syscall-stopped",
+	.carries = "system calls that a thread sleeps in, with what remains of their time (that of SO_RCVTIMEO, "
+		   "SO_SNDTIMEO and recvmmsg begins anew)",
+	.victims = "syscall-nanosleep syscall-poll syscall-futex syscall-again syscall-untimed syscall-stopped "
+		   "syscall-forgetful",
 	.thread_dump = thread_dump,
 	.thread_restore = thread_restore,
 };

@@ -42,7 +42,12 @@ bool restart_mend_eintr(struct user_regs_struct *regs, bool signal_pending)
 	case SYS_sendmsg:
 	case SYS_connect:
 	case SYS_read:
+	case SYS_readv:
 	case SYS_write:
+	case SYS_writev:
+	case SYS_sendmmsg:
+	case SYS_sendfile:
+	case SYS_splice:
 		regs->rax = (uint64_t)-RESTART_NOHAND;
 		return true;
 	default:
@@ -59,10 +64,15 @@ static const char *const names[] = {
 	[RESTART_PSELECT] = "pselect6",
 	[RESTART_SELECT] = "select",
 	[RESTART_EPOLL] = "epoll_wait",
+	[RESTART_EPOLL_TIMESPEC] = "epoll_pwait2",
+	[RESTART_SIGTIMEDWAIT] = "rt_sigtimedwait",
+	[RESTART_SEMTIMEDOP] = "semtimedop",
 };
 
 #define NSEC_PER_SEC 1000000000LL
 #define MOST (INT64_MAX / 4)
+/* Below the red zone, where nothing is that anybody has a use for before a signal handler runs. */
+#define BELOW_STACK 512
 
 enum restart_call restart_call(long number, const struct user_regs_struct *regs)
 {
@@ -81,6 +91,23 @@ enum restart_call restart_call(long number, const struct user_regs_struct *regs)
 	}
 }
 
+enum restart_call restart_forgetful(long number, const uint64_t args[4])
+{
+	switch (number) {
+	case SYS_epoll_wait:
+	case SYS_epoll_pwait:
+		return (int)args[3] > 0 ? RESTART_EPOLL : RESTART_NONE;
+	case SYS_epoll_pwait2:
+		return args[3] ? RESTART_EPOLL_TIMESPEC : RESTART_NONE;
+	case SYS_rt_sigtimedwait:
+		return args[2] ? RESTART_SIGTIMEDWAIT : RESTART_NONE;
+	case SYS_semtimedop:
+		return args[3] ? RESTART_SEMTIMEDOP : RESTART_NONE;
+	default:
+		return RESTART_NONE;
+	}
+}
+
 enum restart_call restart_timed(const struct user_regs_struct *regs)
 {
 	if (restart_kind(regs) == RESTART_BLOCK)
@@ -94,11 +121,9 @@ enum restart_call restart_timed(const struct user_regs_struct *regs)
 		return regs->r8 ? RESTART_PSELECT : RESTART_NONE;
 	case SYS_select:
 		return regs->r8 ? RESTART_SELECT : RESTART_NONE;
-	case SYS_epoll_wait:
-	case SYS_epoll_pwait:
-		return (int)regs->r10 > 0 ? RESTART_EPOLL : RESTART_NONE;
 	default:
-		return RESTART_NONE;
+		return restart_forgetful((long)regs->orig_rax,
+					 (uint64_t[4]){ regs->rdi, regs->rsi, regs->rdx, regs->r10 });
 	}
 }
 
@@ -110,21 +135,36 @@ static bool transfer(pid_t tid, uint64_t at, void *data, size_t len, bool write)
 		      : process_vm_readv(tid, &local, 1, &remote, 1, 0)) == (ssize_t)len;
 }
 
-/* Seconds and their parts, of which a nanosecond or a microsecond is `unit` ns. */
-static uint64_t time_at(enum restart_call call, const struct user_regs_struct *regs, int64_t *unit)
+/* The register that holds the address of the time. */
+static unsigned long long *time_register(enum restart_call call, struct user_regs_struct *regs)
 {
-	*unit = call == RESTART_SELECT ? 1000 : 1;
-	return call == RESTART_PPOLL ? regs->rdx : regs->r8;
+	switch (call) {
+	case RESTART_PPOLL:
+	case RESTART_SIGTIMEDWAIT:
+		return &regs->rdx;
+	case RESTART_EPOLL_TIMESPEC:
+	case RESTART_SEMTIMEDOP:
+		return &regs->r10;
+	default:
+		return &regs->r8;
+	}
+}
+
+/* Seconds and their parts, of which a nanosecond or a microsecond is this many ns. */
+static int64_t unit_of(enum restart_call call)
+{
+	return call == RESTART_SELECT ? 1000 : 1;
 }
 
 int64_t restart_left(pid_t tid, enum restart_call call, const struct user_regs_struct *regs)
 {
-	int64_t unit, t[2];
+	struct user_regs_struct copy = *regs;
+	int64_t unit = unit_of(call), t[2];
 	uint64_t at;
 
 	if (call == RESTART_EPOLL)
 		return (int64_t)(int)regs->r10 * 1000000;
-	at = time_at(call, regs, &unit);
+	at = *time_register(call, &copy);
 	if (!transfer(tid, at, t, sizeof(t), false) || t[0] < 0 || t[1] < 0 || t[1] * unit >= NSEC_PER_SEC)
 		return -1;
 	return t[0] > MOST / NSEC_PER_SEC ? MOST : t[0] * NSEC_PER_SEC + t[1] * unit;
@@ -132,7 +172,7 @@ int64_t restart_left(pid_t tid, enum restart_call call, const struct user_regs_s
 
 bool restart_set_left(pid_t tid, enum restart_call call, struct user_regs_struct *regs, int64_t left)
 {
-	int64_t unit, t[2];
+	int64_t unit = unit_of(call), t[2];
 	uint64_t at;
 
 	if (left >= restart_left(tid, call, regs))
@@ -143,10 +183,15 @@ bool restart_set_left(pid_t tid, enum restart_call call, struct user_regs_struct
 		regs->r10 = (uint64_t)((left + 999999) / 1000000);
 		return true;
 	}
-	at = time_at(call, regs, &unit);
+	at = *time_register(call, regs);
+	if (call > RESTART_EPOLL)
+		at = (regs->rsp - BELOW_STACK) & ~15ULL;
 	t[0] = left / NSEC_PER_SEC;
 	t[1] = left % NSEC_PER_SEC / unit;
-	return transfer(tid, at, t, sizeof(t), true);
+	if (!transfer(tid, at, t, sizeof(t), true))
+		return call > RESTART_EPOLL; /* with the caller's own time, then */
+	*time_register(call, regs) = at;
+	return true;
 }
 
 const char *restart_name(enum restart_call call)

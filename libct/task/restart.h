@@ -39,11 +39,15 @@ enum restart_call {
 	RESTART_CLOCK_NANOSLEEP,
 	RESTART_POLL,
 	RESTART_FUTEX,
-	/* The kernel (for epoll_wait we) has put what remains where the argument is (RESTART_NOHAND). */
+	/* The kernel (from epoll_wait on we) has put what remains where the argument is (RESTART_NOHAND). */
 	RESTART_PPOLL,
 	RESTART_PSELECT,
 	RESTART_SELECT,
 	RESTART_EPOLL,
+	/* The argument is the caller's own memory, so what remains lies below its stack: restart_set_left(). */
+	RESTART_EPOLL_TIMESPEC,
+	RESTART_SIGTIMEDWAIT,
+	RESTART_SEMTIMEDOP,
 	RESTART_UNKNOWN,
 };
 
@@ -62,6 +66,9 @@ const char *restart_name(enum restart_call call);
 enum restart_call restart_by_name(const char *name);
 /* The argument (an address) where the kernel has written what remained when it was interrupted; 0: nowhere. */
 uint64_t restart_remainder_at(enum restart_call call, const struct user_regs_struct *regs);
+
+/* Which of those that forget how long they have waited begins with these arguments; NONE: none, or no limit. */
+enum restart_call restart_forgetful(long number, const uint64_t args[4]);
 
 /* Registers such that the call is made anew if the task merely goes on with them. */
 void restart_rewind(struct user_regs_struct *regs);

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Calls whose time the kernel forgets when they are interrupted: each ends when it would have, none with EINTR. */
+#include "tests/victims/victim.h"
+
+#include <sys/epoll.h>
+#include <sys/sem.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+
+#define SPAN 8000
+#define N 6
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	CHECK_SYS(clock_gettime(CLOCK_MONOTONIC, &t));
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* The limit is in memory that nobody can write to, and stays what it was. */
+static const struct timespec span = { SPAN / 1000, 0 };
+
+static void child(void *arg)
+{
+	int64_t began, passed, most = SPAN + 500;
+	struct timeval timeout = { SPAN / 1000, 0 };
+	struct sembuf op = { 0, -1, 0 };
+	struct epoll_event event;
+	struct iovec room;
+	int fds[2], set, sem;
+	sigset_t mask;
+	char c;
+
+	set = CHECK_SYS(epoll_create1(0));
+	sem = CHECK_SYS(semget(IPC_PRIVATE, 1, 0600));
+	CHECK_SYS(socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
+	CHECK_SYS(setsockopt(fds[0], SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)));
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGUSR1);
+	CHECK_SYS(sigprocmask(SIG_BLOCK, &mask, NULL));
+	room = (struct iovec){ &c, 1 };
+	began = now_ms();
+	switch ((intptr_t)arg) {
+	case 0:
+		CHECK_EQ(epoll_wait(set, &event, 1, SPAN), 0);
+		break;
+	case 1:
+		CHECK_EQ(syscall(SYS_epoll_pwait2, set, &event, 1, &span, NULL, 8), 0);
+		break;
+	case 2:
+		CHECK_ERRNO(sigtimedwait(&mask, NULL, &span), EAGAIN);
+		break;
+	case 3:
+		CHECK_ERRNO(semtimedop(sem, &op, 1, &span), EAGAIN);
+		break;
+	/* These begin anew. */
+	case 4:
+		CHECK_ERRNO(recv(fds[0], &c, 1, 0), EAGAIN);
+		most = 10 * SPAN;
+		break;
+	case 5:
+		CHECK_ERRNO(readv(fds[0], &room, 1), EAGAIN);
+		most = 10 * SPAN;
+		break;
+	}
+	passed = now_ms() - began;
+	if (passed < SPAN - 1 || passed > most)
+		VICTIM_FAIL("call %d took %lld ms", (int)(intptr_t)arg, (long long)passed);
+	CHECK_EQ(span.tv_sec, SPAN / 1000);
+}
+
+int main(void)
+{
+	pid_t pids[N];
+
+	for (intptr_t i = 0; i < N; i++)
+		pids[i] = victim_fork(child, (void *)i);
+	victim_sleep_ms(1500);
+	victim_ready();
+	for (int i = 0; i < N; i++)
+		victim_join(pids[i]);
+	victim_pass();
+}
