@@ -22,13 +22,12 @@
 #include <sys/wait.h>
 
 #include "libct/base/error.h"
-#include "libct/base/io.h"
 #include "libct/dump-steps.h"
 #include "libct/kind/clock.h"
 #include "libct/task/restart.h"
+#include "libct/task/timer-list.h"
 
 #define MAX_ROUNDS 64
-#define LIST_MAX (64U << 20)
 #define LOOKS 2000 /* at a thread that does not fall asleep */
 
 struct seen_timer {
@@ -71,7 +70,7 @@ static bool wanted(const struct dump_thread *t)
 	return t->t.seized && restart_kind(&t->t.regs) == RESTART_BLOCK;
 }
 
-/* ---- /proc/timer_list ---- */
+/* ---- the list of timers ---- */
 
 static int add_timer(struct measure *m, uint64_t expires, unsigned int clock)
 {
@@ -111,37 +110,9 @@ static void fold_timers(struct measure *m)
 	m->n_timers = n + 1;
 }
 
-/*
- * " clock 0:"
- * " #1: <0000000080dd97e3>, hrtimer_wakeup, S:01"
- * " # expires at 7003013563705-7003013613705 nsecs [...]"
- */
-static int read_timers(struct measure *m)
+static int sleeper(void *context, unsigned int clock, uint64_t expires)
 {
-	cleanup_free char *text = NULL;
-	ssize_t len = io_read_file(m->d->proc, "timer_list", LIST_MAX, &text);
-	unsigned int clock = 0;
-	bool sleeper = false;
-	uint64_t expires;
-	char *rest = text, *line;
-
-	if (len < 0)
-		return (int)len;
-	while ((line = strsep(&rest, "\n"))) {
-		int r = 0;
-
-		if (sscanf(line, " clock %u:", &clock) == 1)
-			continue;
-		if (strstr(line, ">, hrtimer_wakeup,")) {
-			sleeper = true;
-		} else if (sleeper && sscanf(line, " # expires at %" SCNu64, &expires) == 1) {
-			r = add_timer(m, expires, clock);
-			sleeper = false;
-		}
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	return add_timer(context, expires, clock);
 }
 
 /* ---- rounds ---- */
@@ -286,7 +257,7 @@ static int run_round(struct measure *m, struct ct_error *err)
 			look_at_stack(m->threads[i]);
 	}
 	if (r == 0)
-		e = read_timers(m);
+		e = timer_list_read(m->d->proc, "hrtimer_wakeup", sleeper, m);
 	stopped = for_all(m, interrupt, r < 0 ? NULL : err);
 	r = r < 0 ? r : stopped;
 	stopped = for_all(m, stop_again, r < 0 ? NULL : err);

@@ -6,8 +6,11 @@
  * expires in a pod that does not run yet.
  *
  * When a timer expires is kept as a time of the pod's monotonic clock, for CPU clocks as what
- * remains. Whether a timer of the wall clock was set to a time of day cannot be seen: it goes on as
- * one that was set to a span. Overruns that were not asked for begin at zero.
+ * remains. A timer of the wall clock that was set to a time of day expires at that time. Only the
+ * kernel's list of running timers shows it: those set to a span are among the monotonic ones there.
+ * One that does not run just now, because its last signal is pending still, goes on as one that was
+ * set to a span, and so does one that is never signalled (SIGEV_NONE). Overruns that were not asked
+ * for begin at zero.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -18,6 +21,7 @@
 #include "libct/kind.h"
 #include "libct/kind/clock.h"
 #include "libct/kind/task-timers.h"
+#include "libct/task/timer-list.h"
 
 #ifndef PR_TIMER_CREATE_RESTORE_IDS /* Linux 6.15 */
 #define PR_TIMER_CREATE_RESTORE_IDS 77
@@ -29,6 +33,7 @@
 #define MAX_TIMERS 65536
 #define MAX_STEPS 100000 /* to a number, where numbers cannot be chosen */
 #define BATCH 32
+#define SLACK 1000 /* ns, between clocks that are read one after the other */
 #define MOST (INT64_MAX / 2)
 
 static const char *const itimer_names[N_ITIMERS] = { "real", "virtual", "profiling" };
@@ -108,11 +113,41 @@ static int find_timers(struct dump *d, struct dump_process *p, struct ct_error *
 	return 0;
 }
 
+/* Timers that expire between two moments, of the wall clock or of the monotonic one. */
+struct window {
+	int64_t first[2], last[2]; /* [0] monotonic */
+	int64_t found[2];
+};
+
+static int in_window(void *context, unsigned int clock, uint64_t expires)
+{
+	struct window *w = context;
+
+	clock %= 4;
+	if (clock < 2 && (int64_t)expires >= w->first[clock] && (int64_t)expires <= w->last[clock])
+		w->found[clock] = (int64_t)expires;
+	return 0;
+}
+
+/* Was it set to a time of day? What remained of it was asked for between `before` and now. */
+static void find_wall(struct dump *d, struct posix_timer *t, int64_t before)
+{
+	int64_t after = clock_now(CLOCK_MONOTONIC), wall = clock_now(CLOCK_REALTIME) - after;
+	struct window w = {
+		.first = { before + t->remaining - SLACK, before + wall + t->remaining - SLACK },
+		.last = { after + t->remaining + SLACK, after + wall + t->remaining + SLACK },
+	};
+
+	if (timer_list_read(d->proc, "posix_timer_fn", in_window, &w) == 0 && !w.found[0])
+		t->wall = w.found[1];
+}
+
 /* What remains of POSIX timers [first, last). */
 static int ask_posix(struct dump_process *p, size_t first, size_t last, struct ct_error *err)
 {
 	__cleanup(tape_release) struct tape tape = { 0 };
 	int r = tape_init(&tape, &p->site, BATCH, err);
+	int64_t before = clock_now(CLOCK_MONOTONIC);
 	uint64_t at = 0;
 
 	if (r < 0)
@@ -132,6 +167,12 @@ static int ask_posix(struct dump_process *p, size_t first, size_t last, struct c
 
 		p->timers.posix[i].interval = from_timespec(&now->it_interval);
 		p->timers.posix[i].remaining = from_timespec(&now->it_value);
+	}
+	for (size_t i = first; i < last; i++) {
+		struct posix_timer *t = &p->timers.posix[i];
+
+		if (t->clock == CLOCK_REALTIME && t->remaining && !(t->notify & SIGEV_NONE))
+			find_wall(p->dump, t, before);
 	}
 	return 0;
 }
@@ -188,7 +229,7 @@ static bool of_a_thread(int clock)
 }
 
 static void put_expiry(struct node *n, const struct task_timers *all, int64_t offset, bool cpu,
-		       int64_t interval, int64_t remaining)
+		       int64_t interval, int64_t remaining, int64_t wall)
 {
 	/* Timers go on while one looks at them; and --verify looks before they are set. */
 	struct node *state = node_put_object(n, "volatile");
@@ -198,7 +239,9 @@ static void put_expiry(struct node *n, const struct task_timers *all, int64_t of
 		return;
 	remaining = remaining ? remaining : 1;
 	node_put_i64(state, "interval", interval);
-	if (cpu)
+	if (wall)
+		node_put_i64(state, "wall", wall);
+	else if (cpu)
 		node_put_i64(state, "remaining", remaining);
 	else
 		node_put_i64(state, "expires", all->at + offset + remaining);
@@ -223,7 +266,8 @@ static int put_posix(struct dump_process *p, const struct posix_timer *t, int64_
 	node_put_hex(n, "value", t->value);
 	if (t->vtid)
 		node_put_i64(n, "thread", t->vtid);
-	put_expiry(n, &p->timers, offset, of_cpu(t->clock), t->interval, t->remaining);
+	put_expiry(n, &p->timers, offset, of_cpu(t->clock), t->interval, t->remaining,
+		   t->wall);
 	return 0;
 }
 
@@ -237,7 +281,7 @@ static int process_dump(struct dump *d, struct dump_process *p, const struct tap
 
 	for (size_t i = 0; r == 0 && i < N_ITIMERS; i++)
 		put_expiry(node_put_object(n, itimer_names[i]), &p->timers, offset, i != ITIMER_REAL,
-			   p->timers.itimers[i].interval, p->timers.itimers[i].remaining);
+			   p->timers.itimers[i].interval, p->timers.itimers[i].remaining, 0);
 	if (r == 0 && p->timers.n_posix)
 		list = node_put_array(n, "posix");
 	for (size_t i = 0; r == 0 && i < p->timers.n_posix; i++)
@@ -336,13 +380,15 @@ static int process_restore_late(struct restore *r, struct restore_process *p, co
 	return restore_run(p, err);
 }
 
-/* What remains for the timer now, at least 1 ns; 0: it was not set. */
+/* What remains for the timer now, at least 1 ns, or the time of day it is set to; 0: it was not set. */
 static int64_t remaining(const struct node *t, int64_t offset, int64_t *ret_interval)
 {
 	const struct node *state = node_object(t, "volatile");
 	int64_t left;
 
 	*ret_interval = node_has(state, "interval") ? node_i64(state, "interval", 0, MOST) : 0;
+	if (node_has(state, "wall"))
+		return node_i64(state, "wall", 1, MOST);
 	if (node_has(state, "remaining"))
 		return node_i64(state, "remaining", 1, MOST);
 	if (!node_has(state, "expires"))
@@ -369,6 +415,8 @@ static int start_itimer(const struct node *t, int which, int64_t offset, struct 
 
 static int start_posix(const struct node *t, int64_t offset, struct tape *tape, struct ct_error *err)
 {
+	const struct node *state = node_object(t, "volatile");
+	bool wall = node_has(state, "wall");
 	int64_t interval, left = remaining(t, offset, &interval);
 	struct itimerspec value = { { interval / NSEC_PER_SEC, interval % NSEC_PER_SEC },
 				    { left / NSEC_PER_SEC, left % NSEC_PER_SEC } };
@@ -379,7 +427,7 @@ static int start_posix(const struct node *t, int64_t offset, struct tape *tape, 
 	e = tape_need(tape, 1, sizeof(value), err);
 	if (e == 0)
 		tape_must(tape, "timer_settime", SYS_timer_settime,
-			  (uint64_t)node_i64(t, "id", 0, INT32_MAX), 0,
+			  (uint64_t)node_i64(t, "id", 0, INT32_MAX), wall ? TIMER_ABSTIME : 0,
 			  tape_data(tape, &value, sizeof(value)), 0, 0, 0);
 	return e < 0 ? e : 1;
 }
@@ -404,9 +452,10 @@ static int process_start(struct restore *r, struct restore_process *p, const str
 
 const struct kind kind_timers = {
 	.name = "timers",
-	.carries = "interval timers and POSIX timers with their numbers and what remains of them",
+	.carries = "interval timers and POSIX timers with their numbers and what remains of them, or the time of "
+		   "day that they are set to",
 	.refuses = "timers of one thread's CPU time in a process of several threads",
-	.victims = "timer-itimer timer-posix timer-thread timer-cpu",
+	.victims = "timer-itimer timer-posix timer-wall timer-thread timer-cpu",
 	.process_dump = process_dump,
 	.process_restore_late = process_restore_late,
 	.process_start = process_start,

@@ -15,6 +15,7 @@ struct posix_timer {
 	int vtid; /* with SIGEV_THREAD_ID */
 	uint64_t value;
 	int64_t interval, remaining; /* ns */
+	int64_t wall; /* set to a time of day: this, ns; 0: to a span */
 };
 
 struct task_timers {
