@@ -55,6 +55,7 @@ void dump_free(struct dump *d)
 	sleep_notes_free(d->sleeps);
 	file_context_free(d->files);
 	unix_registry_free(d->unix_sockets);
+	free(d->udp_sockets);
 	doc_free(d->doc);
 	free(d->findings);
 	fd_close(d->proc);

@@ -18,6 +18,7 @@ struct doc;
 struct fd_registry;
 struct seccomp_registry;
 struct sleep_notes;
+struct sockdiag_inet;
 struct shared_registry;
 struct file_context;
 struct tree_plan;
@@ -88,6 +89,8 @@ struct dump {
 	struct file_context *files; /* kind/file-context.c */
 	const struct dump_process *mapping; /* whose memory is being described: for dump_refuse_fd() */
 	struct unix_registry *unix_sockets;
+	struct sockdiag_inet *udp_sockets; /* fd-udp.c; NULL: not asked yet */
+	size_t n_udp_sockets;
 	char *findings; /* one a line; NULL: none */
 	size_t n_findings;
 	bool shares_space; /* one of them is a shared address space: perhaps a vfork(2), over in a moment */

@@ -7,6 +7,7 @@
  * The link that was chosen for multicast by its number (IP_MULTICAST_IF with struct ip_mreqn), and an address for
  * it, are two things of which the kernel tells the address.
  */
+#include <inttypes.h>
 #include <linux/capability.h>
 #include <linux/sockios.h>
 #include <linux/udp.h>
@@ -18,6 +19,7 @@
 
 #include "libct/base/cleanup.h"
 #include "libct/kind/udp.h"
+#include "netns/sockdiag.h"
 
 static const struct sock_option options[] = {
 	{ "udp_cork", IPPROTO_UDP, UDP_CORK },
@@ -42,20 +44,41 @@ static bool udp_is(const struct dump *d, const struct fd_view *v)
 							   protocol == IPPROTO_ICMPV6));
 }
 
+/* How it was shut down: 1 reading, 2 writing. */
+static int find_shutdown(struct dump *d, const struct fd_view *v, unsigned int *ret, struct ct_error *err)
+{
+	struct pollfd events = { v->dup, POLLRDHUP, 0 };
+	int r = 0;
+
+	poll(&events, 1, 0);
+	*ret = events.revents & POLLHUP ? 3 : events.revents & POLLRDHUP ? 1 : 0;
+	/* For writing alone only the list of sockets tells, which has all that are bound. */
+	if (!d->udp_sockets)
+		r = sockdiag_inet_all(d->netns, IPPROTO_UDP, &d->udp_sockets, &d->n_udp_sockets, err);
+	for (size_t i = 0; r == 0 && i < d->n_udp_sockets; i++)
+		if (d->udp_sockets[i].ino == v->st.st_ino)
+			*ret |= d->udp_sockets[i].shutdown & 3;
+	return r;
+}
+
 /* What it has received or is about to send. */
 static int dump_queues(struct dump *d, const struct fd_view *v, struct node *n, struct ct_error *err)
 {
 	bool udp = sock_int(v->dup, SOL_SOCKET, SO_PROTOCOL, 0) == IPPROTO_UDP &&
 		   sock_int(v->dup, SOL_SOCKET, SO_TYPE, 0) == SOCK_DGRAM;
-	struct pollfd events = { v->dup, POLLRDHUP, 0 };
-	int sending = 0, r;
+	struct pollfd events = { v->dup, 0, 0 };
+	unsigned int closed;
+	int sending = 0, r = find_shutdown(d, v, &closed, err);
+
+	if (r < 0)
+		return r;
 
 	if (ioctl(v->dup, SIOCOUTQ, &sending) == 0 && sending)
 		dump_refuse_fd(d, v, "a datagram that is being put together or sent is not carried; "
 				     "try again");
 	poll(&events, 1, 0);
-	if (events.revents & POLLRDHUP)
-		node_put_hex(n, "shutdown", events.revents & POLLHUP ? 3 : 1);
+	if (closed)
+		node_put_hex(n, "shutdown", closed);
 	if (!udp) {
 		if (events.revents & POLLERR)
 			dump_refuse_fd(d, v, "an error that nobody has read yet is pending on it, which "
@@ -146,8 +169,11 @@ static int udp_connect(struct restore *r, const struct node *n, int fd, struct c
 static int udp_restore(struct restore *r, const struct node *n, uint32_t id, int *ret_fd,
 		       struct ct_error *err)
 {
+	uint64_t closed = node_has(n, "shutdown") ? node_hex(n, "shutdown") : 0;
 	int e;
 
+	if (closed > 3)
+		node_complain(n, "a shutdown of 0x%" PRIx64, closed);
 	/* An image gives nothing that the pod's processes could not have. */
 	if (node_i64(n, "type", 1, 10) == SOCK_RAW &&
 	    !(r->pod->config.capabilities >> CAP_NET_RAW & 1))
@@ -166,9 +192,8 @@ static int udp_restore(struct restore *r, const struct node *n, uint32_t id, int
 		e = udp_connect(r, n, *ret_fd, err);
 	if (e == 0)
 		e = udp_error_restore(n, *ret_fd, err);
-	if (e == 0 && node_has(n, "shutdown") &&
-	    shutdown(*ret_fd, (node_hex(n, "shutdown") & 3) == 3 ? SHUT_RDWR : SHUT_RD) < 0 &&
-	    errno != ENOTCONN)
+	/* SHUT_RD, SHUT_WR, SHUT_RDWR are one less. */
+	if (e == 0 && closed && shutdown(*ret_fd, (int)closed - 1) < 0 && errno != ENOTCONN)
 		e = error_errno(err, -errno, "shutdown");
 	return e;
 }
@@ -177,7 +202,7 @@ const struct kind kind_udp = {
 	.name = "udp",
 	.carries = "UDP, ping and raw sockets: bound, connected, in multicast groups; received datagrams",
 	.refuses = "packets that raw sockets received, multicast datagrams, ports that several share with datagrams",
-	.victims = "udp-bound udp-connected udp-options udp-multicast udp-unread udp-error udp-unread-group raw-icmp",
+	.victims = "udp-bound udp-connected udp-shutdown udp-options udp-multicast udp-unread udp-error udp-unread-group raw-icmp",
 	.fd_is = udp_is,
 	.fd_dump = udp_dump,
 	.fd_restore = udp_restore,
