@@ -8,6 +8,7 @@
 #include <sys/capability.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
@@ -63,9 +64,12 @@ static bool have_cgroup2(void)
 	return file_has("/proc/self/mountinfo", " - cgroup2 ");
 }
 
+/* On most hosts it is a module that the first to ask for it loads; asking needs root. */
 static bool have_overlay(void)
 {
-	return file_has("/proc/filesystems", "\toverlay\n");
+	cleanup_fd int fs = fsopen("overlay", FSOPEN_CLOEXEC);
+
+	return fs >= 0 || file_has("/proc/filesystems", "\toverlay\n");
 }
 
 static bool have_pidfd_getfd(void)
