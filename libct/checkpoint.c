@@ -24,39 +24,25 @@ static uint64_t now_us(void)
 }
 
 /*
- * A child of vfork(2) mostly lives for less than a millisecond before it executes a program; one that
- * lives for this many looks is refused.
+ * What passes by itself in a running pod (a child of vfork(2) that has not executed its program yet, a connection that
+ * waits to be accepted) is mostly gone within a millisecond. What is there at every look for so long is refused.
  */
-#define VFORK_LOOKS 60
-static const struct timespec vfork_pause = { .tv_nsec = 10000000 };
+#define PASSING_US 600000
+static const struct timespec pause_between = { .tv_nsec = 10000000 };
 
 static int preflight(struct pod *pod, struct ct_error *err)
 {
-	for (int looks = 1;; looks++) {
+	const uint64_t until = now_us() + PASSING_US;
+
+	for (;;) {
 		__cleanup(dump_free_cleanup) struct dump *d = NULL;
 		int r = dump_new(pod, true, &d, err);
 
 		if (r == 0)
 			r = dump_preflight(d, err);
-		if (r != -EOPNOTSUPP || looks == VFORK_LOOKS || !d->shares_space)
+		if (r == 0 || !d || !dump_passes(d, r) || now_us() >= until)
 			return r;
-		nanosleep(&vfork_pause, NULL);
-	}
-}
-
-static int stop(struct pod *pod, struct dump **ret, struct ct_error *err)
-{
-	for (int looks = 1;; looks++) {
-		__cleanup(dump_free_cleanup) struct dump *d = NULL;
-		int r = dump_new(pod, false, &d, err);
-
-		if (r == 0)
-			r = dump_stop(d, err);
-		if (r == 0)
-			*ret = take_ptr(d);
-		if (r != -EAGAIN || looks == VFORK_LOOKS)
-			return r;
-		nanosleep(&vfork_pause, NULL);
+		nanosleep(&pause_between, NULL);
 	}
 }
 
@@ -79,6 +65,49 @@ static int drain(struct pod *pod, struct guard *guard, struct dump *d, struct ct
 	if (r == 0 && len)
 		node_put_blob(d->root, "stdin_more", input, len);
 	return r;
+}
+
+/* One look: everything stops, and all but the contents of memory is found out. */
+static int look(struct pod *pod, struct guard *guard, struct dump *d, struct ct_error *err)
+{
+	uint64_t began = now_us();
+	int r = dump_stop(d, err);
+
+	if (r < 0)
+		return r;
+	d->master_fd = guard->master_fd;
+	d->stats.freezing_time = now_us() - began;
+	/* Before anything is read: the monitor must not move what is in the pipes and the terminal. */
+	r = drain(pod, guard, d, err);
+	return r < 0 ? r : dump_describe(d, err);
+}
+
+/* Looks again at what passes by itself. In between the pod goes on, as if nothing had been asked of it. */
+static int stop(struct pod *pod, struct guard *guard, struct dump **ret, uint64_t *ret_began,
+		struct ct_error *err)
+{
+	const uint64_t until = now_us() + PASSING_US;
+
+	for (;;) {
+		__cleanup(dump_free_cleanup) struct dump *d = NULL;
+		int r = dump_new(pod, false, &d, err);
+
+		*ret_began = now_us();
+		if (r == 0)
+			r = look(pod, guard, d, err);
+		if (r == 0)
+			*ret = take_ptr(d);
+		if (r == 0 || !d || !dump_passes(d, r) || now_us() >= until)
+			return r;
+		dump_free(take_ptr(d));
+		r = guard_end(pod, guard, GUARD_CONTINUE, err);
+		if (r < 0)
+			return r;
+		nanosleep(&pause_between, NULL);
+		r = guard_begin(pod, guard, err);
+		if (r < 0)
+			return r;
+	}
 }
 
 static int write_image(struct pod *pod, struct dump *d, struct archive_writer *w,
@@ -105,17 +134,9 @@ static int stopped_part(struct pod *pod, struct guard *guard, struct archive_wri
 			struct ct_stats *stats, struct ct_error *err)
 {
 	__cleanup(dump_free_cleanup) struct dump *d = NULL;
-	uint64_t began = now_us(), written;
-	int r = stop(pod, &d, err);
+	uint64_t began, written;
+	int r = stop(pod, guard, &d, &began, err);
 
-	if (r < 0)
-		return r;
-	d->master_fd = guard->master_fd;
-	d->stats.freezing_time = now_us() - began;
-	/* Before anything is read: the monitor must not move what is in the pipes and the terminal. */
-	r = drain(pod, guard, d, err);
-	if (r == 0)
-		r = dump_describe(d, err);
 	if (r == 0)
 		r = write_image(pod, d, w, options, err);
 	if (r < 0)

@@ -36,6 +36,7 @@ int dump_preflight(struct dump *d, struct ct_error *err)
 
 	if (r < 0)
 		return r;
+	dump_check_vfork(d);
 	r = dump_check_processes(d, err);
 	if (r == 0)
 		r = dump_descriptors(d, err);

@@ -3,6 +3,7 @@
 #include <linux/capability.h>
 #include <linux/kcmp.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "libct/base/sys.h"
 #include "libct/dump-steps.h"
@@ -110,8 +111,10 @@ static void check_process(struct dump *d, struct dump_process *p, const struct n
 		return;
 	}
 	if (p->zombie) {
-		if (p->stat.f[52] & 0x80)
+		if (p->stat.f[52] & 0x80) {
 			dump_refuse_process(d, p, "a zombie that dumped core is not carried; its parent should wait for it");
+			dump_passing(d);
+		}
 		return;
 	}
 	check_namespaces(d, p, p->pid, pods);
@@ -140,21 +143,34 @@ static int compare(const void *a, const void *b, void *type)
 	return (x->vpid > y->vpid) - (x->vpid < y->vpid);
 }
 
-bool dump_in_vfork(struct dump *d)
+/* A frozen task of the older cgroups is in state D, too: so it counts which call it is in. */
+static bool in_vfork(struct dump *d, const struct dump_thread *t)
+{
+	cleanup_free char *text = NULL;
+	char name[64];
+	long nr;
+
+	if (t->status.state != 'D')
+		return false;
+	snprintf(name, sizeof(name), "task/%d/syscall", t->t.tid);
+	if (proc_read(d->proc, t->process->pid, name, &text) < 0)
+		return false;
+	nr = strtol(text, NULL, 10);
+	return nr == SYS_vfork || nr == SYS_clone || nr == SYS_clone3;
+}
+
+void dump_check_vfork(struct dump *d)
 {
 	for (size_t i = 0; i < d->n_processes; i++) {
-		struct dump_process *p = &d->processes[i], *parent = dump_by_vpid(d, p->parent_vpid);
+		struct dump_process *p = &d->processes[i];
 
-		if (p->zombie || !parent || parent->zombie)
-			continue;
-		if (sys_kcmp(p->pid, parent->pid, KCMP_VM, 0, 0) != 0)
-			continue;
-		/* Any thread of the parent may be the one that waits. */
-		for (size_t k = 0; k < parent->n_threads; k++)
-			if (parent->threads[k].status.state == 'D')
-				return true;
+		for (size_t k = 0; k < p->n_threads; k++)
+			if (in_vfork(d, &p->threads[k])) {
+				dump_refuse_process(d, p, "it is in the middle of vfork and cannot be stopped "
+							  "before its child executes a program or ends; try again");
+				dump_passing(d);
+			}
 	}
-	return false;
 }
 
 /* Processes that share what only threads usually share. */
@@ -185,8 +201,9 @@ static void check_pairs(struct dump *d)
 		qsort_r(list, n, sizeof(*list), compare, &type);
 		for (size_t i = 1; i < n; i++)
 			if (sys_kcmp(list[i - 1]->pid, list[i]->pid, type, 0, 0) == 0) {
-				d->shares_space |= type == KCMP_VM;
 				dump_refuse_process(d, list[i], shared[s].format, list[i - 1]->vpid);
+				/* Perhaps a vfork(2). Its child may share more, until it executes a program. */
+				dump_passing(d);
 			}
 	}
 }

@@ -27,8 +27,8 @@ int dump_plan(struct dump *d, bool heirs, struct tree_plan **ret, struct ct_erro
 
 /*
  * Freezes the pod, finds its processes and stops every thread under ptrace; the pod's cgroup is
- * thawed again then, the threads stay stopped until dump_free(). -EAGAIN: a process is in the
- * middle of vfork(2); nothing was stopped, try again with another dump.
+ * thawed again then, the threads stay stopped until dump_free(). -EOPNOTSUPP: a process is in the
+ * middle of vfork(2), which passes; nothing was stopped.
  */
 int dump_stop(struct dump *d, struct ct_error *err);
 
@@ -54,10 +54,10 @@ void dump_restart_regs(const struct dump_thread *t, struct user_regs_struct *reg
 int dump_preflight(struct dump *d, struct ct_error *err);
 
 /*
- * Is a process in the middle of vfork(2)? Its parent sleeps in the kernel until the child executes a
- * program or ends, and cannot be stopped before.
+ * A finding for each thread that is in the middle of vfork(2): it sleeps in the kernel until
+ * its child executes a program or ends, and cannot be stopped before.
  */
-bool dump_in_vfork(struct dump *d);
+void dump_check_vfork(struct dump *d);
 
 /* Everything but memory contents into the document. */
 int dump_describe(struct dump *d, struct ct_error *err);
@@ -78,3 +78,5 @@ void unix_registry_free(struct unix_registry *u);
 
 /* -EOPNOTSUPP with all findings, one a line; 0 where there are none. */
 int dump_verdict(const struct dump *d, struct ct_error *err);
+/* Did it fail with `r` because of nothing but what passes by itself? Then another look may find it gone. */
+bool dump_passes(const struct dump *d, int r);

@@ -47,6 +47,11 @@ void dump_refuse(struct dump *d, const char *format, ...)
 	va_end(ap);
 }
 
+void dump_passing(struct dump *d)
+{
+	d->n_passing++;
+}
+
 void dump_refuse_process(struct dump *d, const struct dump_process *p, const char *format, ...)
 {
 	char where[128];

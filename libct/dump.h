@@ -93,7 +93,7 @@ struct dump {
 	size_t n_udp_sockets;
 	char *findings; /* one a line; NULL: none */
 	size_t n_findings;
-	bool shares_space; /* one of them is a shared address space: perhaps a vfork(2), over in a moment */
+	size_t n_passing; /* of these, how many pass by themselves */
 	struct ct_stats stats;
 };
 
@@ -108,6 +108,12 @@ void dump_refuse_process(struct dump *d, const struct dump_process *p, const cha
 struct fd_view;
 void dump_refuse_fd(struct dump *d, const struct fd_view *v, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/*
+ * Says of the finding reported last that it passes by itself in a running pod, and soon in most programs: the
+ * checkpoint is refused only where it is still there at later looks.
+ */
+void dump_passing(struct dump *d);
 
 /* A process by a host PID or TID, or by a PID of the pod; NULL: not one of the pod's. */
 struct dump_process *dump_by_pid(struct dump *d, pid_t pid);

@@ -42,6 +42,7 @@ static int inotify_dump(struct dump *d, const struct fd_view *v, struct node *n,
 	if (!d->verify && ioctl(v->dup, FIONREAD, &unread) == 0 && unread > 0) {
 		dump_refuse_fd(d, v, "inotify has events that were not read yet, which are not carried; "
 				     "try again when the program has read them");
+		dump_passing(d);
 		return 0;
 	}
 	r = inotify_parse(v->fdinfo, &list, &count);

@@ -88,11 +88,15 @@ static int netlink_dump(struct dump *d, const struct fd_view *v, struct node *n,
 	}
 	sock_options_put(v->dup, options, N_OPTIONS, sock_put(d, v, n));
 	poll(&events, 1, 0);
-	if (events.revents & POLLERR)
+	if (events.revents & POLLERR) {
 		dump_refuse_fd(d, v, "it has lost messages and nobody has read the error yet, which is not "
 				     "carried; read it first");
-	if (sock_queued(v->dup))
+		dump_passing(d);
+	}
+	if (sock_queued(v->dup)) {
 		dump_refuse_fd(d, v, "netlink messages that nobody has read yet are not carried; read them first");
+		dump_passing(d);
+	}
 	if (getsockname(v->dup, (struct sockaddr *)&a, &len) < 0)
 		return error_errno(err, -errno, "getsockname");
 	if (a.nl_pid)

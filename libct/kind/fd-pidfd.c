@@ -31,6 +31,7 @@ static int pidfd_dump(struct dump *d, const struct fd_view *v, struct node *n, s
 	pid = (pid_t)value; /* "-1" and "0" come back as that */
 	if (pid < 0) {
 		dump_refuse_fd(d, v, "a pidfd of a process that has ended is not carried; close it first");
+		dump_passing(d);
 		return 0;
 	}
 	if (pid > 0 && pid == d->pod->state.pid1 && !d->pod->config.no_init) {

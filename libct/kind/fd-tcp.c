@@ -100,6 +100,7 @@ static void dump_listening(struct dump *d, const struct fd_view *v, const struct
 		inet_text(&local, text);
 	dump_refuse_fd(d, v, "a TCP connection that waits to be accepted (at %s) is not carried yet; accept and "
 			     "close it before the checkpoint", text);
+	dump_passing(d);
 }
 
 static int tcp_dump(struct dump *d, const struct fd_view *v, struct node *n, struct ct_error *err)

@@ -73,28 +73,36 @@ static int dump_queues(struct dump *d, const struct fd_view *v, struct node *n, 
 	if (r < 0)
 		return r;
 
-	if (ioctl(v->dup, SIOCOUTQ, &sending) == 0 && sending)
+	if (ioctl(v->dup, SIOCOUTQ, &sending) == 0 && sending) {
 		dump_refuse_fd(d, v, "a datagram that is being put together or sent is not carried; "
 				     "try again");
+		dump_passing(d);
+	}
 	poll(&events, 1, 0);
 	if (closed)
 		node_put_hex(n, "shutdown", closed);
 	if (!udp) {
-		if (events.revents & POLLERR)
+		if (events.revents & POLLERR) {
 			dump_refuse_fd(d, v, "an error that nobody has read yet is pending on it, which "
 					     "is not carried; read it first");
-		if (sock_queued(v->dup))
+			dump_passing(d);
+		}
+		if (sock_queued(v->dup)) {
 			dump_refuse_fd(d, v, "packets that nobody has read yet are not carried; read "
 					     "them first");
+			dump_passing(d);
+		}
 		return 0;
 	}
 	/* First the error: recvmsg(2) would take it. */
 	r = udp_error_dump(d, v, n, err);
-	if (r == 0 && events.revents & POLLERR && sock_queued(v->dup))
+	if (r == 0 && events.revents & POLLERR && sock_queued(v->dup)) {
 		dump_refuse_fd(d, v, "datagrams and an error that nobody has read yet are not carried together; "
 				     "read them first");
-	else if (r == 0)
+		dump_passing(d);
+	} else if (r == 0) {
 		r = udp_queue_dump(d, v, n, err);
+	}
 	return r;
 }
 

@@ -132,13 +132,17 @@ static void dump_events(struct dump *d, const struct fd_view *v, const struct so
 
 	if (poll(&p, 1, 0) < 0)
 		return;
-	if (p.revents & POLLPRI)
+	if (p.revents & POLLPRI) {
 		dump_refuse_fd(d, v, "an out-of-band byte in its queue is not carried; read it first");
+		dump_passing(d);
+	}
 	if (!(p.revents & POLLERR))
 		return;
-	if (diag->type == SOCK_DGRAM || (diag->type == SOCK_SEQPACKET && diag->rqlen))
+	if (diag->type == SOCK_DGRAM || (diag->type == SOCK_SEQPACKET && diag->rqlen)) {
 		dump_refuse_fd(d, v, "an error that nobody has read yet is pending on it (its peer is "
 				     "gone), which is not carried; read from it first");
+		dump_passing(d);
+	}
 	node_put_bool(n, "error", true);
 }
 
@@ -213,6 +217,7 @@ static void link_listening(struct dump *d, const struct fd_view *v, struct unix_
 		if (!e->diag.icons[i]) {
 			dump_refuse_fd(d, v, "a connection waits to be accepted whose other end is closed "
 					     "already, which cannot be looked into; accept it first");
+			dump_passing(d);
 			return;
 		}
 		if (!client || (client->id == UINT32_MAX && !(d->preflight && u->in_flight))) {
@@ -224,6 +229,7 @@ static void link_listening(struct dump *d, const struct fd_view *v, struct unix_
 		if (client->diag.wqlen) {
 			dump_refuse_fd(d, v, "a connection that waits to be accepted has bytes in it "
 					     "already, which cannot be read from outside; accept it first");
+			dump_passing(d);
 			return;
 		}
 		node_put_u64(pending, NULL, client->id);
@@ -299,7 +305,7 @@ const struct kind kind_unix = {
 	.refuses = "peers outside the pod, out-of-band bytes, bytes sent before a connection is accepted",
 	.victims = "unix-stream-pair unix-listen unix-pending unix-dgram unix-dgram-senders unix-seqpacket "
 		   "unix-half-closed unix-peer-gone unix-names unix-path unix-path-removed unix-rights "
-		   "unix-credentials unix-options unix-oob unix-pending-data unix-hard-link",
+		   "unix-credentials unix-options unix-oob unix-pending-data unix-pending-passing unix-hard-link",
 	.fd_is = unix_is,
 	.fd_dump = unix_dump,
 	.fd_link = unix_link,

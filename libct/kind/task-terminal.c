@@ -37,6 +37,7 @@ static void put_foreground(struct dump *d, struct dump_process *p, struct node *
 			return;
 		}
 	dump_refuse_process(d, p, "the process group in the foreground of its terminal has just ended; try again");
+	dump_passing(d);
 }
 
 static int terminal_dump(struct dump *d, struct dump_process *p, const struct tape *tape,

@@ -198,6 +198,7 @@ static const char *socket_obstacle(const struct fd_view *v)
 static void refuse(struct dump *d, const struct fd_view *v, const char *why)
 {
 	dump_refuse_fd(d, v, "datagrams that nobody has read yet (%s) are not carried; read them first", why);
+	dump_passing(d);
 }
 
 /* 1: something was refused. */

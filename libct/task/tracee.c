@@ -2,13 +2,18 @@
 #include "libct/task/tracee.h"
 
 #include <elf.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "libct/base/cleanup.h"
 #include "libct/base/error.h"
+
+#define STOP_TIMEOUT_MS 10000
+#define SPIN_MS 2
 
 int tracee_seize(struct tracee *t, unsigned long options, struct ct_error *err)
 {
@@ -28,14 +33,45 @@ static bool is_stop_signal(int sig)
 	return sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU;
 }
 
+/*
+ * waitpid(2) with a limit: a task that sleeps in the kernel (a file system that does not answer) stops when that ends,
+ * or never, and all others wait with it. No descriptor tells of a stop, and SIGCHLD is the program's that called us, so
+ * this asks: at first all the time, since a stop mostly takes microseconds, then each millisecond.
+ */
+static int wait_limited(struct tracee *t, int *ret_status, struct ct_error *err)
+{
+	static const struct timespec pause = { .tv_nsec = 1000000 };
+	struct timespec now, began;
+
+	clock_gettime(CLOCK_MONOTONIC, &began);
+	for (;;) {
+		pid_t pid = waitpid(t->tid, ret_status, __WALL | WNOHANG);
+		int64_t ms;
+
+		if (pid > 0)
+			return 0;
+		if (pid < 0 && errno != EINTR)
+			return error_errno(err, -errno, "waitpid");
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		ms = (now.tv_sec - began.tv_sec) * 1000 + (now.tv_nsec - began.tv_nsec) / 1000000;
+		if (ms >= STOP_TIMEOUT_MS)
+			return error_set(err, -ETIMEDOUT,
+					 "thread %d sleeps in the kernel and does not stop (a file system that does "
+					 "not answer, perhaps); try again", t->vtid);
+		if (ms < SPIN_MS)
+			sched_yield();
+		else
+			nanosleep(&pause, NULL);
+	}
+}
+
 /* The next stop's wait status. */
 static int next_stop(struct tracee *t, struct ct_error *err)
 {
-	int status;
+	int status, r = wait_limited(t, &status, err);
 
-	while (waitpid(t->tid, &status, __WALL) < 0)
-		if (errno != EINTR)
-			return error_errno(err, -errno, "waitpid");
+	if (r < 0)
+		return r;
 	if (WIFSTOPPED(status))
 		return status;
 	t->seized = false;

@@ -36,7 +36,10 @@ struct tracee {
 /* PTRACE_SEIZE and PTRACE_INTERRUPT with `options` (PTRACE_O_*). -ESRCH: it is gone. */
 int tracee_seize(struct tracee *t, unsigned long options, struct ct_error *err);
 
-/* Waits for the stop that tracee_seize() asked for. -ESRCH: it ended instead. */
+/*
+ * Waits for the stop that tracee_seize() asked for. -ESRCH: it ended instead. -ETIMEDOUT: it sleeps in the kernel; it
+ * cannot be let go then, but goes its way as soon as the calling process ends.
+ */
 int tracee_wait_stop(struct tracee *t, struct ct_error *err);
 
 /*
