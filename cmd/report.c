@@ -16,7 +16,7 @@ int exit_code_of(int error)
 		{ -EBADMSG, PODCKPT_IMAGE },	  { -EPROTONOSUPPORT, PODCKPT_IMAGE },
 		{ -EUCLEAN, PODCKPT_VERIFY },	  { -EEXIST, PODCKPT_TAKEN },
 		{ -EADDRINUSE, PODCKPT_TAKEN },	  { -EBUSY, PODCKPT_BUSY },
-		{ -EPERM, PODCKPT_NOT_ROOT },
+		{ -EPERM, PODCKPT_NOT_ROOT },	  { -EKEYREJECTED, PODCKPT_GRANT },
 	};
 
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)

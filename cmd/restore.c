@@ -9,9 +9,10 @@
 #include "cmd/pod-options.h"
 
 struct restore_options {
-	const char *name, *ip, *mac, *rootfs;
-	struct string_list volumes;
+	const char *name, *ip, *mac, *rootfs, *seccomp;
+	struct string_list volumes, cap_add;
 	bool detach, verify, leave_stopped, stats, remove;
+	int net;
 };
 
 #define OPTION(field) offsetof(struct restore_options, field)
@@ -32,6 +33,12 @@ static const struct option_spec restore_specs[] = {
 	  set_list, OPTION(volumes), COMPLETE_FILE },
 	{ "rootfs", 0, "DIR", "file tree below the pod's own files (default: the image's)", set_string,
 	  OPTION(rootfs), COMPLETE_DIRECTORY },
+	{ "cap-add", 0, "CAPABILITY", "let the pod have a capability that it had (or all)", set_list,
+	  OPTION(cap_add) },
+	{ "seccomp", 0, "PROFILE", "let it have its system call filter: unconfined or a file", set_string,
+	  OPTION(seccomp), COMPLETE_FILE },
+	{ "net", 0, "MODE", "network: image (default), or host to let it have the host's if it had that", set_choice, OPTION(net),
+	  COMPLETE_WORDS, "image host" },
 	{ 0 },
 };
 #undef OPTION
@@ -90,6 +97,9 @@ static int restore(struct context *context, const struct restore_options *o, con
 	ct_options.volumes = volumes->v;
 	ct_options.n_volumes = volumes->n;
 	ct_options.rootfs = o->rootfs;
+	ct_options.cap_add = o->cap_add.v;
+	ct_options.seccomp = o->seccomp;
+	ct_options.host_net = o->net == 1; /* of "image host" */
 	r = ct_restore(context->ct, &ct_options, &name, &stats, &err);
 	if (r < 0) {
 		r = report(context, image, &err);
@@ -143,7 +153,10 @@ const struct command command_restore = {
 		"compared with the image before the pod goes on; if something differs, it says what, the\n"
 		"copy is removed and the exit code is 7.\n"
 		"\n"
-		"Every volume of the pod has to be named again with -v: an image never makes a path of this host appear by itself.",
+		"An image gets no more than podckpt run would give it. What run gives only by an option has\n"
+		"to be given again: each volume with -v, capabilities with --cap-add, another system call\n"
+		"filter than the usual one with --seccomp, the host's network with --net host. If something\n"
+		"is missing, a line for each says what to add, nothing is made, and the exit code is 12.",
 	.examples = "podckpt restore -d pod1.tar\tBring it back into the background\n"
 		    "podckpt restore -d --name pod2 --ip 10.88.0.20 pod1.tar\tA second one beside it\n"
 		    "podckpt restore --verify pod1.tar\tCompare first, then go on in the foreground",

@@ -7,35 +7,17 @@
 
 #include "libct/base/error.h"
 #include "libct/dump-steps.h"
+#include "libct/findings.h"
 #include "libct/kind.h"
-
-/* Has it been said already? One object may be met by several ways. */
-static bool is_known(const char *findings, const char *line)
-{
-	size_t len = strlen(line);
-
-	for (const char *at = findings; at && (at = strstr(at, line)); at += len)
-		if ((at == findings || at[-1] == '\n') && (!at[len] || at[len] == '\n'))
-			return true;
-	return false;
-}
 
 static void add_finding(struct dump *d, const char *where, const char *format, va_list ap)
 {
 	char text[512], line[768];
-	size_t old = d->findings ? strlen(d->findings) : 0;
-	char *grown;
 
 	vsnprintf(text, sizeof(text), format, ap);
 	snprintf(line, sizeof(line), "%s%s%s", where, *where ? ": " : "", text);
 	d->n_findings++;
-	if (is_known(d->findings, line))
-		return;
-	grown = realloc(d->findings, old + strlen(line) + 2);
-	if (!grown)
-		return; /* the count alone refuses the dump */
-	d->findings = grown;
-	sprintf(d->findings + old, "%s%s", old ? "\n" : "", line);
+	finding_add(&d->findings, line); /* where it is lost, the count alone refuses the dump */
 }
 
 void dump_refuse(struct dump *d, const char *format, ...)

@@ -80,6 +80,12 @@ struct kind {
 	int (*process_dump)(struct dump *d, struct dump_process *p, const struct tape *tape,
 			    struct tape_mark mark, struct node *n, struct ct_error *err);
 	/*
+	 * Called before anything is made: grants_refuse(&r->grants, ...) for rights that a program of a pod
+	 * with r->grants.capabilities could not have got; complaints about the document as everywhere.
+	 */
+	void (*process_asks)(struct restore *r, struct restore_process *p, const struct node *n);
+	void (*thread_asks)(struct restore *r, struct restore_thread *t, const struct node *n);
+	/*
 	 * Adds the calls that restore; executed by the process's main thread, as root with all capabilities, every
 	 * signal blocked, its descriptors and memory in place, before its threads exist. tape_need() first.
 	 */

@@ -17,6 +17,7 @@
  *	EEXIST		the name is taken
  *	EADDRINUSE	the address is taken
  *	EBUSY		the pod is in use by another operation
+ *	EKEYREJECTED	the image asks for rights that were not granted
  *	EUCLEAN		a restored pod differs from its image (--verify)
  *	EPERM		not root
  *	EINVAL		the arguments make no sense
@@ -243,6 +244,13 @@ struct ct_restore_options {
 	const struct ct_volume *volumes; /* what stands behind the image's volumes here; every one must be given */
 	size_t n_volumes;
 	const char *rootfs; /* the lower tree here; NULL: the image's */
+	/*
+	 * What the image may have of these, as in struct ct_run_options; NULL: what a new pod has by itself. An image
+	 * that asks for more is -EKEYREJECTED, one line for each finding.
+	 */
+	const char *const *cap_add;
+	const char *seccomp;
+	bool host_net; /* the host's network, if it was in that */
 };
 
 /* Restores a pod; on failure nothing of it is left. *ret_name as in ct_run(). */

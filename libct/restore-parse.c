@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "libct/base/error.h"
+#include "libct/kind.h"
 #include "libct/restore-steps.h"
 #include "libct/tree-plan.h"
 
@@ -151,4 +152,15 @@ int restore_parse(struct restore *r, struct ct_error *err)
 			if (r->processes[i].threads[k].vtid > r->last_vpid)
 				r->last_vpid = r->processes[i].threads[k].vtid;
 	return e < 0 ? e : make_plan(r, err);
+}
+
+void restore_process_asks(struct restore_process *p)
+{
+	for (size_t i = 0; kinds[i]; i++) {
+		if (kinds[i]->process_asks)
+			kinds[i]->process_asks(p->restore, p, node_object(p->node, kinds[i]->name));
+		for (size_t k = 0; kinds[i]->thread_asks && k < p->n_threads; k++)
+			kinds[i]->thread_asks(p->restore, &p->threads[k],
+					      node_object(p->threads[k].node, kinds[i]->name));
+	}
 }

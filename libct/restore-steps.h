@@ -11,6 +11,8 @@
 /* Reads processes, threads and areas of the manifest: what the tree needs. */
 int restore_parse(struct restore *r, struct ct_error *err);
 int memory_parse(struct restore_process *p, struct ct_error *err);
+/* Has every kind look for rights that processes and threads would need: process_asks, thread_asks. */
+void restore_process_asks(struct restore_process *p);
 
 /* Seizes PID 1 in front of its work and maps the tape's area in it. */
 int restore_seize_init(struct restore *r, struct ct_error *err);

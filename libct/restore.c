@@ -88,6 +88,7 @@ static void restore_release(struct restore *r)
 		fd_close(r->stream[i]);
 	shared_restore_free(r);
 	doc_free(r->doc);
+	grants_release(&r->grants);
 	fd_close(r->proc);
 }
 
@@ -150,7 +151,7 @@ static int apply_options(struct pod_config *config, const struct ct_restore_opti
 			return error_set(err, -EINVAL, "'%s' is not a MAC address", options->mac);
 	}
 	if (e == 0 && options->rootfs)
-		e = replace(&config->trees[0].lower, options->rootfs, err);
+		e = pod_config_set_rootfs(config, options->rootfs, err);
 	for (size_t i = 0; e == 0 && i < options->n_volumes; i++) {
 		const struct ct_volume *v = &options->volumes[i];
 		size_t k;
@@ -162,20 +163,6 @@ static int apply_options(struct pod_config *config, const struct ct_restore_opti
 			return error_set(err, -EINVAL, "the image has no volume at '%s'", v->destination);
 		e = replace(&config->volumes[k].source, v->source, err);
 		config->volumes[k].read_only |= v->read_only;
-	}
-	/* An image cannot make a path of this host appear by itself: its volumes are given again. */
-	for (size_t i = 0; e == 0 && i < config->n_volumes; i++) {
-		const struct pod_volume *v = &config->volumes[i];
-		bool given = false;
-
-		for (size_t k = 0; k < options->n_volumes; k++)
-			given |= !strcmp(options->volumes[k].destination, v->destination);
-		if (!given)
-			e = error_set(err, -EINVAL,
-				      "the pod has a volume at '%s' (it was '%s'); say what is to be there: "
-				      "-v SOURCE:%s%s",
-				      v->destination, v->source, v->destination,
-				      v->read_only ? ":ro" : "");
 	}
 	config->remove = options->remove;
 	config->address.locked = true;
@@ -191,6 +178,8 @@ static int reserve(struct restore *r, struct ct *ct, struct ct_error *err)
 		e = doc_check(r->doc, err);
 	if (e == 0)
 		e = apply_options(&config, r->options, err);
+	if (e == 0)
+		e = grants_begin(ct, &config, r->options, &r->grants, err);
 	if (e == 0)
 		e = pod_reserve(ct, &config, &r->pod, err);
 	if (e < 0)
@@ -384,6 +373,18 @@ static int inside_part(struct restore *r, struct ct_error *err)
 	return e < 0 ? e : visit_end(&visit, err);
 }
 
+/* Nothing of the image's making has rights that the user did not give. */
+static int check_grants(struct restore *r, struct ct_error *err)
+{
+	int e;
+
+	for (size_t i = 0; i < r->n_processes; i++)
+		if (!r->processes[i].zombie)
+			restore_process_asks(&r->processes[i]);
+	e = doc_check(r->doc, err);
+	return e < 0 ? e : grants_verdict(&r->grants, err);
+}
+
 /* Whose exit code is the pod's: a child of podckpt-init, or PID 1; or it has ended already. */
 static int find_main(struct restore *r, struct init_go *ret, struct ct_error *err)
 {
@@ -411,6 +412,8 @@ static int restore(struct restore *r, struct ct *ct, struct ct_error *err)
 		e = restore_parse(r, err);
 	if (e == 0)
 		e = find_main(r, &go, err);
+	if (e == 0)
+		e = check_grants(r, err);
 	if (e == 0)
 		e = make_pod(r, err);
 	if (e == 0)

@@ -7,6 +7,7 @@
 
 #include "images/node.h"
 #include "libct/libct.h"
+#include "libct/pod/grants.h"
 #include "libct/pod/pod.h"
 #include "libct/task/tape.h"
 #include "libct/task/tracee.h"
@@ -75,6 +76,7 @@ struct restore_process {
 struct restore {
 	struct pod *pod;
 	const struct ct_restore_options *options;
+	struct grants grants; /* what the user gave, and what was found to need more */
 	int proc; /* the host's /proc */
 	struct doc *doc;
 	const struct node *root;

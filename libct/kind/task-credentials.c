@@ -105,11 +105,18 @@ static void get_credentials(struct restore *r, const struct node *n, struct cred
 	c->securebits = node_hex(n, "securebits");
 	if (c->effective & ~c->permitted || c->ambient & ~(c->permitted & c->inheritable))
 		node_complain(n, "capability sets that no thread can have");
-	/* What an image asks for never exceeds what the pod was configured with. */
+	/* What the pod was configured with is all that its processes can have; grants.c has looked at that. */
 	if ((c->permitted | c->bounding | c->inheritable) & ~r->pod->config.capabilities)
 		node_complain(n, "capabilities that the pod does not have");
 	if (c->securebits & ~(uint64_t)(SECURE_ALL_BITS | SECURE_ALL_LOCKS))
 		node_complain(n, "securebits that this version does not know");
+}
+
+static void thread_asks(struct restore *r, struct restore_thread *t, const struct node *n)
+{
+	struct credentials c;
+
+	get_credentials(r, n, &c);
 }
 
 static void tape_capset(struct tape *tape, uint64_t permitted, uint64_t effective,
@@ -238,5 +245,6 @@ const struct kind kind_credentials = {
 	.process_check = process_check,
 	.thread_ask = thread_ask,
 	.thread_dump = thread_dump,
+	.thread_asks = thread_asks,
 	.thread_restore = thread_restore,
 };

@@ -6,6 +6,8 @@
  *
  * CPU time begins at zero in a restored process, and RLIMIT_CPU counts from there.
  */
+#include <inttypes.h>
+#include <linux/capability.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -55,6 +57,29 @@ static int process_dump(struct dump *d, struct dump_process *p, const struct tap
 	return 0;
 }
 
+/* A new pod has podckpt's own hard limits, and raises none without the capability. */
+static void process_asks(struct restore *r, struct restore_process *p, const struct node *n)
+{
+	for (size_t i = 0; i < N_LIMITS; i++) {
+		uint64_t hard = node_at_u64(node_array(n, limits[i].name), 1, UINT64_MAX);
+		struct rlimit64 own;
+
+		if (r->grants.capabilities >> CAP_SYS_RESOURCE & 1 || getrlimit64(i, &own) < 0 ||
+		    hard <= own.rlim_max)
+			continue;
+		if (hard == RLIM64_INFINITY)
+			grants_refuse(&r->grants, "the pod has no hard limit RLIMIT_%s, podckpt has %" PRIu64
+						  " here; start it with none, or grant that with "
+						  "--cap-add sys_resource",
+				      limits[i].name, own.rlim_max);
+		else
+			grants_refuse(&r->grants, "the pod has a hard limit RLIMIT_%s of %" PRIu64
+						  ", podckpt has %" PRIu64 " here; start it with a higher one, "
+						  "or grant that with --cap-add sys_resource",
+				      limits[i].name, hard, own.rlim_max);
+	}
+}
+
 static int process_restore(struct restore *r, struct restore_process *p, const struct node *n,
 			   struct tape *tape, struct ct_error *err)
 {
@@ -82,5 +107,6 @@ const struct kind kind_limits = {
 	.victims = "limits",
 	.process_ask = process_ask,
 	.process_dump = process_dump,
+	.process_asks = process_asks,
 	.process_restore = process_restore,
 };

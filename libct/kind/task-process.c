@@ -8,6 +8,7 @@
  * one), autogroups, the audit login uid. Landlock restrictions cannot be seen from anywhere.
  */
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/membarrier.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -124,6 +125,19 @@ static void tape_address_masking(const struct node *n, struct tape *tape)
 		  ARCH_ENABLE_TAGGED_ADDR, bits, 0, 0, 0, 0);
 }
 
+static void process_asks(struct restore *r, struct restore_process *p, const struct node *n)
+{
+	int64_t score = node_i64(n, "oom_score_adj", -1000, 1000);
+	cleanup_free char *own = NULL;
+
+	if (r->grants.capabilities >> CAP_SYS_RESOURCE & 1 ||
+	    proc_read(r->proc, getpid(), "oom_score_adj", &own) < 0 || score >= strtoll(own, NULL, 10))
+		return;
+	grants_refuse(&r->grants, "pid %d (%s): its oom_score_adj %lld is below podckpt's own; start podckpt with "
+				  "that, or grant it with --cap-add sys_resource",
+		      p->vpid, p->name, (long long)score);
+}
+
 static int process_restore(struct restore *r, struct restore_process *p, const struct node *n,
 			   struct tape *tape, struct ct_error *err)
 {
@@ -166,5 +180,6 @@ const struct kind kind_process = {
 	.victims = "process-attributes process-subreaper process-membarrier",
 	.process_ask = process_ask,
 	.process_dump = process_dump,
+	.process_asks = process_asks,
 	.process_restore = process_restore,
 };

@@ -10,6 +10,7 @@
  */
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/capability.h>
 #include <linux/ioprio.h>
 #include <sched.h>
 #include <string.h>
@@ -282,6 +283,30 @@ static void get_policy(const struct node *n, struct attr *attr)
 	}
 }
 
+static void thread_asks(struct restore *r, struct restore_thread *t, const struct node *n)
+{
+	uint64_t priority = node_u64(n, "io_priority", UINT16_MAX);
+	struct rlimit nice = { 0 }, rt = { 0 };
+	const char *what = NULL;
+	struct attr attr;
+
+	get_policy(n, &attr);
+	getrlimit(RLIMIT_NICE, &nice);
+	getrlimit(RLIMIT_RTPRIO, &rt);
+	if (r->grants.capabilities >> CAP_SYS_NICE & 1)
+		return;
+	if (attr.policy == DEADLINE ||
+	    ((attr.policy == FIFO || attr.policy == RR) && attr.priority > rt.rlim_max))
+		what = "a real-time scheduling policy";
+	else if (attr.nice < getpriority(PRIO_PROCESS, 0) && 20 - attr.nice > (int64_t)nice.rlim_max)
+		what = "a nice value below podckpt's own";
+	else if (priority >> IOPRIO_CLASS_SHIFT == IOPRIO_CLASS_RT)
+		what = "a real-time I/O priority";
+	if (what)
+		grants_refuse(&r->grants, "pid %d (%s): it has %s; grant that with --cap-add sys_nice",
+			      t->process->vpid, t->process->name, what);
+}
+
 static int restore_cpus(const struct node *n, pid_t tid, struct ct_error *err)
 {
 	const char *list = node_has(n, "cpus") ? node_str(n, "cpus") : NULL;
@@ -352,5 +377,6 @@ const struct kind kind_scheduling = {
 	.victims = "sched-nice sched-policy sched-affinity sched-slack",
 	.process_check = process_check,
 	.thread_dump = thread_dump,
+	.thread_asks = thread_asks,
 	.thread_restore = thread_restore,
 };

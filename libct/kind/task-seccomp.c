@@ -212,6 +212,32 @@ static size_t common(struct restore *r, struct restore_process *p)
 }
 
 /*
+ * Every process of a pod has the pod's own filter first, and cannot get rid of it. Bytes are compared: whether
+ * another program denies as much nobody can tell.
+ */
+static void thread_asks(struct restore *r, struct restore_thread *t, const struct node *n)
+{
+	const struct node *list = filters_of(n), *first;
+	size_t len = 0;
+	const void *code = NULL;
+
+	if (!r->grants.filter || (node_has(n, "strict") && node_bool(n, "strict")))
+		return;
+	if (node_count(list)) {
+		first = node_at(node_array(r->root, "seccomp_filters"), filter_number(r, list, 0));
+		code = node_blob(first, "program", &len);
+	}
+	if (!code)
+		grants_refuse(&r->grants, "pid %d (%s): it runs without the pod's system call filter; grant that with "
+					  "--seccomp unconfined",
+			      t->process->vpid, t->process->name);
+	else if (len != r->grants.filter_len || memcmp(code, r->grants.filter, len))
+		grants_refuse(&r->grants, "pid %d (%s): its system call filter is not the one that podckpt makes for "
+					  "such a pod here (was it another version?); grant it with --seccomp unconfined",
+			      t->process->vpid, t->process->name);
+}
+
+/*
  * Filters that all threads have are installed before there are threads, which inherit them: a later
  * SECCOMP_FILTER_FLAG_TSYNC of the program demands that they are the same ones, not equal ones.
  */
@@ -264,5 +290,6 @@ const struct kind kind_seccomp = {
 	.process_dump = process_dump,
 	.process_restore = process_restore,
 	.thread_dump = thread_dump,
+	.thread_asks = thread_asks,
 	.thread_restore = thread_restore,
 };

@@ -10,10 +10,17 @@
 #include <sys/capability.h>
 #include <sys/prctl.h>
 
+#include "libct/base/cleanup.h"
 #include "libct/base/error.h"
 #include "libct/pod/inside.h"
 
 #define BIT(cap) (UINT64_C(1) << (cap))
+
+static void cap_name_release(char **name)
+{
+	cap_free(*name);
+}
+#define cleanup_cap_name __cleanup(cap_name_release)
 
 /*
  * What container engines give, but for mknod: a device node would have to be carried, and opens the
@@ -86,6 +93,24 @@ int caps_parse(const char *const *add, const char *const *drop, uint64_t *ret, s
 	if (r == 0)
 		*ret = caps;
 	return r;
+}
+
+void caps_flags(uint64_t capabilities, char *ret, size_t size)
+{
+	size_t n = 0;
+
+	*ret = '\0';
+	if (capabilities == caps_host()) {
+		snprintf(ret, size, " --cap-add all");
+		return;
+	}
+	for (int cap = 0; cap < 64; cap++) {
+		cleanup_cap_name char *name = capabilities & BIT(cap) ? cap_to_name(cap) : NULL;
+
+		if (name && n < size)
+			n += (size_t)snprintf(ret + n, size - n, " --cap-add %s",
+					      strncmp(name, "cap_", 4) ? name : name + 4);
+	}
 }
 
 int caps_bound(uint64_t capabilities, struct ct_error *err)

@@ -71,6 +71,8 @@ int trees_of_host(const char *state_dir, struct pod_tree **ret, size_t *ret_n, s
 /* The one tree over `rootfs`. */
 int trees_of_rootfs(const char *rootfs, struct pod_tree **ret, size_t *ret_n, struct ct_error *err);
 void trees_free(struct pod_tree *trees, size_t n);
+/* Would a pod that sees the host's files see this path, by this name? What is not there is no matter. */
+bool tree_may_show(const char *state_dir, const char *path);
 /*
  * `path` below `prefix`: the rest ("" or "x/y"), else NULL. Both absolute, without a slash at
  * the end.
@@ -110,9 +112,17 @@ uint64_t caps_host(void); /* all that this process may give */
 /* From the names of struct ct_run_options to a bit set by the kernel's numbers. */
 int caps_parse(const char *const *add, const char *const *drop, uint64_t *ret, struct ct_error *err);
 
+/* " --cap-add x --cap-add y", for people. */
+void caps_flags(uint64_t capabilities, char *ret, size_t size);
+
 /* ---- seccomp.c ---- */
+
+#define SECCOMP_PROFILE_MAX (4u << 20) /* bytes of its text */
 
 /* A profile that can be loaded? `text` as in struct pod_config. */
 int seccomp_check(const char *text, uint64_t capabilities, struct ct_error *err);
 /* Installs it for the calling thread, which has CAP_SYS_ADMIN. */
 int seccomp_install(const char *text, uint64_t capabilities, struct ct_error *err);
+/* What it installs: an array of struct sock_filter, which the caller frees; NULL: nothing. *ret_len in bytes. */
+int seccomp_program(const char *text, uint64_t capabilities, void **ret, size_t *ret_len,
+		    struct ct_error *err);

@@ -15,7 +15,6 @@
 #include "libct/pod/config-impl.h"
 #include "libct/pod/inside.h"
 
-#define PROFILE_MAX (4u << 20)
 #define CPU_MICROS_MIN 1000 /* the least the kernel can enforce */
 #define DEFAULT_ROWS 24
 #define DEFAULT_COLUMNS 80
@@ -218,7 +217,7 @@ static int get_seccomp(struct options *o, struct ct_error *err)
 
 	if (!strcmp(given, "default") || !strcmp(given, "unconfined"))
 		return copy(given, &c->seccomp, err);
-	n = io_read_file(AT_FDCWD, given, PROFILE_MAX, &c->seccomp);
+	n = io_read_file(AT_FDCWD, given, SECCOMP_PROFILE_MAX, &c->seccomp);
 	if (n < 0)
 		return error_errno(err, (int)n, "seccomp profile '%s'", given);
 	r = seccomp_check(c->seccomp, c->capabilities, err);

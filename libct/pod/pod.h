@@ -89,6 +89,8 @@ void pod_config_put(const struct pod_config *config, struct node *to);
  * what run may give). Errors of the document stay in it (doc_check()).
  */
 int pod_config_get(const struct node *from, struct pod_config *ret, struct ct_error *err);
+/* The pod sees the directory `rootfs` in place of the trees that it had: by --rootfs of a restore. */
+int pod_config_set_rootfs(struct pod_config *config, const char *rootfs, struct ct_error *err);
 void pod_config_release(struct pod_config *config);
 
 /* What is known of a pod that was made. */

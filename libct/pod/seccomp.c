@@ -6,10 +6,12 @@
 #include <linux/capability.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/socket.h>
 
 #include "libct/base/error.h"
+#include "libct/base/io.h"
 #include "libct/pod/inside.h"
 #include "libct/pod/seccomp-impl.h"
 
@@ -166,4 +168,31 @@ int seccomp_install(const char *text, uint64_t capabilities, struct ct_error *er
 		return r;
 	r = seccomp_load(ctx);
 	return r < 0 ? error_errno(err, r, "install the system call filter") : 0;
+}
+
+int seccomp_program(const char *text, uint64_t capabilities, void **ret, size_t *ret_len,
+		    struct ct_error *err)
+{
+	cleanup_seccomp scmp_filter_ctx ctx = NULL;
+	cleanup_fd int fd = -1;
+	cleanup_free void *program = NULL;
+	off_t n = 0;
+	int r = build(text, capabilities, &ctx, err);
+
+	*ret = NULL;
+	*ret_len = 0;
+	if (r < 0 || !ctx)
+		return r;
+	fd = memfd_create("podckpt-filter", MFD_CLOEXEC);
+	r = fd < 0 ? -errno : seccomp_export_bpf(ctx, fd);
+	if (r == 0) {
+		n = lseek(fd, 0, SEEK_END);
+		program = n > 0 ? malloc((size_t)n) : NULL;
+		r = program ? io_pread_exact(fd, program, (size_t)n, 0) : -ENOMEM;
+	}
+	if (r < 0)
+		return error_errno(err, r, "build the system call filter");
+	*ret = take_ptr(program);
+	*ret_len = (size_t)n;
+	return 0;
 }

@@ -126,6 +126,37 @@ static int compare(const void *a, const void *b)
 	return strcmp(((const struct pod_tree *)a)->at, ((const struct pod_tree *)b)->at);
 }
 
+/* Mounts that are no files of the host's user: in no pod. */
+static bool is_hidden(const struct mount_entry *e, const char *state_dir)
+{
+	return strcmp(e->at, "/") && (is_kernels(e) || is_engines(e) || rootfs_is_etc(e->at) ||
+				      path_below(e->at, state_dir));
+}
+
+bool tree_may_show(const char *state_dir, const char *path)
+{
+	static const char *const places[] = { "/proc", "/sys", "/dev", "/run" };
+	cleanup_mountinfo struct mountinfo mounts = { 0 };
+	cleanup_free char *real = realpath(path, NULL);
+	struct statx stx;
+
+	if (!real)
+		return errno == ENOENT;
+	/* By another name the state directory below it would not be hidden. */
+	if (strcmp(real, path) || path_below(path, state_dir))
+		return false;
+	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++)
+		if (path_below(path, places[i]))
+			return false;
+	if (statx(AT_FDCWD, path, AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_MNT_ID, &stx) < 0 ||
+	    mountinfo_read("/proc/self/mountinfo", &mounts) < 0)
+		return false;
+	for (size_t i = 0; i < mounts.n; i++)
+		if ((uint64_t)mounts.entries[i].id == stx.stx_mnt_id)
+			return !is_hidden(&mounts.entries[i], state_dir);
+	return false;
+}
+
 int trees_of_host(const char *state_dir, struct pod_tree **ret, size_t *ret_n, struct ct_error *err)
 {
 	cleanup_mountinfo struct mountinfo mounts = { 0 };
@@ -140,8 +171,7 @@ int trees_of_host(const char *state_dir, struct pod_tree **ret, size_t *ret_n, s
 		const struct mount_entry *e = &mounts.entries[i];
 		bool directory;
 
-		if (!strcmp(e->at, "/") || is_kernels(e) || is_engines(e) || rootfs_is_etc(e->at) ||
-		    path_below(e->at, state_dir) || !is_visible(e, &directory))
+		if (!strcmp(e->at, "/") || is_hidden(e, state_dir) || !is_visible(e, &directory))
 			continue;
 		r = add(&trees, &n, e->at, e->at, !directory || !can_be_lower(e->at));
 	}
@@ -171,6 +201,36 @@ int trees_of_rootfs(const char *rootfs, struct pod_tree **ret, size_t *ret_n, st
 		return error_errno(err, -ENOMEM, "root file system '%s'", rootfs);
 	}
 	return 0;
+}
+
+int pod_config_set_rootfs(struct pod_config *config, const char *rootfs, struct ct_error *err)
+{
+	struct pod_tree *whole = NULL;
+	size_t n = 0;
+	int r = trees_of_rootfs(rootfs, &whole, &n, err);
+
+	/* The other trees are those of its directories, where they do not lead out of it. */
+	for (size_t i = 0; r == 0 && i < config->n_trees; i++) {
+		struct pod_tree *t = &config->trees[i];
+		cleanup_free char *lower = NULL, *real = NULL;
+
+		if (asprintf(&lower, "%s%s", strcmp(whole->lower, "/") || !i ? whole->lower : "",
+			     i ? t->at : "") < 0) {
+			lower = NULL;
+			r = error_errno(err, -ENOMEM, "root file system '%s'", rootfs);
+			break;
+		}
+		real = realpath(lower, NULL);
+		if (real ? strcmp(real, lower) : errno != ENOENT) {
+			r = error_set(err, -EINVAL, "the pod has a tree at '%s', and '%s' leads elsewhere",
+				      t->at, lower);
+			break;
+		}
+		free(t->lower);
+		t->lower = take_ptr(lower);
+	}
+	trees_free(whole, n);
+	return r;
 }
 
 bool pod_path_tree(const struct pod_config *config, const char *path, size_t *ret_tree,

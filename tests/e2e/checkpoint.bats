@@ -254,7 +254,7 @@ while True: time.sleep(1)'
 	podckpt checkpoint v
 	rm data/now
 	run podckpt restore -d v.tar
-	assert_failure
+	assert_failure 12
 	assert_output "podckpt: restore v.tar: the pod has a volume at '/data' (it was '$PWD/data'); say what is to be there: -v SOURCE:/data"
 	podckpt restore -d -v ./data:/data v.tar
 	until_ok 10 test -s data/now

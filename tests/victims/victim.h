@@ -21,7 +21,7 @@
  * Comments that the harness and the build read, each alone on its line, as often as needed:
  *
  *	run: --net bridge -v ...	options for `podckpt run` instead of "--net none"
- *	restore: --ip 10.88.0.9		options for `podckpt restore`
+ *	restore: --ip 10.88.0.9		options for `podckpt restore`, besides the rights of run:
  *	build: -static -lrt		flags for the compiler
  *	args: a b			arguments of the program
  *	refused: pid 2 (comm) fd 3: ...	the checkpoint and its dry run must fail with exactly these

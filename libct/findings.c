@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "libct/findings.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_known(const char *list, const char *line)
+{
+	size_t len = strlen(line);
+
+	for (const char *at = list; at && (at = strstr(at, line)); at += len)
+		if ((at == list || at[-1] == '\n') && (!at[len] || at[len] == '\n'))
+			return true;
+	return false;
+}
+
+void finding_add(char **list, const char *line)
+{
+	size_t old = *list ? strlen(*list) : 0;
+	char *grown;
+
+	if (is_known(*list, line))
+		return;
+	grown = realloc(*list, old + strlen(line) + 2);
+	if (!grown)
+		return;
+	*list = grown;
+	sprintf(grown + old, "%s%s", old ? "\n" : "", line);
+}

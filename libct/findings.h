@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Several refusals at once, one a line: what a user has to know before trying again. */
+#pragma once
+
+/*
+ * Adds a line to *list (NULL: none yet; freed by its owner), once: one object may be met by several
+ * ways. Without memory the line is lost, so the owner counts.
+ */
+void finding_add(char **list, const char *line);
