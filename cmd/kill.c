@@ -36,7 +36,8 @@ const struct command command_kill = {
 	.arguments = "POD...",
 	.help = "send a signal to a pod's command",
 	.description = "Sends a signal to the command of each pod. The other processes of the pod get what the\n"
-		       "command makes of it; podckpt stop and podckpt rm -f end all of them.",
+		       "command makes of it; podckpt stop and podckpt rm -f end all of them. CONT sets all stopped\n"
+		       "processes of the pod going.",
 	.examples = "podckpt kill -s HUP pod1\tHave a server read its configuration again",
 	.options = kill_specs,
 	.options_size = sizeof(struct kill_options),

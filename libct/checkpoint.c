@@ -139,6 +139,9 @@ static int stopped_part(struct pod *pod, struct guard *guard, struct archive_wri
 
 	if (r == 0)
 		r = write_image(pod, d, w, options, err);
+	/* While all are still stopped, and before the image can look whole. */
+	if (r == 0)
+		r = guard_check(guard, err);
 	if (r < 0)
 		return r;
 	*stats = d->stats;

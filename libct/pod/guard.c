@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The guard of an operation on a running pod, as the operation sees it; the monitor's part is in monitor-life.c. */
+#include <poll.h>
 #include <string.h>
 
 #include "libct/base/error.h"
@@ -86,6 +87,17 @@ int guard_end(struct pod *pod, struct guard *guard, enum guard_outcome outcome,
 	} else {
 		pod->state.status = CT_RUNNING;
 	}
+	return 0;
+}
+
+int guard_check(const struct guard *guard, struct ct_error *err)
+{
+	struct pollfd p = { guard->fd, POLLRDHUP, 0 };
+
+	if (poll(&p, 1, 0) < 0)
+		return error_errno(err, -errno, "the pod's monitor");
+	if (p.revents)
+		return error_set(err, -EPIPE, "the pod's monitor was killed during the checkpoint; try again");
 	return 0;
 }
 

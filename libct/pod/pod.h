@@ -217,6 +217,11 @@ int guard_end(struct pod *pod, struct guard *guard, enum guard_outcome outcome,
  */
 int guard_drain(struct pod *pod, struct guard *guard, void **ret_input, size_t *ret_len,
 		struct ct_error *err);
+/*
+ * -EPIPE: the monitor was killed since guard_begin(). Another one lets packets through and moves the streams
+ * again, so what was read of the pod may be from several moments.
+ */
+int guard_check(const struct guard *guard, struct ct_error *err);
 void guard_release(struct guard *guard); /* without guard_end() before: as if this process had died */
 
 /* ---- the pod's cgroups (libct/pod/cgroup.c) ---- */

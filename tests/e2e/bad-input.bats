@@ -135,6 +135,33 @@ f.seek(-1, 1); f.write(bytes([b[0] ^ 0x55]))' wrong.tar "$at"
 	goes_on c
 }
 
+@test "a checkpoint whose guard is killed fails, and the pod runs on" {
+	local monitor server pid
+
+	counter c 60
+	monitor=$(jq .monitor.pid "$PODCKPT_ROOT/pods/c/state.json")
+	server=$(pgrep -P "$monitor" -x podckpt-serve)
+	mkfifo slow
+	"$PODCKPT" checkpoint -o - c >slow 2>err &
+	pid=$!
+	# It has begun to write, and waits for a reader in the middle of the memory.
+	exec 9<slow
+	head -c 100000 <&9 >/dev/null
+	kill -KILL "$server"
+	cat <&9 >image.tar
+	exec 9<&-
+	await "$pid"
+	assert_equal "$status" 1
+	run cat err
+	assert_output "podckpt: checkpoint c: the pod's monitor was killed during the checkpoint; try again"
+	run podckpt restore -d image.tar
+	assert_failure
+	goes_on c
+	podckpt checkpoint c
+	podckpt restore -d --verify c.tar
+	goes_on c
+}
+
 @test "a restore killed at any moment leaves nothing" {
 	local ms
 

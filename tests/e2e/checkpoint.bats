@@ -239,6 +239,24 @@ while True: time.sleep(1)'
 	goes_on c
 }
 
+@test "a pod of several processes that was left stopped goes on as a whole" {
+	podckpt run -d --name s --net none -- sh -c 'sh -c "while :; do echo x; sleep 0.1; done" & wait'
+	wait_output s x
+	podckpt checkpoint s
+	podckpt restore -d --leave-stopped s.tar
+	states() {
+		podckpt exec s -- ps -eo pid=,stat= | sed -n 's/^ *[0-9]* \([TSRD]\).*/\1/p' | grep -c T
+	}
+	n=$(states)
+	assert [ "$n" -ge 2 ]
+	podckpt kill -s CONT s
+	none_stopped() { [ "$(states)" = 0 ]; }
+	until_ok 10 none_stopped
+	n=$(podckpt logs s | wc -l)
+	more() { [ "$(podckpt logs s | wc -l)" -gt "$n" ]; }
+	until_ok 10 more
+}
+
 @test "--rm removes the restored pod when it ends" {
 	counter c
 	podckpt checkpoint c
