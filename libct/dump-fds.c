@@ -173,6 +173,10 @@ static void put_owner(struct dump *d, const struct fd_view *v, struct node *n)
 		node_put_i64(n, "signal", sig);
 	if (fcntl(v->dup, F_GETOWN_EX, &owner) < 0 || !owner.pid)
 		return;
+	/* Nothing shows what F_NOTIFY waits for, but it makes its caller the owner, which has no other use. */
+	if (S_ISDIR(v->st.st_mode))
+		dump_refuse_fd(d, v, "it may report changes of its directory (F_NOTIFY), which is not carried; "
+				     "close it first, or let the program use inotify");
 	o = node_put_object(n, "owner");
 	node_put_i64(o, "type", owner.type);
 	if (owner.type == F_OWNER_PGRP) {

@@ -300,7 +300,7 @@ const struct kind kind_file = {
 	.refuses = "files outside of the pod, files under a mount, files of /proc and /sys opened for writing, "
 		   "mappings of a file of the host from before the pod wrote to it",
 	.victims = "file-positions file-append file-deleted file-deleted-shared file-renamed file-linked "
-		   "file-tmpfile file-opath file-dir file-dev file-memfd file-replaced file-proc "
+		   "file-tmpfile file-opath file-dir file-dnotify file-dev file-memfd file-replaced file-proc "
 		   "file-proc-write mem-stale upper-tree",
 	.fd_is = file_fd_is,
 	.fd_dump = file_fd_dump,
