@@ -3,7 +3,8 @@
  * POSIX message queues: names in the pod's mqueue file system with limits and messages, and descriptions
  * of them. man 7 mq_overview.
  *
- * Messages can only be read by taking them out; what has some is refused.
+ * Not carried: who waits to be notified (mq_notify), for the kernel does not tell the value that comes with the
+ * signal; queues without a name.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 #include "libct/base/io.h"
 #include "libct/base/sys.h"
 #include "libct/kind.h"
+#include "libct/kind/mqueue-messages.h"
 
 #define MQUEUE_FS 0x19800202
 #define DIRECTORY "/dev/mqueue"
@@ -62,28 +64,33 @@ static int mqueue_fd_restore(struct restore *r, const struct node *n, uint32_t i
 
 /* ---- the queues ---- */
 
+static size_t number_of(const char *text, const char *label)
+{
+	const char *at = strstr(text, label);
+
+	return at ? strtoull(at + strlen(label), NULL, 10) : 0;
+}
+
 static int put_queue(struct dump *d, const char *name, struct node *list, struct ct_error *err)
 {
-	cleanup_fd int fd = SYS_RET(syscall(SYS_mq_open, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0, NULL));
+	cleanup_fd int fd = SYS_RET(syscall(SYS_mq_open, name, O_RDWR | O_NONBLOCK | O_CLOEXEC, 0, NULL));
+	size_t notify_pid, bytes;
 	cleanup_free char *text = NULL;
-	unsigned int notify_pid = 0;
-	char path[300], *at;
+	char path[300];
 	struct mq_attr attr;
 	struct stat st;
 	struct node *n;
+	int r;
 
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : error_errno(err, fd, "open the message queue '/%s'", name);
 	if (fstat(fd, &st) < 0 || mq_getattr(fd, &attr) < 0)
 		return error_errno(err, -errno, "message queue '/%s'", name);
-	if (attr.mq_curmsgs) {
-		dump_refuse(d, "the message queue '/%s' has %ld messages, which are not carried; receive them first",
-			    name, attr.mq_curmsgs);
-		return 0;
-	}
 	snprintf(path, sizeof(path), DIRECTORY "/%s", name);
-	if (io_read_file(AT_FDCWD, path, 4096, &text) >= 0 && (at = strstr(text, "NOTIFY_PID:")))
-		notify_pid = (unsigned int)strtoul(at + 11, NULL, 10);
+	if (io_read_file(AT_FDCWD, path, 4096, &text) < 0)
+		return error_errno(err, -errno, "read '%s'", path);
+	notify_pid = number_of(text, "NOTIFY_PID:");
+	bytes = number_of(text, "QSIZE:");
 	if (notify_pid) {
 		dump_refuse(d, "a process waits to be notified of messages in '/%s' (mq_notify), which is not carried; "
 			       "end that first", name);
@@ -96,7 +103,10 @@ static int put_queue(struct dump *d, const char *name, struct node *list, struct
 	node_put_u64(n, "mode", st.st_mode & 07777);
 	node_put_u64(n, "max_messages", (uint64_t)attr.mq_maxmsg);
 	node_put_u64(n, "message_size", (uint64_t)attr.mq_msgsize);
-	return 0;
+	if (d->preflight)
+		return 0;
+	r = mqueue_put_messages(fd, (size_t)attr.mq_curmsgs, (size_t)attr.mq_msgsize, bytes, n, err);
+	return r < 0 ? error_prefix(err, r, "message queue '/%s'", name) : 0;
 }
 
 static int by_name(const struct dirent **a, const struct dirent **b)
@@ -128,15 +138,17 @@ static int make_queue(const struct node *n, const char *name, struct ct_error *e
 		.mq_maxmsg = (long)node_u64(n, "max_messages", 1 << 20),
 		.mq_msgsize = (long)node_u64(n, "message_size", 1 << 28),
 	};
-	cleanup_fd int fd = SYS_RET(syscall(SYS_mq_open, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600,
-					    &attr));
+	const int flags = O_RDWR | O_CREAT | O_EXCL | O_NONBLOCK | O_CLOEXEC;
+	cleanup_fd int fd = SYS_RET(syscall(SYS_mq_open, name, flags, 0600, &attr));
+	int e;
 
 	if (fd < 0)
 		return error_errno(err, fd, "make the message queue '/%s'", name);
 	if (fchown(fd, (uid_t)node_u64(n, "uid", UINT32_MAX - 1), (gid_t)node_u64(n, "gid", UINT32_MAX - 1)) < 0 ||
 	    fchmod(fd, (mode_t)node_u64(n, "mode", 07777)) < 0)
 		return error_errno(err, -errno, "set the owner of the message queue '/%s'", name);
-	return 0;
+	e = mqueue_get_messages(fd, n, err);
+	return e < 0 ? error_prefix(err, e, "message queue '/%s'", name) : 0;
 }
 
 static int mqueue_restore(struct restore *r, const struct node *n, struct ct_error *err)
@@ -161,9 +173,9 @@ static int mqueue_restore(struct restore *r, const struct node *n, struct ct_err
 
 const struct kind kind_mqueue = {
 	.name = "mqueue",
-	.carries = "POSIX message queues that are empty, and descriptors of them",
-	.refuses = "POSIX message queues with messages, removed ones, mq_notify",
-	.victims = "mqueue mqueue-filled",
+	.carries = "POSIX message queues with their messages and priorities, and descriptors of them",
+	.refuses = "POSIX message queues that were removed, mq_notify",
+	.victims = "mqueue mqueue-filled mqueue-notify",
 	.fd_is = mqueue_is,
 	.fd_dump = mqueue_fd_dump,
 	.fd_restore = mqueue_fd_restore,
