@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How a thread is scheduled: policy with its parameters, nice value, CPUs, I/O priority, timer
- * slack: man 7 sched, man 2 sched_setattr, sched_setaffinity, ioprio_set, PR_SET_TIMERSLACK.
- * All of it is read and set from outside.
+ * slack, NUMA memory policy: man 7 sched, numa, man 2 sched_setattr, sched_setaffinity, ioprio_set,
+ * set_mempolicy, PR_SET_TIMERSLACK. But for the memory policy all of it is read and set from outside.
  *
  * A thread that may run on every CPU of the host may run on every CPU of the next one; a narrower
  * choice is kept to the number, and refused where the host lacks one of them. What a thread's
@@ -30,6 +30,7 @@
 #endif
 
 #define MAX_CPUS 8192
+#define MAX_NODES 1024
 
 /* struct sched_attr of <linux/sched/types.h>, which newer <sched.h> defines as well. */
 struct attr {
@@ -157,8 +158,40 @@ static bool all_of(const struct cpus *wanted, const struct cpus *c)
 
 /* ---- dump ---- */
 
+/*
+ * Areas with a memory policy of their own (mbind(2)). To look for them takes as long as the process
+ * is large, so only where policies make a difference, and before it is stopped.
+ */
+static void check_areas(struct dump *d, struct dump_process *p)
+{
+	cleanup_free char *nodes = NULL, *text = NULL;
+	const char *first = NULL;
+	char *rest, *line;
+
+	if (!d->preflight ||
+	    io_read_file(AT_FDCWD, "/sys/devices/system/node/online", 65536, &nodes) < 0 ||
+	    !strcmp(nodes, "0\n") || proc_read(d->proc, p->pid, "numa_maps", &text) < 0)
+		return;
+	rest = text;
+	while ((line = strsep(&rest, "\n"))) {
+		/* "7f3c68000000 bind:0 anon=1 ...": the thread's policy where the area has none. */
+		char *policy = strchr(line, ' ');
+
+		if (!policy)
+			continue;
+		policy[1 + strcspn(policy + 1, " ")] = '\0';
+		if (!first)
+			first = policy;
+		if (strcmp(policy, first)) {
+			dump_refuse_process(d, p, "the memory policy of an area (mbind), which is not carried");
+			return;
+		}
+	}
+}
+
 static void process_check(struct dump *d, struct dump_process *p)
 {
+	check_areas(d, p);
 	for (size_t i = 0; i < p->n_threads; i++) {
 		unsigned long cookie = 0;
 
@@ -213,6 +246,35 @@ static int dump_policy(struct dump_thread *t, struct node *n, struct ct_error *e
 	return 0;
 }
 
+static int thread_ask(struct dump *d, struct dump_thread *t, struct tape *tape)
+{
+	uint64_t mode = tape_room(tape, 16);
+
+	tape_call(tape, SYS_get_mempolicy, mode, tape_room(tape, MAX_NODES / 8), MAX_NODES, 0, 0, 0);
+	return 0;
+}
+
+static void put_memory_policy(const struct tape *tape, struct tape_mark mark, struct node *n)
+{
+	struct node *policy, *nodes;
+	uint64_t mask[MAX_NODES / 64];
+	int mode;
+
+	/* A kernel without NUMA has no such call. */
+	if (tape->entries[mark.entry].result < 0)
+		return;
+	memcpy(&mode, tape_at(tape, mark.data), sizeof(mode));
+	memcpy(mask, tape_at(tape, mark.data + 16), sizeof(mask));
+	if (!mode)
+		return;
+	policy = node_put_object(n, "memory_policy");
+	node_put_hex(policy, "mode", (uint32_t)mode);
+	nodes = node_put_array(policy, "nodes");
+	for (unsigned int i = 0; i < MAX_NODES; i++)
+		if (mask[i / 64] >> (i % 64) & 1)
+			node_put_u64(nodes, NULL, i);
+}
+
 static int thread_dump(struct dump *d, struct dump_thread *t, const struct tape *tape,
 		       struct tape_mark mark, struct node *n, struct ct_error *err)
 {
@@ -243,6 +305,7 @@ static int thread_dump(struct dump *d, struct dump_thread *t, const struct tape 
 	if (len < 0)
 		return error_errno(err, (int)len, "read 'timerslack_ns'");
 	node_put_u64(n, "timer_slack", strtoull(slack, NULL, 10));
+	put_memory_policy(tape, mark, n);
 	return 0;
 }
 
@@ -340,6 +403,20 @@ static int restore_slack(struct restore *r, pid_t tid, uint64_t slack, struct ct
 	return e < 0 ? error_errno(err, e, "set its timer slack") : 0;
 }
 
+static void restore_memory_policy(const struct node *n, struct tape *tape)
+{
+	const struct node *policy = node_object(n, "memory_policy"), *nodes = node_array(policy, "nodes");
+	uint64_t mask[MAX_NODES / 64] = { 0 };
+
+	for (size_t i = 0; i < node_count(nodes); i++) {
+		uint64_t node = node_at_u64(nodes, i, MAX_NODES - 1);
+
+		mask[node / 64] |= 1ULL << (node % 64);
+	}
+	tape_must(tape, "set_mempolicy (this host may lack the NUMA nodes)", SYS_set_mempolicy,
+		  node_hex(policy, "mode"), tape_data(tape, mask, sizeof(mask)), MAX_NODES, 0, 0, 0);
+}
+
 static int thread_restore(struct restore *r, struct restore_thread *t, const struct node *n,
 			  struct tape *tape, struct ct_error *err)
 {
@@ -350,6 +427,8 @@ static int thread_restore(struct restore *r, struct restore_thread *t, const str
 	int e;
 
 	get_policy(n, &attr);
+	if (node_has(n, "memory_policy"))
+		restore_memory_policy(n, tape);
 	e = doc_check(r->doc, err);
 	if (e == 0)
 		e = restore_cpus(n, tid, err);
@@ -372,10 +451,12 @@ static int thread_restore(struct restore *r, struct restore_thread *t, const str
 
 const struct kind kind_scheduling = {
 	.name = "scheduling",
-	.carries = "nice value, scheduling policy, CPU affinity, I/O priority, timer slack of each thread",
-	.refuses = "core scheduling; CPUs that the restoring host lacks",
-	.victims = "sched-nice sched-policy sched-affinity sched-slack",
+	.carries = "nice value, scheduling policy, CPU affinity, I/O priority, timer slack, NUMA policy of each "
+		   "thread",
+	.refuses = "core scheduling; NUMA policies of single areas; CPUs that the restoring host lacks",
+	.victims = "sched-memory sched-nice sched-policy sched-affinity sched-slack",
 	.process_check = process_check,
+	.thread_ask = thread_ask,
 	.thread_dump = thread_dump,
 	.thread_asks = thread_asks,
 	.thread_restore = thread_restore,
