@@ -2,7 +2,9 @@
 /* podckpt: global options, then the subcommand. */
 #include "cmd/command.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "config.h"
 
@@ -51,12 +53,25 @@ static int run_command(struct context *context, int argc, char **argv)
 	return code;
 }
 
+/*
+ * A caller may have closed standard streams: the next files that are opened would take their numbers, and an image
+ * be written into them. What stands in for them can be read (nothing) and not be written.
+ */
+static void fill_streams(void)
+{
+	while (fcntl(STDERR_FILENO, F_GETFD) < 0 || fcntl(STDOUT_FILENO, F_GETFD) < 0 ||
+	       fcntl(STDIN_FILENO, F_GETFD) < 0)
+		if (open("/dev/null", O_RDONLY) < 0)
+			return;
+}
+
 int main(int argc, char **argv)
 {
 	struct context context = { 0 };
 	char why[256];
 	int n;
 
+	fill_streams();
 	n = options_parse(global_options, &context, argc - 1, argv + 1, 1, why);
 	if (n < 0)
 		return report_text(&context, PODCKPT_USAGE, "%s; see podckpt --help", why);

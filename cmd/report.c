@@ -69,7 +69,10 @@ int context_open(struct context *context)
 	if (geteuid() != 0)
 		return report_text(context, PODCKPT_NOT_ROOT,
 				   "not root: pods are made of namespaces and cgroups; try sudo");
-	if (ct_open(context->root, &context->ct, &err) < 0)
-		return report(context, NULL, &err);
+	if (ct_open(context->root, &context->ct, &err) < 0) {
+		int code = report(context, NULL, &err);
+
+		return code == PODCKPT_NO_POD ? PODCKPT_FAILURE : code;
+	}
 	return 0;
 }

@@ -185,7 +185,7 @@ static la_ssize_t files_write(struct archive *a, void *ctx, const void *data, si
 	r = sink_write(&w->sink, data, len);
 	if (r < 0) {
 		writer_fail(w, NULL, r, "write the image");
-		archive_set_error(a, -r, "%s", w->error.text);
+		archive_set_error(a, -r, "%s", strerror(-r));
 		return -1;
 	}
 	return (la_ssize_t)len;

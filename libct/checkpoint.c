@@ -192,6 +192,16 @@ static int checkpoint(struct pod *pod, const struct ct_checkpoint_options *optio
 	return r;
 }
 
+/* What the system said of a file is not what libct.h says of a pod. */
+static int not_of_the_pod(int r, struct ct_error *err)
+{
+	if (r != -ENOENT && r != -EPERM && r != -EEXIST)
+		return r;
+	if (err)
+		err->code = -EIO;
+	return -EIO;
+}
+
 int ct_checkpoint(struct ct *ct, const char *name, const struct ct_checkpoint_options *options,
 		  struct ct_stats *stats, struct ct_error *err)
 {
@@ -211,9 +221,11 @@ int ct_checkpoint(struct ct *ct, const char *name, const struct ct_checkpoint_op
 	if (r == 0 && pod->state.status != CT_RUNNING)
 		r = error_set(err, -EINVAL, "it is %s, not running", ct_status_name(pod->state.status));
 	if (r == 0)
+		r = cgroup_check_thawed(pod->state.cgroup, err);
+	if (r == 0)
 		r = preflight(pod, err);
 	if (r == 0 && !options->dry_run)
-		r = checkpoint(pod, options, &mine, err);
+		r = not_of_the_pod(checkpoint(pod, options, &mine, err), err);
 	if (stats)
 		*stats = mine;
 	return r;

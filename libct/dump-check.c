@@ -33,13 +33,16 @@ static int word_length(const char *name)
 	return (int)strcspn(name, "_");
 }
 
-/* A PID namespace that nobody is in yet has no link. Nor has a task that has just ended. */
+/*
+ * A PID namespace that nobody is in yet has no link. Nor has a task that is just ending, which keeps its own PID
+ * namespace to the last and has lost all others.
+ */
 static bool awaits_first(struct dump *d, struct dump_process *p, pid_t tid, const char *which)
 {
 	cleanup_free char *own = NULL;
 	char name[64];
 
-	snprintf(name, sizeof(name), "task/%d/ns/pid", tid);
+	snprintf(name, sizeof(name), "task/%d/ns/uts", tid);
 	return !strcmp(which, "pid_for_children") && proc_readlink(d->proc, p->pid, name, &own) == 0;
 }
 

@@ -4,47 +4,77 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
 #include "libct/base/cleanup.h"
 #include "libct/base/error.h"
 
-int image_file_open(const char *path, struct image_file *ret, struct ct_error *err)
+/*
+ * For file systems without O_TMPFILE. The name is always the same, so that what a killed one left behind is
+ * overwritten; the lock keeps two that write at the same time apart.
+ */
+static int open_temporary(struct image_file *f, const char *path, struct ct_error *err)
 {
-	const char *slash = strrchr(path, '/');
-	struct image_file f = { -1, -1, NULL, NULL };
-	cleanup_free char *dir = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path))
-				       : strdup(".");
-	struct stat st;
+	struct stat ours, named;
 
-	f.name = strdup(slash ? slash + 1 : path);
-	if (!dir || !f.name) {
-		free(f.name);
+	if (asprintf(&f->temporary, ".%.200s.partial", f->name) < 0) {
+		f->temporary = NULL;
 		return error_errno(err, -ENOMEM, "'%s'", path);
 	}
-	f.dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (f.dirfd < 0) {
-		free(f.name);
-		return error_errno(err, -errno, "open directory '%s'", dir);
-	}
-	if (!*f.name || (fstatat(f.dirfd, f.name, &st, 0) == 0 && !S_ISREG(st.st_mode))) {
-		image_file_release(&f);
-		return error_set(err, -EISDIR, "'%s' is not a regular file", path);
-	}
-	f.fd = openat(f.dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (f.fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT)) {
-		if (asprintf(&f.temporary, ".%s.partial", f.name) < 0)
-			f.temporary = NULL;
-		if (f.temporary)
-			f.fd = openat(f.dirfd, f.temporary, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600);
-	}
-	if (f.fd < 0) {
-		int e = -errno;
+	f->fd = openat(f->dirfd, f->temporary, O_CREAT | O_NOFOLLOW | O_RDWR | O_CLOEXEC, 0600);
+	if (f->fd >= 0 && !flock(f->fd, LOCK_EX | LOCK_NB) && !fstat(f->fd, &ours) &&
+	    !fstatat(f->dirfd, f->temporary, &named, AT_SYMLINK_NOFOLLOW) &&
+	    ours.st_ino == named.st_ino && !ftruncate(f->fd, 0))
+		return 0;
+	/* It is another's, or cannot be made: not for image_file_release() to remove. */
+	free(take_ptr(f->temporary));
+	if (f->fd >= 0)
+		return error_set(err, -EBUSY, "another checkpoint is writing '%s'", path);
+	return error_errno(err, -errno, "create '%s'", path);
+}
 
-		image_file_release(&f);
-		return error_errno(err, e, "create '%s'", path);
-	}
+static int open_nameless(struct image_file *f, const char *path, struct ct_error *err)
+{
+	f->fd = openat(f->dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (f->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT))
+		return open_temporary(f, path, err);
+	return f->fd < 0 ? error_errno(err, -errno, "create '%s'", path) : 0;
+}
+
+int image_file_open(const char *path, struct image_file *ret, struct ct_error *err)
+{
+	__cleanup(image_file_release) struct image_file f = { -1, -1, NULL, NULL };
+	cleanup_free char *real = NULL, *dir = NULL;
+	const char *slash;
+	struct stat st;
+	int r;
+
+	/* A link to another disk is there to be followed: a rename would replace it. */
+	if (!lstat(path, &st) && S_ISLNK(st.st_mode))
+		real = realpath(path, NULL);
+	if (real)
+		path = real;
+	slash = strrchr(path, '/');
+	dir = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+	f.name = strdup(slash ? slash + 1 : path);
+	if (!dir || !f.name)
+		return error_errno(err, -ENOMEM, "'%s'", path);
+	f.dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (f.dirfd < 0)
+		return error_errno(err, -errno, "open directory '%s'", dir);
+	if (!*f.name || (fstatat(f.dirfd, f.name, &st, 0) == 0 && !S_ISREG(st.st_mode)))
+		return error_set(err, -EISDIR, "'%s' is not a regular file; -o - writes to standard output",
+				 path);
+	/* The rename at the end comes too late to find that out. */
+	if (fstatat(f.dirfd, f.name, &st, 0) < 0 && errno == ENAMETOOLONG)
+		return error_errno(err, -ENAMETOOLONG, "create '%s'", path);
+	r = open_nameless(&f, path, err);
+	if (r < 0)
+		return r;
 	*ret = f;
+	f = (struct image_file){ -1, -1, NULL, NULL };
 	return 0;
 }
 
@@ -52,13 +82,15 @@ int image_file_open(const char *path, struct image_file *ret, struct ct_error *e
 static int give_temporary_name(struct image_file *f)
 {
 	char from[64], *name;
+	uint64_t unique;
 
 	if (f->temporary)
 		return 0;
-	if (asprintf(&name, ".%s.partial", f->name) < 0)
+	if (getrandom(&unique, sizeof(unique), 0) != sizeof(unique))
+		return -errno;
+	if (asprintf(&name, ".podckpt-%016llx.partial", (unsigned long long)unique) < 0)
 		return -ENOMEM;
 	snprintf(from, sizeof(from), "/proc/self/fd/%d", f->fd);
-	unlinkat(f->dirfd, name, 0);
 	if (linkat(AT_FDCWD, from, f->dirfd, name, AT_SYMLINK_FOLLOW) < 0) {
 		int e = -errno;
 

@@ -2,7 +2,7 @@
 /*
  * A file that appears under its name only when it is whole and on the disk. Until then it has no
  * name at all where the file system can do that (O_TMPFILE, man 2 open), else a temporary one
- * beside it, which a killed program leaves behind and the next one removes.
+ * beside it, which a killed program leaves behind and the next one overwrites.
  */
 #pragma once
 #include "libct/libct.h"
@@ -13,7 +13,7 @@ struct image_file {
 	char *temporary; /* NULL: it has no name yet */
 };
 
-/* -EACCES, -ENOENT, ... with words. Release with image_file_release() in every case after success. */
+/* -EACCES, -ENOENT, -EBUSY (another writes it), ... with words. Release with image_file_release() in every case after success. */
 int image_file_open(const char *path, struct image_file *ret, struct ct_error *err);
 /* Syncs it, gives it its name (replacing what had it) and syncs the directory. */
 int image_file_commit(struct image_file *f, struct ct_error *err);

@@ -2,7 +2,8 @@
 /*
  * Netlink sockets (man 7 netlink): protocol, port, groups, options. Messages that nobody has read yet are
  * refused, and so are protocols whose state in the kernel hangs on the socket (queues of
- * netfilter, IPsec, audit) and groups of generic netlink, whose numbers are another boot's.
+ * netfilter, IPsec) and groups of generic netlink, whose numbers are another boot's. Audit has no such
+ * state here: the kernel lets nobody in a PID namespace become its daemon.
  */
 #include <linux/netlink.h>
 #include <poll.h>
@@ -43,6 +44,7 @@ static bool protocol_carried(int protocol)
 	case NETLINK_SOCK_DIAG:
 	case NETLINK_KOBJECT_UEVENT:
 	case NETLINK_GENERIC:
+	case NETLINK_AUDIT:
 		return true;
 	}
 	return false;
@@ -163,9 +165,9 @@ static int netlink_restore(struct restore *r, const struct node *n, uint32_t id,
 
 const struct kind kind_netlink = {
 	.name = "netlink",
-	.carries = "netlink sockets of routes, sock_diag, uevents and generic netlink: port, groups, options",
-	.refuses = "messages that were not read, netlink of netfilter, IPsec and audit",
-	.victims = "netlink-route netlink-unread",
+	.carries = "netlink sockets of routes, sock_diag, uevents, audit and generic netlink: port, groups, options",
+	.refuses = "messages that were not read, netlink of netfilter and IPsec",
+	.victims = "netlink-route netlink-unread netlink-audit",
 	.fd_is = netlink_is,
 	.fd_dump = netlink_dump,
 	.fd_restore = netlink_restore,

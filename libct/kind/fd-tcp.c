@@ -171,9 +171,14 @@ static int tcp_restore(struct restore *r, const struct node *n, uint32_t id, int
 /* Once all are bound: several may share a port as long as none listens. */
 static int tcp_restore_late(struct restore *r, const struct node *n, int fd, struct ct_error *err)
 {
-	if (node_has(n, "backlog") && listen(fd, (int)node_u64(n, "backlog", INT32_MAX)) < 0)
+	static const struct sock_option forgotten[] = { { "tcp_quick_ack", IPPROTO_TCP, TCP_QUICKACK } };
+
+	if (!node_has(n, "backlog"))
+		return 0;
+	if (listen(fd, (int)node_u64(n, "backlog", INT32_MAX)) < 0)
 		return error_errno(err, -errno, "listen");
-	return 0;
+	/* What was set after listen(2) is lost when it is set before. */
+	return sock_options_get(fd, forgotten, 1, node_object(n, "options"), err);
 }
 
 const struct kind kind_tcp = {

@@ -210,7 +210,8 @@ const struct kind kind_udp = {
 	.name = "udp",
 	.carries = "UDP, ping and raw sockets: bound, connected, in multicast groups; received datagrams",
 	.refuses = "packets that raw sockets received, multicast datagrams, ports that several share with datagrams",
-	.victims = "udp-bound udp-connected udp-shutdown udp-options udp-multicast udp-unread udp-error udp-unread-group raw-icmp",
+	.victims = "udp-bound udp-connected udp-shutdown udp-options udp-multicast udp-unread udp-error "
+		   "udp-unread-group raw-icmp raw-icmp6",
 	.fd_is = udp_is,
 	.fd_dump = udp_dump,
 	.fd_restore = udp_restore,

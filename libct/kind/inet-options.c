@@ -244,7 +244,10 @@ int inet_make(struct restore *r, const struct node *n, int *ret_fd, struct ct_er
 int inet_bind(struct restore *r, const struct node *n, int fd, struct ct_error *err)
 {
 	int family = (int)node_i64(n, "family", AF_INET, AF_INET6);
-	int before = sock_int(fd, SOL_IP, IP_FREEBIND, 0), one = 1, e;
+	/* A raw IPv6 socket does not have the option of IPv4. */
+	int level = family == AF_INET ? SOL_IP : SOL_IPV6;
+	int option = family == AF_INET ? IP_FREEBIND : IPV6_FREEBIND;
+	int before = sock_int(fd, level, option, 0), one = 1, e;
 	__cleanup(sock_limit_end) struct sock_limit limit = { 0 };
 	struct sockaddr_storage a;
 	char text[INET_TEXT];
@@ -257,12 +260,12 @@ int inet_bind(struct restore *r, const struct node *n, int fd, struct ct_error *
 	if (e < 0)
 		return e;
 	/* An IPv6 address is not usable until the link has asked around for it. */
-	if (setsockopt(fd, SOL_IP, IP_FREEBIND, &one, sizeof(one)) < 0)
-		return error_errno(err, -errno, "set IP_FREEBIND");
+	if (setsockopt(fd, level, option, &one, sizeof(one)) < 0)
+		return error_errno(err, -errno, "set FREEBIND");
 	if (bind(fd, (struct sockaddr *)&a,
 		 family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6)) < 0)
 		return error_errno(err, -errno, "bind to %s", inet_text(&a, text));
-	if (setsockopt(fd, SOL_IP, IP_FREEBIND, &before, sizeof(before)) < 0)
-		return error_errno(err, -errno, "set IP_FREEBIND");
+	if (setsockopt(fd, level, option, &before, sizeof(before)) < 0)
+		return error_errno(err, -errno, "set FREEBIND");
 	return 0;
 }

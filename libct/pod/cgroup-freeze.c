@@ -12,6 +12,8 @@
 #include "libct/pod/cgroup-impl.h"
 #include "libct/pod/pod.h"
 
+#define THAW_TIMEOUT_MS 1000
+
 /* Where freezing happens on this host. */
 static int find_freezer(const struct cgroup_host *host, const struct cgroup_hierarchy **ret,
 			struct ct_error *err)
@@ -126,32 +128,47 @@ int cgroup_thaw(const char *cgroup, struct ct_error *err)
 		     : cgroup_write(h, cgroup, "freezer.state", "THAWED", err);
 }
 
-int cgroup_is_frozen(const char *cgroup, struct ct_error *err)
+/* 1: frozen, as the file `ret` of the cgroup says; 0; negative errno. */
+static int frozen_by(const struct cgroup_host *host, const char *cgroup, char ret[PATH_MAX])
+{
+	const struct cgroup_hierarchy *v2 = cgroup_v2(host), *v1 = cgroup_v1(host, "freezer");
+	cleanup_free char *asked = NULL, *events = NULL, *state = NULL;
+
+	if (v2) {
+		ssize_t n = cgroup_read(v2, cgroup, "cgroup.freeze", &asked);
+
+		if (n >= 0)
+			n = cgroup_read(v2, cgroup, "cgroup.events", &events);
+		if (n < 0)
+			return (int)n;
+		if (asked[0] == '1' || strstr(events, "frozen 1\n"))
+			return cgroup_path(v2, cgroup, "cgroup.freeze", ret) < 0 ? -ENAMETOOLONG : 1;
+	}
+	if (v1) { /* another tool may have used this one although there is v2 */
+		ssize_t n = cgroup_read(v1, cgroup, "freezer.state", &state);
+
+		if (n < 0)
+			return (int)n;
+		if (strcmp(state, "THAWED\n"))
+			return cgroup_path(v1, cgroup, "freezer.state", ret) < 0 ? -ENAMETOOLONG : 1;
+	}
+	return 0;
+}
+
+int cgroup_check_thawed(const char *cgroup, struct ct_error *err)
 {
 	cleanup_cgroup_host struct cgroup_host host = { 0 };
-	const struct cgroup_hierarchy *v2, *v1;
+	uint64_t end = now_ms() + THAW_TIMEOUT_MS;
+	char path[PATH_MAX];
 	int r = cgroup_open_own(cgroup, &host, err);
 
 	if (r < 0)
 		return r;
-	v2 = cgroup_v2(&host);
-	v1 = cgroup_v1(&host, "freezer");
-	if (v2) {
-		cleanup_free char *asked = NULL, *events = NULL;
-
-		if (cgroup_read(v2, cgroup, "cgroup.freeze", &asked) < 0 ||
-		    cgroup_read(v2, cgroup, "cgroup.events", &events) < 0)
-			return error_set(err, -ENOENT, "cgroup '%s%s' is gone", v2->mount, cgroup);
-		if (asked[0] == '1' || strstr(events, "frozen 1\n"))
-			return 1;
-	}
-	if (v1) { /* another tool may have used this one although there is v2 */
-		cleanup_free char *state = NULL;
-
-		if (cgroup_read(v1, cgroup, "freezer.state", &state) < 0)
-			return error_set(err, -ENOENT, "cgroup '%s%s' is gone", v1->mount, cgroup);
-		if (strcmp(state, "THAWED\n"))
-			return 1;
-	}
-	return 0;
+	/* What has just been thawed says so when the last of its tasks runs. */
+	while ((r = frozen_by(&host, cgroup, path)) == 1 && now_ms() < end)
+		poll(NULL, 0, 5);
+	if (r == 1)
+		return error_set(err, -EBUSY,
+				 "somebody has frozen the pod ('%s'); it has to be thawed there first", path);
+	return r < 0 ? error_errno(err, r == -ENOENT ? -ESRCH : r, "cgroup '%s'", cgroup) : 0;
 }

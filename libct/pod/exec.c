@@ -395,6 +395,9 @@ static int pod_exec(struct pod *pod, const struct ct_exec_options *options, stru
 	if (pod->state.status != CT_RUNNING || pod->pid1_pidfd < 0)
 		return error_set(err, -ESRCH, "the pod is %s, not running",
 				 ct_status_name(pod->state.status));
+	r = cgroup_check_thawed(pod->state.cgroup, err);
+	if (r < 0)
+		return r;
 	snprintf(path, sizeof(path), "/proc/%d/root", pod->state.pid1);
 	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)

@@ -238,8 +238,11 @@ int cgroup_enter(const char *cgroup, pid_t pid, struct ct_error *err);
 /* Returns when the kernel reports every task frozen; -ETIMEDOUT (and thawed again) after timeout_ms. */
 int cgroup_freeze(const char *cgroup, unsigned int timeout_ms, struct ct_error *err);
 int cgroup_thaw(const char *cgroup, struct ct_error *err);
-/* Frozen by anybody (an administrator, another tool)? 1 yes, 0 no. */
-int cgroup_is_frozen(const char *cgroup, struct ct_error *err);
+/*
+ * -EBUSY: it is frozen, by an administrator or another tool. Nobody who counts on that shall find it running, and what
+ * enters a frozen cgroup hangs.
+ */
+int cgroup_check_thawed(const char *cgroup, struct ct_error *err);
 /* Host PIDs of every process in it and below; the caller frees *ret. Returns the count. */
 ssize_t cgroup_processes(const char *cgroup, pid_t **ret, struct ct_error *err);
 /* SIGKILL to every process; waits until it is empty. */

@@ -498,7 +498,9 @@ static int name_claim(int podsfd, struct pod *pod)
 
 	snprintf(state, sizeof(state), "%s/state.json", pod->name);
 	if (mkdirat(podsfd, pod->name, 0700) < 0) {
-		if (errno != EEXIST || !faccessat(podsfd, state, F_OK, 0) || errno != ENOENT)
+		if (errno != EEXIST)
+			return -errno;
+		if (!faccessat(podsfd, state, F_OK, 0) || errno != ENOENT)
 			return -EEXIST;
 		/* A claimer was killed before there was anything behind the name. */
 		if (io_remove_tree(podsfd, pod->name) < 0 || mkdirat(podsfd, pod->name, 0700) < 0)

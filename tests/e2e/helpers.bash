@@ -37,6 +37,31 @@ teardown() {
 	fi
 	remember_all
 	podckpt rm -f -a
+	until_ok 10 nothing_left || { show_left; return 1; }
+}
+
+# What is there of pods although there is none, a line each.
+show_left() {
+	local value dir exe
+
+	ls -A "$PODCKPT_ROOT/pods" 2>/dev/null | sed 's/^/left behind: directory /'
+	grep -F "$PODCKPT_ROOT/" /proc/self/mountinfo | sed 's/^/left behind: mount /'
+	while read -r _ value; do
+		[ ! -e "/sys/class/net/$value" ] || echo "left behind: link $value"
+		for dir in /sys/fs/cgroup{,/unified,/freezer,/memory,/pids}"$value"; do
+			[[ $value != /podckpt/* ]] || [ ! -d "$dir" ] || echo "left behind: cgroup $dir"
+		done
+	done < <(sort -u "$TRACES")
+	for dir in /proc/[0-9]*; do
+		exe=$(readlink "$dir/exe") || continue
+		[[ $exe == */podckpt* && ${dir#/proc/} != "$$" ]] || continue
+		! grep -qzxF "PODCKPT_ROOT=$PODCKPT_ROOT" "$dir/environ" 2>/dev/null ||
+			echo "left behind: process ${dir#/proc/}: $(tr '\0' ' ' <"$dir/cmdline")"
+	done
+}
+
+nothing_left() {
+	[ -z "$(show_left)" ]
 }
 
 # A field of a pod from ps.

@@ -57,11 +57,13 @@ int main(void)
 	CHECK_SYS(bind(four, (struct sockaddr *)&a, sizeof(a)));
 	CHECK_SYS(listen(four, 37));
 	set(four, IPPROTO_TCP, TCP_DEFER_ACCEPT, 0);
+	set(four, IPPROTO_TCP, TCP_QUICKACK, 0);
 	set(four, IPPROTO_TCP, TCP_FASTOPEN, 9);
 	set(six, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 	CHECK_SYS(bind(six, (struct sockaddr *)&b, sizeof(b)));
 	CHECK_SYS(listen(six, 5));
 	victim_ready();
+	CHECK_EQ(get(four, IPPROTO_TCP, TCP_QUICKACK), 0);
 	CHECK_EQ(get(four, SOL_SOCKET, SO_ACCEPTCONN), 1);
 	CHECK_EQ(get(four, SOL_SOCKET, SO_RCVBUF), 100000);
 	CHECK_EQ(get(four, SOL_SOCKET, SO_KEEPALIVE), 1);
