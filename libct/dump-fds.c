@@ -133,6 +133,9 @@ static int view_fill(struct dump *d, struct fd_view *v, struct ct_error *err)
 
 	snprintf(name, sizeof(name), "fd/%d", v->fd);
 	r = proc_readlink(d->proc, v->pid, name, &link);
+	if (r == -ENAMETOOLONG)
+		return error_set(err, -EOPNOTSUPP,
+				 "fd %d: a file whose path is longer than the kernel can tell is not carried", v->fd);
 	if (r < 0)
 		return error_errno(err, r, "read '%s'", name);
 	v->link = link;

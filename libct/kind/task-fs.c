@@ -40,6 +40,9 @@ static int dump_directory(struct dump *d, struct dump_process *p, const char *na
 	if (root < 0)
 		return error_errno(err, root, "open the pod's root");
 	r = proc_readlink(d->proc, p->pid, name, &path);
+	if (r == -ENAMETOOLONG)
+		return error_set(err, -EOPNOTSUPP,
+				 "its %s: a path that is longer than the kernel can tell is not carried", name);
 	if (r < 0)
 		return error_errno(err, r, "read its %s", name);
 	if (*by_path) {

@@ -192,19 +192,6 @@ static void __attribute__((noreturn)) run_command(const struct spawn *s, int go,
 
 /* ---- PID 1 ---- */
 
-/* Waits for the byte that means "go"; anything else is the end. */
-static void await_go(int fd)
-{
-	ssize_t n;
-	char byte;
-
-	do
-		n = read(fd, &byte, 1);
-	while (n < 0 && errno == EINTR);
-	if (n != 1)
-		_exit(CODE_GIVEN_UP);
-}
-
 static int fork_command(const struct spawn *s, int *ret_go, struct ct_error *err)
 {
 	int go[2];
@@ -245,6 +232,19 @@ static void __attribute__((noreturn)) become_init(const struct spawn *s, int go)
 	fail(s, &error);
 }
 
+/* The monitor has found an address by now, which PID 1's copy of the configuration does not have. */
+static void await_network(const struct spawn *s)
+{
+	struct net_config *address = &s->pod->config.address;
+	ssize_t n;
+
+	do
+		n = read(s->sync, address, sizeof(*address));
+	while (n < 0 && errno == EINTR);
+	if (n != (ssize_t)sizeof(*address))
+		_exit(CODE_GIVEN_UP);
+}
+
 static int set_up(const struct spawn *s, struct ct_error *err)
 {
 	const struct pod_config *config = &s->pod->config;
@@ -266,7 +266,7 @@ void spawn_inside(const struct spawn *s)
 
 	close_others(s);
 	reset_process();
-	await_go(s->sync);
+	await_network(s);
 	if (set_up(s, &error) < 0)
 		fail(s, &error);
 	if (!s->start->restoring && s->pod->config.no_init)

@@ -367,7 +367,7 @@ static int bring_up(struct making *m, struct ct_error *err)
 		r = attach_network(m, err);
 	if (r < 0)
 		return r;
-	r = io_write_all(m->child.sync_fd, "g", 1);
+	r = io_write_all(m->child.sync_fd, &pod->config.address, sizeof(pod->config.address));
 	if (r < 0)
 		return error_errno(err, r, "let PID 1 go on");
 	return await_ready(m, err);

@@ -9,7 +9,7 @@
  * On the sync socket (SOCK_SEQPACKET, one message a packet):
  *
  *	monitor			PID 1, the command it forked
- *	  'g' ------------------->	cgroup and network are there: go on
+ *	  struct net_config ----->	cgroup and network are there, the latter with this address: go on
  *	  <------ struct report ---	the terminal's master, with tty
  *	  <------ struct report ---	the command is ready, or what failed
  *	  <------------------- 'r'	podckpt-init is in front of its work

@@ -44,7 +44,7 @@ teardown() {
 show_left() {
 	local value dir exe
 
-	ls -A "$PODCKPT_ROOT/pods" 2>/dev/null | sed 's/^/left behind: directory /'
+	find "$PODCKPT_ROOT/pods" -mindepth 1 -maxdepth 1 -printf 'left behind: %p\n' 2>/dev/null
 	grep -F "$PODCKPT_ROOT/" /proc/self/mountinfo | sed 's/^/left behind: mount /'
 	while read -r _ value; do
 		[ ! -e "/sys/class/net/$value" ] || echo "left behind: link $value"

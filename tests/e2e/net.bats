@@ -92,3 +92,16 @@ socket.create_connection(s.getsockname()); print("lo works")'
 	run podckpt run -- cat /etc/resolv.conf
 	assert_success
 }
+
+@test "a pod knows its own name and finds its own address behind it" {
+	run podckpt run --rm --name named --ip 10.88.7.7 -- getent hosts named
+	assert_success
+	assert_output --regexp "^10\.88\.7\.7 +named$"
+	run podckpt run --rm --name named -- sh -c \
+		'getent hosts named | cut -d" " -f1; ip -4 -br address show eth0 | grep -o "10[0-9.]*"'
+	assert_success
+	assert_equal "${lines[0]}" "${lines[1]}"
+	run podckpt run --rm --name named --net none -- getent hosts named
+	assert_success
+	assert_output --regexp "^127\.0\.1\.1 +named$"
+}
