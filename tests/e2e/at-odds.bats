@@ -117,7 +117,7 @@ cgroup_of() {
 }
 
 @test "a pod that somebody else has frozen is left as it is, and the line says where" {
-	local dir file on off
+	local dir file on off stderr
 
 	counter c
 	while read -r dir; do

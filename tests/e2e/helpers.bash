@@ -52,12 +52,12 @@ show_left() {
 			[[ $value != /podckpt/* ]] || [ ! -d "$dir" ] || echo "left behind: cgroup $dir"
 		done
 	done < <(sort -u "$TRACES")
-	for dir in /proc/[0-9]*; do
-		exe=$(readlink "$dir/exe") || continue
-		[[ $exe == */podckpt* && ${dir#/proc/} != "$$" ]] || continue
-		! grep -qzxF "PODCKPT_ROOT=$PODCKPT_ROOT" "$dir/environ" 2>/dev/null ||
-			echo "left behind: process ${dir#/proc/}: $(tr '\0' ' ' <"$dir/cmdline")"
-	done
+	find /proc -maxdepth 2 -path '/proc/[0-9]*/exe' -lname '*podckpt*' 2>/dev/null |
+		while read -r exe; do
+			dir=${exe%/exe}
+			! grep -qzxF "PODCKPT_ROOT=$PODCKPT_ROOT" "$dir/environ" 2>/dev/null ||
+				echo "left behind: process ${dir#/proc/}: $(tr '\0' ' ' <"$dir/cmdline")"
+		done
 }
 
 nothing_left() {

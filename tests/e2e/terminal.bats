@@ -54,3 +54,46 @@ type_into() {
 	assert_equal "$(podckpt exec ed -- cat /var/tmp/story.txt)" "hello1 hello2 hello3 help"
 	podckpt stop -t 2 ed
 }
+
+@test "sizes, jobs and the log go on through detaching, attaching and restores in the foreground" {
+	sed "s|PODCKPT|$PODCKPT|" >script <<-'END'
+		spawn PODCKPT run -it --name sh --net none -e PS1=ready> -- bash --norc -i
+		expect ready>
+		size 44 111
+		send sleep 98765 &\n
+		expect ready>
+		send stty size; echo first-$((40+2))\n
+		expect 44 111
+		expect first-42
+		send \x10\x11
+		end 0
+		shell [ "$(PODCKPT ps -q)" = sh ]
+		spawnraw PODCKPT exec -it sh -- bash --norc -i
+		expect ready>
+		send stty size; tty\n
+		expect 24 80
+		expect /dev/pts/1
+		size 20 60
+		send stty size\n
+		expect 20 60
+		send exit 5\n
+		end 5
+		shell PODCKPT checkpoint sh
+		spawnraw PODCKPT restore --verify sh.tar
+		send \nstty size; jobs\n
+		expect 24 80
+		expect sleep 98765
+		size 25 66
+		send stty size; echo second-$((40+3))\n
+		expect 25 66
+		expect second-43
+		shell PODCKPT logs sh | grep -q first-42
+		shell PODCKPT logs sh | grep -q second-43
+		send \x10\x11
+		end 0
+		spawnraw PODCKPT attach sh
+		send kill %1; exit 9\n
+		end 9
+	END
+	python3 "$BATS_TEST_DIRNAME/pty-driver.py" 40 <script
+}

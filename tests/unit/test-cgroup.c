@@ -77,12 +77,12 @@ static void test_life(void)
 	REQUIRE("its tasks run", is_alive(fd));
 	free(take_ptr(pids));
 	CHECK("both are listed", cgroup_processes(cgroup, &pids, &err) == 2 && pids[0] == pid);
-	CHECK("it is not frozen", cgroup_is_frozen(cgroup, &err) == 0);
+	CHECK("it is not frozen", cgroup_check_thawed(cgroup, &err) == 0);
 	REQUIRE("it freezes", cgroup_freeze(cgroup, 5000, &err) == 0);
-	CHECK("and says so", cgroup_is_frozen(cgroup, &err) == 1);
+	CHECK("and says so", cgroup_check_thawed(cgroup, &err) == -EBUSY);
 	CHECK("and nothing runs", !is_alive(fd));
 	CHECK("it thaws", cgroup_thaw(cgroup, &err) == 0);
-	CHECK("and says so", cgroup_is_frozen(cgroup, &err) == 0);
+	CHECK("and says so", cgroup_check_thawed(cgroup, &err) == 0);
 	CHECK("and runs", is_alive(fd));
 	CHECK("it freezes again", cgroup_freeze(cgroup, 5000, &err) == 0);
 	CHECK("a frozen one is killed", cgroup_kill(cgroup, &err) == 0);
@@ -150,7 +150,7 @@ static void test_limits(void)
 		if (r < 0) {
 			CHECK("what cannot be enforced is refused",
 			      r == -ENOSYS && !v1 && strstr(err.text, "no cgroup controller"));
-			CHECK("... and nothing is left", cgroup_is_frozen(cgroup, &err) < 0);
+			CHECK("... and nothing is left", cgroup_check_thawed(cgroup, &err) < 0);
 			continue;
 		}
 		if (v1)
