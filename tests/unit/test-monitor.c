@@ -204,7 +204,7 @@ static void guard_undone(void)
 	waitpid(pid, &status, 0);
 	REQUIRE("a checkpoint is killed with the pod frozen", WIFSIGNALED(status));
 	CHECK("the guard is free again", wait_unguarded(pod) == 0);
-	CHECK("the pod is thawed", cgroup_is_frozen(pod->state.cgroup, &err) == 0);
+	CHECK("the pod is thawed", cgroup_check_thawed(pod->state.cgroup, &err) == 0);
 	CHECK("and running", pod_state_read(pod, &err) == 0 && pod->state.status == CT_RUNNING);
 	CHECK("it ends when told", ct_kill(ct, "frozen", SIGTERM, &err) == 0 &&
 					   ct_wait(ct, "frozen", &err) == 143);
