@@ -57,6 +57,38 @@ int archive_files_entry(struct archive_writer *w, struct archive_entry *entry,
 int archive_files_end(struct archive_writer *w, struct ct_error *err);
 
 /*
+ * Files that are written before their place in the image is known, or before it is known whether
+ * they belong there at all: each entry becomes a piece of tar in a file of its own.
+ *
+ *	archive_stage_new(fd, &stage, &a);
+ *	archive_stage_entry(stage, entry); archive_write_data(a, ...); archive_stage_end(stage, &piece);
+ *	...
+ *	archive_files_gap(w, size of all wanted pieces)		mem/ and shm/ may follow at once
+ *	...
+ *	archive_files_fill(w, stage, pieces, n)			before archive_finish()
+ *
+ * Errors of a stage are sticky, and are those of writing its file: -ENOSPC.
+ */
+struct archive_stage;
+struct archive_piece {
+	uint64_t at, size;
+};
+
+/* `fd`, an empty file that can be read and written, becomes the stage's when this succeeds. */
+int archive_stage_new(int fd, struct archive_stage **ret, struct archive **ret_archive,
+		      struct ct_error *err);
+void archive_stage_free(struct archive_stage *s);
+int archive_stage_entry(struct archive_stage *s, struct archive_entry *entry, struct ct_error *err);
+int archive_stage_end(struct archive_stage *s, struct archive_piece *ret, struct ct_error *err);
+/* 0, or the error that it has met. */
+int archive_stage_check(const struct archive_stage *s, struct ct_error *err);
+
+/* Leaves room for the whole group of files. -EOPNOTSUPP: not into a pipe; nothing was done. */
+int archive_files_gap(struct archive_writer *w, uint64_t size, struct ct_error *err);
+int archive_files_fill(struct archive_writer *w, struct archive_stage *s,
+		       const struct archive_piece *pieces, size_t n, struct ct_error *err);
+
+/*
  * Pages of one space ("mem/3", "shm/7"). Runs must come in ascending, non-overlapping order.
  * The usual loop:
  *

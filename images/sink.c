@@ -136,6 +136,22 @@ int sink_write(struct sink *s, const void *data, size_t len)
 	return 0;
 }
 
+int sink_skip(struct sink *s, uint64_t len)
+{
+	int r = s->file ? sink_flush(s) : -EOPNOTSUPP;
+
+	if (r == 0 && lseek(s->fd, (off_t)len, SEEK_CUR) < 0)
+		r = -errno;
+	if (r == 0)
+		s->offset += len;
+	return r;
+}
+
+int sink_write_at(struct sink *s, const void *data, size_t len, uint64_t offset)
+{
+	return io_pwrite_all(s->fd, data, len, (off_t)(s->base + offset));
+}
+
 /* 0 and *ret_done where O_DIRECT took it all or gave up in between; -errno for real errors. */
 static int write_direct(struct sink *s, const char *data, size_t len, size_t *ret_done)
 {

@@ -28,3 +28,7 @@ int sink_write(struct sink *s, const void *data, size_t len);
 int sink_flush(struct sink *s);
 /* Page data, from memory aligned to IMAGE_PAGE. */
 int sink_write_pages(struct sink *s, const void *data, size_t len);
+
+/* Leaves room, in a regular file only (else -EOPNOTSUPP), and fills it; the latter from any thread. */
+int sink_skip(struct sink *s, uint64_t len);
+int sink_write_at(struct sink *s, const void *data, size_t len, uint64_t offset);

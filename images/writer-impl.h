@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What archive-write.c and pages-write.c share; nobody else includes this. */
 #pragma once
+#include <archive.h>
 #include <pthread.h>
 #include <xxhash.h>
 
@@ -27,6 +28,9 @@ struct archive_writer {
 	bool files_discard;    /* what libarchive writes now is not ours to keep */
 	XXH3_state_t *files_hash;
 	uint64_t files_size;
+	size_t files_row; /* of the group in `rows`, from the first member behind it on */
+	/* Where a group goes that is filled in later: files-stage.c. */
+	uint64_t gap_at, gap_size;
 	struct rows rows;
 	struct ct_error error; /* sticky; the writing thread's go through pages_writer */
 	struct pages_writer *pages;
@@ -45,3 +49,12 @@ int writer_enter(struct archive_writer *w, enum writer_phase phase, struct ct_er
 /* Waits until every chunk is written and ends the threads. 0 or the first error of any of them. */
 int pages_writer_finish(struct archive_writer *w, struct ct_error *err);
 void pages_writer_free(struct archive_writer *w);
+
+/* ---- files-write.c ---- */
+
+typedef la_ssize_t (*files_write_fn)(struct archive *a, void *context, const void *data, size_t len);
+/* libarchive's writer of our kind of tar; NULL: no memory. */
+struct archive *files_new(void *context, files_write_fn write);
+/* The contract of archive_files_entry(). */
+int files_put_entry(struct archive *a, struct archive_entry *entry, struct ct_error *err);
+bool files_path_valid(const char *path);

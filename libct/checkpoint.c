@@ -14,6 +14,7 @@
 #include "libct/pod/pod.h"
 
 DEFINE_CLEANUP(struct archive_writer *, archive_writer_free)
+DEFINE_CLEANUP(struct rootfs_early *, rootfs_early_free)
 
 static uint64_t now_us(void)
 {
@@ -30,7 +31,8 @@ static uint64_t now_us(void)
 #define PASSING_US 600000
 static const struct timespec pause_between = { .tv_nsec = 10000000 };
 
-static int preflight(struct pod *pod, struct ct_error *err)
+/* Files are taken by what it has found: the dump is kept. */
+static int preflight(struct pod *pod, struct dump **ret, struct ct_error *err)
 {
 	const uint64_t until = now_us() + PASSING_US;
 
@@ -40,6 +42,11 @@ static int preflight(struct pod *pod, struct ct_error *err)
 
 		if (r == 0)
 			r = dump_preflight(d, err);
+		if (r == 0) {
+			/* An end of a pipe that we held would keep its reader waiting. */
+			dump_let_go(d);
+			*ret = take_ptr(d);
+		}
 		if (r == 0 || !d || !dump_passes(d, r) || now_us() >= until)
 			return r;
 		nanosleep(&pause_between, NULL);
@@ -83,8 +90,8 @@ static int look(struct pod *pod, struct guard *guard, struct dump *d, struct ct_
 }
 
 /* Looks again at what passes by itself. In between the pod goes on, as if nothing had been asked of it. */
-static int stop(struct pod *pod, struct guard *guard, struct dump **ret, uint64_t *ret_began,
-		struct ct_error *err)
+static int stop(struct pod *pod, struct guard *guard, struct rootfs_early *early, struct dump **ret,
+		uint64_t *ret_began, struct ct_error *err)
 {
 	const uint64_t until = now_us() + PASSING_US;
 
@@ -93,8 +100,10 @@ static int stop(struct pod *pod, struct guard *guard, struct dump **ret, uint64_
 		int r = dump_new(pod, false, &d, err);
 
 		*ret_began = now_us();
-		if (r == 0)
+		if (r == 0) {
+			d->early = early;
 			r = look(pod, guard, d, err);
+		}
 		if (r == 0)
 			*ret = take_ptr(d);
 		if (r == 0 || !d || !dump_passes(d, r) || now_us() >= until)
@@ -130,12 +139,13 @@ static int write_image(struct pod *pod, struct dump *d, struct archive_writer *w
  * stopped until the image is safe.
  */
 static int stopped_part(struct pod *pod, struct guard *guard, struct archive_writer *w,
-			struct image_file *file, const struct ct_checkpoint_options *options,
-			struct ct_stats *stats, struct ct_error *err)
+			struct image_file *file, struct rootfs_early *early,
+			const struct ct_checkpoint_options *options, struct ct_stats *stats,
+			struct ct_error *err)
 {
 	__cleanup(dump_free_cleanup) struct dump *d = NULL;
 	uint64_t began, written;
-	int r = stop(pod, guard, &d, &began, err);
+	int r = stop(pod, guard, early, &d, &began, err);
 
 	if (r == 0)
 		r = write_image(pod, d, w, options, err);
@@ -150,7 +160,9 @@ static int stopped_part(struct pod *pod, struct guard *guard, struct archive_wri
 		stats->frozen_time = now_us() - began;
 	}
 	written = now_us();
-	r = archive_finish(w, err);
+	r = rootfs_dump_late(early, w, err);
+	if (r == 0)
+		r = archive_finish(w, err);
 	if (r == 0 && file)
 		r = image_file_commit(file, err);
 	stats->memwrite_time = now_us() - written;
@@ -168,9 +180,10 @@ static int stopped_part(struct pod *pod, struct guard *guard, struct archive_wri
 	return r < 0 ? r : guard_end(pod, guard, GUARD_CHECKPOINTED, err);
 }
 
-static int checkpoint(struct pod *pod, const struct ct_checkpoint_options *options,
+static int checkpoint(struct pod *pod, struct dump *found, const struct ct_checkpoint_options *options,
 		      struct ct_stats *stats, struct ct_error *err)
 {
+	__cleanup(rootfs_early_free_cleanup) struct rootfs_early *early = NULL;
 	__cleanup(image_file_release) struct image_file file = { -1, -1, NULL, NULL };
 	__cleanup(archive_writer_free_cleanup) struct archive_writer *w = NULL;
 	__cleanup(guard_release) struct guard guard = { -1, -1 };
@@ -183,10 +196,16 @@ static int checkpoint(struct pod *pod, const struct ct_checkpoint_options *optio
 	}
 	r = archive_writer_new(options->path ? file.fd : options->fd,
 			       (enum image_compress)options->compress, options->compress_level, &w, err);
+	/*
+	 * A pod that goes on waits for nothing that can be done before or afterwards. One that ends waits for its whole
+	 * image, and keeping the files twice would only be more work; nor has a pipe room to be filled in later.
+	 */
+	if (r == 0)
+		r = rootfs_early(found, options->leave_running && options->path, &early, err);
 	if (r == 0)
 		r = guard_begin(pod, &guard, err);
 	if (r == 0)
-		r = stopped_part(pod, &guard, w, options->path ? &file : NULL, options, stats, err);
+		r = stopped_part(pod, &guard, w, options->path ? &file : NULL, early, options, stats, err);
 	if (r == 0 && options->leave_running)
 		r = guard_end(pod, &guard, GUARD_CONTINUE, err);
 	return r;
@@ -207,6 +226,7 @@ int ct_checkpoint(struct ct *ct, const char *name, const struct ct_checkpoint_op
 {
 	cleanup_descriptor_room struct descriptor_room room = descriptor_room_make();
 	__cleanup(pod_free_cleanup) struct pod *pod = NULL;
+	__cleanup(dump_free_cleanup) struct dump *found = NULL;
 	struct ct_stats mine = { 0 };
 	int r;
 
@@ -223,9 +243,9 @@ int ct_checkpoint(struct ct *ct, const char *name, const struct ct_checkpoint_op
 	if (r == 0)
 		r = cgroup_check_thawed(pod->state.cgroup, err);
 	if (r == 0)
-		r = preflight(pod, err);
+		r = preflight(pod, &found, err);
 	if (r == 0 && !options->dry_run)
-		r = not_of_the_pod(checkpoint(pod, options, &mine, err), err);
+		r = not_of_the_pod(checkpoint(pod, found, options, &mine, err), err);
 	if (stats)
 		*stats = mine;
 	return r;

@@ -11,6 +11,11 @@ struct archive_writer;
 /* An empty dump of a pod; dump_free() lets every process go with its own registers. */
 int dump_new(struct pod *pod, bool preflight, struct dump **ret, struct ct_error *err);
 void dump_free(struct dump *d);
+/*
+ * Gives up what is held of the pod: processes, descriptors. What was found out about its files remains, and where
+ * they are. For a preflight only: a stopped pod would go on.
+ */
+void dump_let_go(struct dump *d);
 DEFINE_CLEANUP(struct dump *, dump_free)
 
 /* Finds the pod's processes, zombies included, parents before children, siblings by PID. */

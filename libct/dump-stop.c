@@ -40,17 +40,23 @@ int dump_new(struct pod *pod, bool preflight, struct dump **ret, struct ct_error
 	return 0;
 }
 
+void dump_let_go(struct dump *d)
+{
+	for (size_t i = 0; i < d->n_processes; i++)
+		dump_process_release(&d->processes[i]);
+	free(take_ptr(d->processes));
+	d->n_processes = 0;
+	tracee_release(&d->init);
+	fd_registry_free(take_ptr(d->fds));
+	shared_registry_free(take_ptr(d->shared));
+}
+
 void dump_free(struct dump *d)
 {
 	if (!d)
 		return;
-	for (size_t i = 0; i < d->n_processes; i++)
-		dump_process_release(&d->processes[i]);
-	free(d->processes);
-	tracee_release(&d->init);
+	dump_let_go(d);
 	tree_plan_free(d->tree);
-	fd_registry_free(d->fds);
-	shared_registry_free(d->shared);
 	seccomp_registry_free(d->seccomp);
 	sleep_notes_free(d->sleeps);
 	file_context_free(d->files);

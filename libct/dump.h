@@ -22,6 +22,7 @@ struct sockdiag_inet;
 struct shared_registry;
 struct file_context;
 struct tree_plan;
+struct rootfs_early;
 struct unix_registry;
 
 /* A queue of pending signals, read by task-signals.c. */
@@ -87,6 +88,7 @@ struct dump {
 	struct seccomp_registry *seccomp;
 	struct sleep_notes *sleeps;
 	struct file_context *files; /* kind/file-context.c */
+	struct rootfs_early *early; /* files taken before the stop; not owned, NULL: none */
 	const struct dump_process *mapping; /* whose memory is being described: for dump_refuse_fd() */
 	struct unix_registry *unix_sockets;
 	struct sockdiag_inet *udp_sockets; /* fd-udp.c; NULL: not asked yet */

@@ -63,6 +63,19 @@ int file_open_flags(const struct node *n);
 /* Does an area show the lower file that its file was before somebody wrote to it? */
 bool file_mapping_is_stale(struct dump *d, const struct dump_process *p, const struct vma *v);
 
+/*
+ * The inodes of the upper trees that the running pod has open for writing, ascending. -EAGAIN: that could not be
+ * told, since too much is going on or files are open by ways that are not known.
+ */
+struct tree_inode;
+struct file_writers {
+	struct tree_inode *list;
+	size_t n;
+	bool hidden; /* there are some that were deleted by one name and may have others */
+};
+int file_writers_find(struct dump *d, struct file_writers *ret);
+void file_writers_release(struct file_writers *w);
+
 /* ---- file-details.c ---- */
 
 int file_put_xattrs(const struct fd_view *v, struct node *n, struct ct_error *err);

@@ -50,7 +50,7 @@ static int compare_lower(const void *a, const void *b)
 }
 
 /* Every lower file that a description leads to, once. */
-static ssize_t find_lower(struct dump *d, struct lower_file **ret, struct ct_error *err)
+ssize_t rootfs_find_lower(struct dump *d, struct lower_file **ret, struct ct_error *err)
 {
 	const struct node *list = node_array(d->root, "descriptors");
 	size_t total = node_count(list), n = 0, unique = 0;
@@ -98,7 +98,7 @@ int rootfs_digest(int fd, uint64_t *ret_size, uint64_t *ret_digest)
 	return n < 0 ? (int)n : 0;
 }
 
-static int open_lower(struct dump *d, const struct lower_file *file, struct ct_error *err)
+int rootfs_open_lower(struct dump *d, const struct lower_file *file, struct ct_error *err)
 {
 	cleanup_fd int at = file_open_path(d, file->path);
 	char name[64];
@@ -115,17 +115,19 @@ int rootfs_describe(struct dump *d, struct ct_error *err)
 {
 	struct node *list = node_put_array(d->root, "embedded");
 	cleanup_free struct lower_file *files = NULL;
-	ssize_t n = find_lower(d, &files, err);
+	ssize_t n = rootfs_find_lower(d, &files, err);
 
+	rootfs_early_stopped(d->early);
 	for (ssize_t i = 0; i < n; i++) {
-		cleanup_fd int fd = open_lower(d, &files[i], err);
+		cleanup_fd int fd = rootfs_open_lower(d, &files[i], err);
 		struct node *o = node_put_object(list, NULL);
 		uint64_t size, digest;
-		int r;
+		int r = 0;
 
 		if (fd < 0)
 			return fd;
-		r = rootfs_digest(fd, &size, &digest);
+		if (!rootfs_early_digest(d->early, files[i].path, fd, &size, &digest))
+			r = rootfs_digest(fd, &size, &digest);
 		if (r < 0)
 			return error_errno(err, r, "read '%s'", files[i].path);
 		node_put_u64(o, "tree", files[i].tree);
@@ -164,7 +166,7 @@ static int dump_uppers(struct dump *d, struct tree_dump *t, struct ct_error *err
 static int dump_embedded(struct dump *d, struct tree_dump *t, struct ct_error *err)
 {
 	cleanup_free struct lower_file *files = NULL;
-	ssize_t n = find_lower(d, &files, err);
+	ssize_t n = rootfs_find_lower(d, &files, err);
 
 	for (ssize_t i = 0; i < n; i++) {
 		cleanup_free char *parent = strdup(files[i].path), *member = NULL;
@@ -195,19 +197,60 @@ static int dump_log(struct dump *d, struct tree_dump *t, struct ct_error *err)
 	return tree_dump_file(t, d->pod->dirfd, "log", "log/output", err);
 }
 
-int rootfs_dump(struct dump *d, struct archive_writer *w, struct ct_error *err)
+int rootfs_dump_trees(struct dump *d, struct tree_dump *t, struct ct_error *err)
+{
+	int r = dump_uppers(d, t, err);
+
+	return r < 0 ? r : dump_embedded(d, t, err);
+}
+
+static int dump_all(struct dump *d, struct tree_dump *t, struct ct_error *err)
+{
+	int r = rootfs_dump_trees(d, t, err);
+
+	if (r == 0)
+		r = dump_log(d, t, err);
+	/* Last: they are extracted when the rest has made the pod. */
+	return r < 0 ? r : tmpfs_dump(d, t, err);
+}
+
+static int dump_straight(struct dump *d, struct archive_writer *w, struct ct_error *err)
 {
 	__cleanup(tree_dump_release) struct tree_dump t = { .w = w };
 	int r = archive_files_begin(w, &t.a, err);
 
 	if (r == 0)
-		r = dump_uppers(d, &t, err);
-	if (r == 0)
-		r = dump_embedded(d, &t, err);
-	if (r == 0)
-		r = dump_log(d, &t, err);
-	/* Last: they are extracted when the rest has made the pod. */
-	if (r == 0)
-		r = tmpfs_dump(d, &t, err);
+		r = dump_all(d, &t, err);
 	return r < 0 ? r : archive_files_end(w, err);
+}
+
+/* Changes are added to what was taken early; all of it goes into the image when there is time. */
+static int dump_staged(struct dump *d, struct tree_pieces *p, struct archive_writer *w,
+		       struct ct_error *err)
+{
+	__cleanup(tree_dump_release) struct tree_dump t = { .pieces = p };
+	int r;
+
+	p->early = false;
+	r = dump_all(d, &t, err);
+	return r < 0 ? r : archive_files_gap(w, p->size, err);
+}
+
+int rootfs_dump(struct dump *d, struct archive_writer *w, struct ct_error *err)
+{
+	struct tree_pieces *p = rootfs_early_pieces(d->early);
+	int r = p ? dump_staged(d, p, w, err) : dump_straight(d, w, err);
+
+	if (!p || archive_stage_check(p->stage, NULL) == 0)
+		return r;
+	/* The state directory is full, which the image need not be concerned with. */
+	tree_pieces_release(p);
+	return dump_straight(d, w, err);
+}
+
+int rootfs_dump_late(struct rootfs_early *e, struct archive_writer *w, struct ct_error *err)
+{
+	struct tree_pieces *p = rootfs_early_pieces(e);
+
+	return p ? archive_files_fill(w, p->stage, p->list, p->n, err) : 0;
 }

@@ -14,12 +14,26 @@ struct archive;
 struct archive_writer;
 
 /*
+ * Called with a pod that runs, after a successful preflight: digests of embedded files, and with `stage` the trees
+ * themselves in an unnamed file of the state directory. What cannot be taken early is taken later; -ENOMEM
+ * is the only error. The caller frees it, and hands it to the dump of the stopped pod (d->early).
+ */
+struct rootfs_early;
+int rootfs_early(struct dump *preflight, bool stage, struct rootfs_early **ret, struct ct_error *err);
+void rootfs_early_free(struct rootfs_early *e);
+
+/*
  * Called before the manifest is written: puts "embedded" into it, the lower files with sizes and
  * digests. (The list of tmpfs mounts is the kind "tmpfs"'s.)
  */
 int rootfs_describe(struct dump *d, struct ct_error *err);
 /* Called behind the manifest, the pod still stopped: writes all members. The caller is outside of the pod. */
 int rootfs_dump(struct dump *d, struct archive_writer *w, struct ct_error *err);
+/*
+ * Called before archive_finish(), the pod perhaps running again: what rootfs_dump() has left room for. `e` may be
+ * NULL.
+ */
+int rootfs_dump_late(struct rootfs_early *e, struct archive_writer *w, struct ct_error *err);
 
 /*
  * Called between pod_reserve() and pod_make() with the reader of the image's files: extracts upper
@@ -47,3 +61,19 @@ struct lower_file {
 	const char *below; /* path below the tree */
 	const char *path;  /* in the pod */
 };
+/* All of them, each once; the caller frees the array. Opens one. */
+ssize_t rootfs_find_lower(struct dump *d, struct lower_file **ret, struct ct_error *err);
+int rootfs_open_lower(struct dump *d, const struct lower_file *file, struct ct_error *err);
+
+/* The upper trees and the embedded files, all but what is only in memory. */
+int rootfs_dump_trees(struct dump *d, struct tree_dump *t, struct ct_error *err);
+
+/* ---- rootfs-early.c ---- */
+
+/* The digest that was computed early of a file that is still the same; false: there is none. */
+bool rootfs_early_digest(const struct rootfs_early *e, const char *path, int fd, uint64_t *ret_size,
+			 uint64_t *ret_digest);
+/* Where entries are staged; NULL: nowhere. */
+struct tree_pieces *rootfs_early_pieces(struct rootfs_early *e);
+/* The pod has been stopped: forgets everything if somebody has set the clock meanwhile. */
+void rootfs_early_stopped(struct rootfs_early *e);

@@ -124,6 +124,8 @@ static int put_holes(int fd, off_t size, struct archive_entry *entry)
 /* libarchive wants the bytes of holes too, and throws them away. */
 static int write_data(struct tree_dump *t, int fd, off_t size, struct ct_error *err)
 {
+	struct archive *a = t->pieces ? t->pieces->a : t->a;
+
 	if (!t->buffer)
 		t->buffer = malloc(BUFFER);
 	if (!t->buffer)
@@ -149,8 +151,8 @@ static int write_data(struct tree_dump *t, int fd, off_t size, struct ct_error *
 			if (n == 0) /* shorter than it was: somebody outside did that */
 				return error_set(err, -EBUSY, "it changes while it is read");
 		}
-		if (archive_write_data(t->a, t->buffer, (size_t)n) != n)
-			return error_set(err, -EIO, "write the image: %s", archive_error_string(t->a));
+		if (archive_write_data(a, t->buffer, (size_t)n) != n)
+			return error_set(err, -EIO, "write the image: %s", archive_error_string(a));
 		at += n;
 	}
 	return 0;
@@ -207,8 +209,8 @@ static const char *known_link(struct tree_dump *t, const struct stat *st, int *r
 	return NULL;
 }
 
-static int fill_entry(struct tree_dump *t, struct archive_entry *e, int dirfd, const char *name,
-		      const struct stat *st, int fd, struct ct_error *err)
+static int fill_entry(struct tree_dump *t, struct archive_entry *e, const struct stat *st, int fd,
+		      struct ct_error *err)
 {
 	char target[PATH_MAX];
 	ssize_t len;
@@ -223,7 +225,7 @@ static int fill_entry(struct tree_dump *t, struct archive_entry *e, int dirfd, c
 	if (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode))
 		archive_entry_set_rdev(e, st->st_rdev);
 	if (S_ISLNK(st->st_mode)) {
-		len = readlinkat(dirfd, name, target, sizeof(target));
+		len = readlinkat(fd, "", target, sizeof(target));
 		if (len < 0 || len == sizeof(target))
 			return error_errno(err, len < 0 ? -errno : -ENAMETOOLONG, "readlink");
 		target[len] = '\0';
@@ -239,36 +241,118 @@ static int fill_entry(struct tree_dump *t, struct archive_entry *e, int dirfd, c
 	return 0;
 }
 
-/* Writes the entry of t->path. `fd` is O_PATH or a directory. */
-static int dump_entry(struct tree_dump *t, int dirfd, const char *name, const struct stat *st, int fd,
-		      struct ct_error *err)
+static int put_entry(struct tree_dump *t, struct archive_entry *e, struct ct_error *err)
+{
+	return t->pieces ? archive_stage_entry(t->pieces->stage, e, err)
+			 : archive_files_entry(t->w, e, err);
+}
+
+/* By way of the inode that `st` is of: another one may have its name by now. */
+static int open_data(int fd)
+{
+	char path[64];
+	int data;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	data = open(path, O_RDONLY | O_NOATIME | O_CLOEXEC);
+	return data < 0 ? -errno : data;
+}
+
+/* `link`: the entry's other name, which is in the image already, or NULL. `fd` is O_PATH. */
+static int write_entry(struct tree_dump *t, const struct stat *st, int fd, const char *link,
+		       struct ct_error *err)
 {
 	__cleanup(archive_entry_free_cleanup) struct archive_entry *e = archive_entry_new();
 	cleanup_fd int data = -1;
-	const char *link = NULL;
 	int r;
 
 	if (!e)
 		return error_errno(err, -ENOMEM, "files");
-	r = fill_entry(t, e, dirfd, name, st, fd, err);
+	r = fill_entry(t, e, st, fd, err);
 	if (r < 0)
 		return r;
+	if (link) {
+		archive_entry_copy_hardlink(e, link);
+		archive_entry_set_size(e, 0);
+	} else if (S_ISREG(st->st_mode)) {
+		data = open_data(fd);
+		r = data < 0 ? data : put_holes(data, st->st_size, e);
+		if (r < 0)
+			return error_errno(err, r, "read");
+	}
+	r = put_entry(t, e, err);
+	return r < 0 || data < 0 ? r : write_data(t, data, st->st_size, err);
+}
+
+/*
+ * The entry as a piece. Early ones that change meanwhile are forgotten: they are taken when the pod is
+ * stopped, and so is what vanishes or cannot be read; only a stage that fails ends the pass.
+ */
+static int stage_entry(struct tree_dump *t, const struct stat *st, int fd, const char *link,
+		       struct ct_error *err)
+{
+	struct tree_pieces *p = t->pieces;
+	struct archive_piece piece;
+	struct tree_identity before, after;
+	struct ct_error ignored = { 0 };
+	struct stat now;
+	int r, e;
+
+	r = write_entry(t, st, fd, link, p->early ? &ignored : err);
+	e = archive_stage_check(p->stage, err);
+	if (e < 0)
+		return e;
+	if (p->early && r < 0) {
+		p->left += (uint64_t)st->st_size;
+		return r == -ENOMEM ? error_errno(err, r, "files") : 0;
+	}
+	if (r == 0)
+		r = archive_stage_end(p->stage, &piece, err);
+	if (r < 0)
+		return r;
+	if (p->early) {
+		tree_identity(st, &before);
+		if (fstat(fd, &now) < 0)
+			return 0;
+		tree_identity(&now, &after);
+		if (!tree_identity_same(&before, &after)) {
+			p->left += (uint64_t)st->st_size;
+			return 0;
+		}
+	}
+	r = tree_piece_add(p, t->path, st, &piece);
+	return r < 0 ? error_errno(err, r, "files") : 0;
+}
+
+/* The entry of t->path; `fd` (O_PATH) is opened if need be, which the caller closes. */
+static int dump_entry(struct tree_dump *t, int dirfd, const char *name, struct stat *st, int *fd,
+		      struct ct_error *err)
+{
+	struct tree_identity before, now;
+	const char *link = NULL;
+	int r = 0;
+
 	if (!S_ISDIR(st->st_mode) && st->st_nlink > 1) {
 		link = known_link(t, st, &r);
 		if (r < 0)
 			return error_errno(err, r, "files");
 	}
-	if (link) {
-		archive_entry_copy_hardlink(e, link);
-		archive_entry_set_size(e, 0);
-	} else if (S_ISREG(st->st_mode)) {
-		data = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC);
-		r = data < 0 ? -errno : put_holes(data, st->st_size, e);
-		if (r < 0)
-			return error_errno(err, r, "read");
+	if (t->pieces && !link && tree_piece_use(t->pieces, t->path, st, &r))
+		return r < 0 ? error_errno(err, r, "files") : 0;
+	if (t->pieces && t->pieces->early && (link || !tree_is_settled(t->pieces, st))) {
+		t->pieces->left += link ? 0 : (uint64_t)st->st_size;
+		return 0;
 	}
-	r = archive_files_entry(t->w, e, err);
-	return r < 0 || data < 0 ? r : write_data(t, data, st->st_size, err);
+	if (*fd < 0) {
+		tree_identity(st, &before);
+		*fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		if (*fd < 0 || fstat(*fd, st) < 0)
+			return error_errno(err, -errno, "open");
+		tree_identity(st, &now);
+		if (!tree_identity_same(&before, &now))
+			return error_set(err, -EBUSY, "it changes while it is read");
+	}
+	return t->pieces ? stage_entry(t, st, *fd, link, err) : write_entry(t, st, *fd, link, err);
 }
 
 static int push(struct tree_dump *t, const char *name)
@@ -396,17 +480,23 @@ static int dump_children(struct tree_dump *t, int fd, dev_t dev, struct ct_error
 
 static int dump_below(struct tree_dump *t, int dirfd, const char *name, dev_t dev, struct ct_error *err)
 {
-	cleanup_fd int fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	bool early = t->pieces && t->pieces->early;
+	cleanup_fd int fd = -1;
 	struct stat st;
 	int r;
 
-	if (fd < 0 && errno == ENOENT)
-		return 0;
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return error_errno(err, -errno, "%s", t->path);
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : error_errno(err, -errno, "%s", t->path);
+	if (S_ISDIR(st.st_mode)) {
+		fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC);
+		if (fd < 0 || fstat(fd, &st) < 0)
+			return early ? 0 : error_errno(err, -errno, "%s", t->path);
+	}
 	if (st.st_dev != dev)
 		return 0; /* something is mounted there */
-	r = dump_entry(t, dirfd, name, &st, fd, err);
+	r = dump_entry(t, dirfd, name, &st, &fd, err);
+	if (early && r < 0 && archive_stage_check(t->pieces->stage, NULL) == 0 && r != -ENOMEM)
+		return 0; /* it has just vanished */
 	if (r < 0)
 		return error_prefix(err, r, "%s", t->path);
 	return S_ISDIR(st.st_mode) ? dump_children(t, fd, dev, err) : 0;
@@ -437,6 +527,6 @@ int tree_dump_file(struct tree_dump *t, int dirfd, const char *name, const char 
 	r = push(t, path);
 	if (r == 0)
 		st.st_nlink = 1; /* its other names are not here */
-	r = r < 0 ? error_errno(err, r, "files") : dump_entry(t, dirfd, name, &st, fd, err);
+	r = r < 0 ? error_errno(err, r, "files") : dump_entry(t, dirfd, name, &st, &fd, err);
 	return r < 0 ? error_prefix(err, r, "%s", path) : 0;
 }

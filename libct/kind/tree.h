@@ -12,6 +12,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "libct/libct.h"
@@ -31,9 +32,11 @@ struct tree_link {
 	char *path;
 };
 
+struct tree_pieces;
 struct tree_dump {
 	struct archive_writer *w;
 	struct archive *a;
+	struct tree_pieces *pieces; /* entries go there, not to w; NULL: straight into the image */
 	bool upper; /* overlay's own attributes are there and stay out, but for "opaque" */
 	char *path; /* of the entry under way */
 	size_t len, size;
@@ -49,6 +52,58 @@ int tree_dump(struct tree_dump *t, int dirfd, const char *prefix, struct ct_erro
 /* One file (`name` below `dirfd`) as `path`. */
 int tree_dump_file(struct tree_dump *t, int dirfd, const char *name, const char *path,
 		   struct ct_error *err);
+
+/* ---- taken before the pod is stopped: tree-pieces.c ---- */
+
+/* What tells that an inode is as it was. (Its number of names changes with `changed`.) */
+struct tree_identity {
+	dev_t dev, rdev;
+	ino_t ino;
+	mode_t mode;
+	off_t size;
+	struct timespec changed;
+};
+void tree_identity(const struct stat *st, struct tree_identity *ret);
+bool tree_identity_same(const struct tree_identity *a, const struct tree_identity *b);
+
+struct tree_inode {
+	dev_t dev;
+	ino_t ino;
+};
+
+struct tree_piece;
+struct archive_stage;
+struct archive_piece;
+
+/*
+ * While the pod runs (`early`) entries are staged that can be trusted to be found changed if they are: whose
+ * inode changed last before `settled`, and that nobody has open for writing (`writers`, ascending). The stopped
+ * tree is then put together of those that are the same still, and of the others, taken now.
+ */
+struct tree_pieces {
+	struct archive_stage *stage;
+	struct archive *a;
+	bool early;
+	struct timespec settled;
+	const struct tree_inode *writers;
+	size_t n_writers;
+	bool hidden_writers; /* to files of several names, it is not known which */
+	uint64_t left; /* bytes that this pass did not take */
+	struct tree_piece *table; /* a hash table by path */
+	size_t n_table, max_table;
+	struct archive_piece *list; /* of the stopped tree, in order */
+	size_t n, max;
+	uint64_t size;
+};
+
+void tree_pieces_release(struct tree_pieces *p);
+/* May what `st` is of be taken early, as far as is known now? */
+bool tree_is_settled(const struct tree_pieces *p, const struct stat *st);
+/* Of what was taken already and is the same: puts it into the list (unless early) and says true. */
+bool tree_piece_use(struct tree_pieces *p, const char *path, const struct stat *st, int *ret);
+/* After an entry was staged. */
+int tree_piece_add(struct tree_pieces *p, const char *path, const struct stat *st,
+		   const struct archive_piece *piece);
 
 /* ---- out of it ---- */
 
