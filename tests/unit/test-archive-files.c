@@ -82,10 +82,9 @@ static void write_data(struct archive *a, const struct sample *s)
 	CHECK("the rest", write_zeros(a, s->size - at));
 }
 
-static void put(struct archive_writer *w, struct archive *a, const struct sample *s)
+static struct archive_entry *make_entry(const struct sample *s)
 {
 	struct archive_entry *e = archive_entry_new();
-	struct ct_error err = { 0 };
 
 	archive_entry_copy_pathname(e, s->path);
 	archive_entry_set_mode(e, s->mode);
@@ -107,6 +106,14 @@ static void put(struct archive_writer *w, struct archive *a, const struct sample
 		archive_entry_acl_add_entry(e, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, 7, ARCHIVE_ENTRY_ACL_USER,
 					    1234, NULL);
 	}
+	return e;
+}
+
+static void put(struct archive_writer *w, struct archive *a, const struct sample *s)
+{
+	struct archive_entry *e = make_entry(s);
+	struct ct_error err = { 0 };
+
 	if (!CHECK(s->path, !archive_files_entry(w, e, &err)))
 		printf("# %s\n", err.text);
 	write_data(a, s);
@@ -169,28 +176,59 @@ static void check(struct archive *a, const struct sample *s)
 	check_data(a, s);
 }
 
-int main(void)
+static void write_straight(struct archive_writer *w)
 {
-	int fd = memfd_create("image", MFD_CLOEXEC);
 	struct ct_error err = { 0 };
-	struct archive_writer *w;
-	struct archive_reader *r;
-	struct archive_entry *e;
-	enum image_member member;
 	struct archive *a;
 
-	for (size_t i = 0; i < sizeof(content); i++)
-		content[i] = (char)('a' + i % 26);
-	REQUIRE("a writer", !archive_writer_new(fd, IMAGE_COMPRESS_NONE, 0, &w, &err));
-	CHECK("a manifest", !archive_put(w, "manifest.json", "{}", 2, &err));
 	CHECK("begin", !archive_files_begin(w, &a, &err));
 	for (size_t i = 0; i < N_SAMPLES; i++)
 		put(w, a, &samples[i]);
 	CHECK("end", !archive_files_end(w, &err));
 	/* A second group directly behind is the same group. */
 	CHECK("begin again", !archive_files_begin(w, &a, &err) && !archive_files_end(w, &err));
-	CHECK("finish", !archive_finish(w, &err));
-	archive_writer_free(w);
+}
+
+/* The samples from the last to the first, each behind one that is not wanted; then in their order, behind pages. */
+static void write_staged(struct archive_writer *w)
+{
+	struct archive_piece pieces[N_SAMPLES], other;
+	struct archive_stage *stage;
+	struct ct_error err = { 0 };
+	struct archive *a;
+	uint64_t size = 0;
+	size_t got;
+	void *page;
+
+	REQUIRE("a stage", !archive_stage_new(memfd_create("stage", MFD_CLOEXEC), &stage, &a, &err));
+	for (size_t i = N_SAMPLES; i-- > 0;) {
+		struct archive_entry *e = make_entry(&samples[i]), *unfinished = make_entry(&samples[0]);
+
+		CHECK("an entry", !archive_stage_entry(stage, e, &err));
+		write_data(a, &samples[i]);
+		CHECK("its piece", !archive_stage_end(stage, &pieces[i], &err));
+		CHECK("one that is given up", !archive_stage_entry(stage, unfinished, &err));
+		size += pieces[i].size;
+		archive_entry_free(e);
+		archive_entry_free(unfinished);
+	}
+	CHECK("the last one's end", !archive_stage_end(stage, &other, &err));
+	CHECK("room", !archive_files_gap(w, size, &err));
+	REQUIRE("pages", !pages_begin(w, "mem/0", &err) &&
+				 !pages_reserve(w, 0x1000, 1, &page, &got, &err));
+	memset(page, 1, IMAGE_PAGE);
+	CHECK("a page", !pages_commit(w, 1, &err) && !pages_end(w, &err));
+	CHECK("the room is filled", !archive_files_fill(w, stage, pieces, N_SAMPLES, &err));
+	archive_stage_free(stage);
+}
+
+static void read_back(int fd, bool pages)
+{
+	struct ct_error err = { 0 };
+	struct archive_reader *r;
+	struct archive_entry *e;
+	enum image_member member;
+	struct archive *a;
 
 	lseek(fd, 0, SEEK_SET);
 	REQUIRE("a reader", !archive_reader_new(fd, &r, &err));
@@ -200,9 +238,60 @@ int main(void)
 	for (size_t i = 0; i < N_SAMPLES; i++)
 		check(a, &samples[i]);
 	CHECK("no more", archive_read_next_header(a, &e) == ARCHIVE_EOF);
+	if (pages)
+		CHECK("the pages", !archive_next(r, &member, &err) && member == IMAGE_PAGES);
 	if (!CHECK("the end", !archive_next(r, &member, &err) && member == IMAGE_END))
 		printf("# %s\n", err.text);
 	archive_reader_free(r);
+}
+
+static void test(bool staged)
+{
+	int fd = memfd_create("image", MFD_CLOEXEC);
+	struct ct_error err = { 0 };
+	struct archive_writer *w;
+
+	REQUIRE("a writer", !archive_writer_new(fd, IMAGE_COMPRESS_NONE, 0, &w, &err));
+	CHECK("a manifest", !archive_put(w, "manifest.json", "{}", 2, &err));
+	if (staged)
+		write_staged(w);
+	else
+		write_straight(w);
+	if (!CHECK("finish", !archive_finish(w, &err)))
+		printf("# %s\n", err.text);
+	archive_writer_free(w);
+	read_back(fd, staged);
 	close(fd);
+}
+
+/* Room that nobody fills in makes no image; nor is there any in a pipe. */
+static void test_gap(void)
+{
+	int fd = memfd_create("image", MFD_CLOEXEC), ends[2];
+	struct ct_error err = { 0 };
+	struct archive_writer *w;
+
+	REQUIRE("a writer", !archive_writer_new(fd, IMAGE_COMPRESS_NONE, 0, &w, &err));
+	CHECK("room", !archive_put(w, "manifest.json", "{}", 2, &err) &&
+			      !archive_files_gap(w, 512, &err));
+	CHECK("not filled in", archive_finish(w, &err) == -EINVAL);
+	archive_writer_free(w);
+	close(fd);
+	REQUIRE("a pipe", !pipe(ends));
+	REQUIRE("a writer", !archive_writer_new(ends[1], IMAGE_COMPRESS_NONE, 0, &w, &err));
+	CHECK("a manifest", !archive_put(w, "manifest.json", "{}", 2, &err));
+	CHECK("no room", archive_files_gap(w, 512, &err) == -EOPNOTSUPP);
+	archive_writer_free(w);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+int main(void)
+{
+	for (size_t i = 0; i < sizeof(content); i++)
+		content[i] = (char)('a' + i % 26);
+	test(false);
+	test(true);
+	test_gap();
 	return UNIT_DONE();
 }
