@@ -371,6 +371,40 @@ static int parse_area(char *line, struct vma *v)
 	return 0;
 }
 
+/* Does this kernel show MLOCK_ONFAULT in smaps ("lf")? Linux 6.1 does not. */
+static bool shows_lock_on_fault(void)
+{
+	void *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	cleanup_free char *text = NULL;
+	bool shown;
+
+	if (page == MAP_FAILED)
+		return true;
+	shown = mlock2(page, 4096, MLOCK_ONFAULT) < 0 ||
+		io_read_file(AT_FDCWD, "/proc/self/smaps", 64 << 20, &text) < 0 ||
+		strstr(text, " lf ");
+	munmap(page, 4096);
+	return shown;
+}
+
+/*
+ * Where the kernel does not tell, areas that are locked and could be populated, but are not whole, count
+ * as locked on fault: restored that way, what is not there stays away until it is touched.
+ */
+static void find_locks_on_fault(struct vma_list *list)
+{
+	for (size_t i = 0, asked = 0; i < list->n; i++) {
+		struct vma *v = &list->v[i];
+
+		if (!(v->flags & VMA_LOCKED) || v->flags & VMA_LOCKONFAULT || !v->prot ||
+		    v->resident >= v->end - v->start)
+			continue;
+		if (!asked++ && shows_lock_on_fault())
+			return;
+		v->flags |= VMA_LOCKONFAULT;
+	}
+}
+
 int proc_areas(int proc, pid_t pid, struct vma_list *ret)
 {
 	__cleanup(vma_list_release) struct vma_list list = { 0 };
@@ -406,12 +440,15 @@ int proc_areas(int proc, pid_t pid, struct vma_list *ret)
 			/* The kernel gives what can only be executed a key by itself. */
 			if (strtoul(line + 14, NULL, 10) && list.v[list.n - 1].prot != PROT_EXEC)
 				list.v[list.n - 1].flags |= VMA_KEY;
+		} else if (list.n && !strncmp(line, "Rss:", 4)) {
+			list.v[list.n - 1].resident = strtoull(line + 4, NULL, 10) * 1024;
 		} else if (list.n && !strncmp(line, "KernelPageSize:", 15)) {
 			list.v[list.n - 1].kernel_page = strtoull(line + 15, NULL, 10) * 1024;
 		}
 	}
 	if (list.n && !strcmp(list.v[list.n - 1].name, "[vsyscall]"))
 		free(list.v[--list.n].name);
+	find_locks_on_fault(&list);
 	*ret = list;
 	list = (struct vma_list){ 0 };
 	return 0;

@@ -63,6 +63,7 @@ struct vma {
 	char *name;	   /* file name or "[heap]", "" for none; owned */
 	uint32_t flags;	   /* VMA_*, from VmFlags */
 	uint64_t kernel_page; /* bytes */
+	uint64_t resident;    /* bytes, Rss */
 };
 
 enum {

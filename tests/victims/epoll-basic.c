@@ -31,7 +31,7 @@ static void expect(int set, int i)
 {
 	struct epoll_event e;
 
-	CHECK_EQ(epoll_wait(set, &e, 1, 10000), 1);
+	CHECK_EQ(epoll_wait(set, &e, 1, 120000), 1);
 	CHECK_EQ(e.events, EPOLLIN);
 	CHECK_EQ(e.data.u64, 0x123456789abc0000ULL + i);
 }
