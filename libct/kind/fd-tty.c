@@ -380,8 +380,10 @@ const struct kind kind_tty = {
 	.name = "tty",
 	.carries = "pseudo-terminals, the pod's own too: modes, size, packet mode, exclusive use, what was "
 		   "typed or printed and not read yet, hung-up ones, /dev/tty",
-	.refuses = "terminals outside the pod, /dev/tty of a terminal that was hung up",
-	.victims = "tty-modes tty-input tty-output tty-closed tty-hung-up tty-packet tty-session tty-own tty-own-closed",
+	.refuses = "terminals outside the pod, /dev/tty of a terminal that was hung up, stopped output (^S), more than 2 KB "
+		   "unread in one direction",
+	.victims = "tty-modes tty-input tty-output tty-closed tty-hung-up tty-packet tty-session tty-own tty-own-closed "
+		   "tty-stopped",
 	.fd_is = tty_is,
 	.fd_dump = tty_dump,
 	.fd_link = tty_link,

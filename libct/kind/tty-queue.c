@@ -189,21 +189,15 @@ static int peek_input(int slave, struct tty_queues *q)
 	return r < 0 ? r : put_back;
 }
 
-/* In packet mode every read has a zero in front. */
 static int peek_output(int master, struct tty_queues *q)
 {
-	int packets = 0, r = 0;
-
-	ioctl(master, TIOCGPKT, &packets);
 	poll_in(master);
-	while (r == 0 && queued(master) > 0 && q->n_output + 1 < sizeof(q->output)) {
+	while (queued(master) > 0 && q->n_output + 1 < sizeof(q->output)) {
 		uint8_t *at = q->output + q->n_output;
 		ssize_t n = read(master, at, sizeof(q->output) - q->n_output);
 
 		if (n <= 0)
 			break;
-		if (packets)
-			memmove(at, at + 1, (size_t)--n);
 		q->n_output += (size_t)n;
 	}
 	return tty_put_output(master, q);
@@ -218,6 +212,21 @@ static int fail(struct tty_queues *q, const char *what, int error)
 	return error;
 }
 
+static void peek_both(int slave, int master, struct tty_queues *q)
+{
+	int packets = 0, no = 0;
+
+	/* In packet mode the changes of modes would be told to the master's reader; none is waiting to be read now. */
+	if (master >= 0 && ioctl(master, TIOCGPKT, &packets) == 0 && packets)
+		ioctl(master, TIOCPKT, &no);
+	if (slave >= 0)
+		fail(q, "look at its input", peek_input(slave, q));
+	if (master >= 0)
+		fail(q, "look at its output", peek_output(master, q));
+	if (packets)
+		ioctl(master, TIOCPKT, &packets);
+}
+
 int tty_queues_peek(int slave, int master, struct tty_queues **ret, struct ct_error *err)
 {
 	struct tty_queues *q = helper_memory(sizeof(*q));
@@ -229,10 +238,7 @@ int tty_queues_peek(int slave, int master, struct tty_queues **ret, struct ct_er
 	pid = helper_spawn();
 	if (pid == 0) {
 		q->error = 0;
-		if (slave >= 0)
-			fail(q, "look at its input", peek_input(slave, q));
-		if (master >= 0)
-			fail(q, "look at its output", peek_output(master, q));
+		peek_both(slave, master, q);
 		_exit(0);
 	}
 	if (pid > 0)

@@ -68,7 +68,15 @@ static int queued(int fd)
 	return fd < 0 || ioctl(fd, FIONREAD, &n) < 0 ? 0 : n;
 }
 
-/* A queue that is full hides what waits for room in it. False: refused. */
+static bool is_stopped(int fd)
+{
+	return fd >= 0 && !(poll_now(fd, POLLOUT) & POLLOUT);
+}
+
+/*
+ * A queue that is full hides what waits for room in it, and one that is stopped what will be echoed: output starts
+ * again, in the live pod, when it is looked at. Nothing tells ^S from tcflow(3) either. False: refused.
+ */
 static bool can_peek(struct dump *d, const struct tty_sides *s)
 {
 	const int most = TTY_QUEUE / 2;
@@ -82,8 +90,15 @@ static bool can_peek(struct dump *d, const struct tty_sides *s)
 	else if (queued(s->slave) > most)
 		dump_refuse_fd(d, s->view, "terminal %u has more input than is carried (%d bytes) that nobody "
 					   "has read; try again when somebody has", s->index, most);
+	else if (is_stopped(s->slave))
+		dump_refuse_fd(d, s->view, "output of terminal %u was stopped (^S), which is not carried; start it "
+					   "again first (^Q)", s->index);
+	else if (is_stopped(s->master))
+		dump_refuse_fd(d, s->view, "input of terminal %u was stopped (tcflow(3) of its master), which is not "
+					   "carried; start it again first", s->index);
 	else
 		return true;
+	dump_passing(d);
 	return false;
 }
 
@@ -94,8 +109,6 @@ static int peek(struct dump *d, const struct tty_sides *s, struct node *n, struc
 	char name[64];
 	int r;
 
-	if (!can_peek(d, s))
-		return 0;
 	/* A description of our own: the flags of theirs are theirs. */
 	if (s->slave >= 0) {
 		snprintf(name, sizeof(name), "%d/fd/%d", getpid(), s->slave);
@@ -105,6 +118,11 @@ static int peek(struct dump *d, const struct tty_sides *s, struct node *n, struc
 	} else if (poll_now(s->master, POLLIN) & POLLHUP) {
 		/* Closed again, it is as it was. -EIO: locked. */
 		slave = ioctl(s->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+		if (is_stopped(slave)) {
+			dump_refuse_fd(d, s->view, "output of terminal %u was stopped (^S) and its slave closed, "
+						   "which is not carried; close its master first", s->index);
+			return 0;
+		}
 	}
 	r = tty_queues_peek(slave, s->master, &q, err);
 	if (r < 0)
@@ -112,12 +130,6 @@ static int peek(struct dump *d, const struct tty_sides *s, struct node *n, struc
 	put_queues(q, n);
 	tty_queues_free(q);
 	return 0;
-}
-
-/* Output was stopped (^S, tcflow(3)): nothing waits to be read and yet there is no room. */
-static bool is_stopped(const struct tty_sides *s)
-{
-	return s->slave >= 0 && queued(s->master) == 0 && !(poll_now(s->slave, POLLOUT) & POLLOUT);
 }
 
 static void put_flags(const struct tty_sides *s, struct node *n)
@@ -131,7 +143,6 @@ static void put_flags(const struct tty_sides *s, struct node *n)
 		ioctl(s->master, TIOCGPKT, &packet);
 		ioctl(s->master, TIOCGPTLCK, &locked);
 	}
-	node_put_bool(n, "stopped", is_stopped(s));
 	node_put_bool(n, "exclusive", slave_exclusive);
 	node_put_bool(n, "master_exclusive", master_exclusive);
 	node_put_bool(n, "packets", packet);
@@ -181,7 +192,7 @@ int tty_state_dump(struct dump *d, const struct tty_sides *s, struct node *n, st
 	node_put_u64(window, NULL, size.ws_xpixel);
 	node_put_u64(window, NULL, size.ws_ypixel);
 	put_flags(s, state);
-	return d->preflight ? 0 : peek(d, s, state, err);
+	return can_peek(d, s) && !d->preflight ? peek(d, s, state, err) : 0;
 }
 
 /* ---- restore ---- */
@@ -282,16 +293,15 @@ static int fill(struct restore *r, const struct node *n, int slave, int master, 
 static int set_flags(const struct node *n, int slave, int master, struct ct_error *err)
 {
 	int yes = 1;
-	bool stopped = node_bool(n, "stopped"), exclusive = node_bool(n, "exclusive");
+	bool exclusive = node_bool(n, "exclusive");
 	bool master_exclusive = node_bool(n, "master_exclusive");
 	bool packets = node_bool(n, "packets"), locked = node_bool(n, "locked");
 
-	if ((stopped || exclusive) && slave < 0)
+	if (exclusive && slave < 0)
 		node_complain(n, "a terminal that nobody can have set so");
 	else if ((master_exclusive || packets || locked) && master < 0)
 		node_complain(n, "the master of the pod's own terminal is not the pod's");
-	else if ((stopped && ioctl(slave, TCXONC, TCOOFF) < 0) ||
-		 (exclusive && ioctl(slave, TIOCEXCL) < 0) ||
+	else if ((exclusive && ioctl(slave, TIOCEXCL) < 0) ||
 		 (master_exclusive && ioctl(master, TIOCEXCL) < 0) ||
 		 (packets && ioctl(master, TIOCPKT, &yes) < 0) ||
 		 (locked && ioctl(master, TIOCSPTLCK, &yes) < 0))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What was typed and not read yet: whole lines, an end of file, a literal character, a line still open; raw bytes. */
 /* build: -lutil */
+/* undisturbed: by checkpoint -R */
 #include "tests/victims/victim.h"
 
 #include <poll.h>
