@@ -178,7 +178,7 @@ int archive_files_fill(struct archive_writer *w, struct archive_stage *s,
 		return r;
 	r = fill(w, s, pieces, n, buf);
 	if (r < 0)
-		return writer_fail(w, err, r, "write the image: files");
+		return writer_fail(w, err, r, "write the image");
 	w->rows.row[w->files_row].xxh3 = XXH3_64bits_digest(w->files_hash);
 	w->gap_size = 0;
 	return 0;

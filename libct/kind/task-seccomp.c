@@ -155,7 +155,7 @@ static int thread_dump(struct dump *d, struct dump_thread *t, const struct tape 
 
 /* ---- restore ---- */
 
-static int tape_filter(struct restore *r, const struct node *at, uint64_t number, struct tape *tape,
+static int tape_filter(struct restore *r, uint64_t number, unsigned int flags, struct tape *tape,
 		       struct ct_error *err)
 {
 	const struct node *one = node_at(node_array(r->root, "seccomp_filters"), number);
@@ -172,7 +172,7 @@ static int tape_filter(struct restore *r, const struct node *at, uint64_t number
 	program.filter = (struct sock_filter *)(uintptr_t)tape_data(tape, code, len);
 	/* Whether the filter itself limited speculation is with the thread's other attributes. */
 	tape_must(tape, "seccomp(SECCOMP_SET_MODE_FILTER)", SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-		  SECCOMP_FILTER_FLAG_SPEC_ALLOW | (log ? SECCOMP_FILTER_FLAG_LOG : 0),
+		  SECCOMP_FILTER_FLAG_SPEC_ALLOW | (log ? SECCOMP_FILTER_FLAG_LOG : 0) | flags,
 		  tape_data(tape, &program, sizeof(program)), 0, 0, 0);
 	return 0;
 }
@@ -239,19 +239,22 @@ static void thread_asks(struct restore *r, struct restore_thread *t, const struc
 
 /*
  * Filters that all threads have are installed before there are threads, which inherit them: a later
- * SECCOMP_FILTER_FLAG_TSYNC of the program demands that they are the same ones, not equal ones.
+ * SECCOMP_FILTER_FLAG_TSYNC of the program demands that they are the same ones, not equal ones. Where
+ * the threads exist already, being the parents of processes, they are handed the leader's.
  */
 static int process_restore(struct restore *r, struct restore_process *p, const struct node *n,
 			   struct tape *tape, struct ct_error *err)
 {
 	const struct node *list = filters_of(node_object(p->threads[0].node, "seccomp"));
+	bool threads = p->n_threads > 1 && p->threads[1].t.seized;
+	unsigned int flags = threads ? SECCOMP_FILTER_FLAG_TSYNC : 0;
 
 	p->n_common_filters = common(r, p);
 	for (size_t i = 0; i < p->n_common_filters; i++) {
 		int e = tape_need(tape, 1, BPF_MAXINSNS * sizeof(struct sock_filter) + 64, err);
 
 		if (e == 0)
-			e = tape_filter(r, list, filter_number(r, list, i), tape, err);
+			e = tape_filter(r, filter_number(r, list, i), flags, tape, err);
 		if (e < 0)
 			return e;
 	}
@@ -272,7 +275,7 @@ static int thread_restore(struct restore *r, struct restore_thread *t, const str
 		if (tape->data_len + BPF_MAXINSNS * sizeof(struct sock_filter) + 64 > tape->data_max)
 			e = restore_run_thread(t, tape, err);
 		if (e == 0)
-			e = tape_filter(r, list, filter_number(r, list, i), tape, err);
+			e = tape_filter(r, filter_number(r, list, i), 0, tape, err);
 		if (e < 0)
 			return e;
 	}

@@ -272,7 +272,7 @@ cgroup_of() {
 	done
 	if [ "$carried" -gt 0 ]; then
 		podckpt rm -f m
-		podckpt restore -d --verify m.tar
+		podckpt restore -d --verify --cap-add sys_admin --seccomp unconfined m.tar
 		goes_on m
 	fi
 }
@@ -376,10 +376,10 @@ cgroup_of() {
 	assert_output 0
 	run tar tf l.tar
 	refute_output --partial rootfs/0/etc/shadow
-	podckpt restore -d --verify l.tar
+	podckpt restore -d --verify --cap-add mknod l.tar
 	goes_on l
 	podckpt checkpoint l
-	podckpt restore -d --verify l.tar
+	podckpt restore -d --verify --cap-add mknod l.tar
 	goes_on l
 	find host moved -printf '%p %C@ %s %m\n' | diff before -
 }
