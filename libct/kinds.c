@@ -34,6 +34,7 @@ extern const struct kind kind_sysctl;
 extern const struct kind kind_sysv_msg;
 extern const struct kind kind_sysv_sem;
 extern const struct kind kind_sysv_shm;
+extern const struct kind kind_sysv_undo;
 extern const struct kind kind_thread;
 extern const struct kind kind_time;
 extern const struct kind kind_timerfd;
@@ -78,6 +79,7 @@ const struct kind *const kinds[] = {
 	&kind_controlling_terminal,
 	&kind_thread,
 	&kind_signals,
+	&kind_sysv_undo,
 	&kind_timers, /* after signals, which reads both together */
 	&kind_fs,
 	&kind_locks,

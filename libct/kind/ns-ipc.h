@@ -5,6 +5,8 @@
 
 #include "libct/kind.h"
 
+extern const struct kind kind_sysv_sem;
+
 struct ipc_object {
 	int id;
 	key_t key;

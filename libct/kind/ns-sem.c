@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * System V semaphore sets: ids, keys, owners, values. Who changed one last and when is not carried.
- *
- * Not carried: adjustments for the end of a process (SEM_UNDO). The kernel shows them nowhere, only
- * whether a process has a list of them at all; a thread is enough to have an empty one.
+ * Adjustments for the end of a process (SEM_UNDO) are in task-undo.c.
  */
-#include <linux/kcmp.h>
 #include <sys/sem.h>
 
 #include "libct/base/cleanup.h"
-#include "libct/base/sys.h"
 #include "libct/kind/ns-ipc.h"
 
 union semun {
@@ -18,40 +14,6 @@ union semun {
 	unsigned short *array;
 	struct seminfo *info;
 };
-
-/* Has one of the sets been changed by this process last? */
-static bool changed_one(pid_t pid)
-{
-	struct seminfo info;
-	int last = semctl(0, 0, SEM_INFO, (union semun){ .info = &info });
-
-	for (int i = 0; i <= last; i++) {
-		struct semid_ds ds = { 0 };
-		int id = semctl(i, 0, SEM_STAT, (union semun){ .buf = &ds });
-
-		for (unsigned int k = 0; id >= 0 && k < ds.sem_nsems; k++)
-			if (semctl(id, (int)k, GETPID) == pid)
-				return true;
-	}
-	return false;
-}
-
-static void check_adjustments(struct dump *d)
-{
-	/* Some process that has no list: one of ours, with one thread. */
-	pid_t none = d->pod->config.no_init ? d->pod->state.monitor : d->pod->state.pid1;
-
-	for (size_t i = 0; i < d->n_processes; i++) {
-		struct dump_process *p = &d->processes[i];
-
-		if (p->zombie || sys_kcmp(p->pid, none, KCMP_SYSVSEM, 0, 0) <= 0)
-			continue;
-		/* Our PID namespace is the host's. */
-		if (p->n_threads == 1 || changed_one(p->pid))
-			dump_refuse_process(d, p, "it may have adjustments of System V semaphores (SEM_UNDO), "
-						  "which are not carried; end it first");
-	}
-}
 
 static int put_set(struct node *list, int id, const struct semid_ds *ds, struct ct_error *err)
 {
@@ -74,7 +36,6 @@ static int sem_dump(struct dump *d, struct node *n, struct ct_error *err)
 	struct seminfo info;
 	int last = semctl(0, 0, SEM_INFO, (union semun){ .info = &info });
 	struct node *list = node_put_array(n, "sets");
-	bool any = false;
 
 	for (int i = 0; i <= last; i++) {
 		struct semid_ds ds = { 0 };
@@ -82,13 +43,10 @@ static int sem_dump(struct dump *d, struct node *n, struct ct_error *err)
 
 		if (id < 0)
 			continue;
-		any = true;
 		r = put_set(list, id, &ds, err);
 		if (r < 0)
 			return r;
 	}
-	if (any)
-		check_adjustments(d);
 	return 0;
 }
 
@@ -145,8 +103,7 @@ static int sem_restore(struct restore *r, const struct node *n, struct ct_error 
 const struct kind kind_sysv_sem = {
 	.name = "sysv_sem",
 	.carries = "System V semaphore sets",
-	.refuses = "adjustments for the end of a process (SEM_UNDO)",
-	.victims = "sysv-sem sysv-sem-undo",
+	.victims = "sysv-sem",
 	.pod_dump = sem_dump,
 	.pod_restore = sem_restore,
 };
