@@ -83,6 +83,7 @@ static int look(struct pod *pod, struct guard *guard, struct dump *d, struct ct_
 	if (r < 0)
 		return r;
 	d->master_fd = guard->master_fd;
+	d->guard = guard;
 	d->stats.freezing_time = now_us() - began;
 	/* Before anything is read: the monitor must not move what is in the pipes and the terminal. */
 	r = drain(pod, guard, d, err);
@@ -175,6 +176,9 @@ static int stopped_part(struct pod *pod, struct guard *guard, struct archive_wri
 	 * processes runs on between being let go by ptrace and being killed.
 	 */
 	r = cgroup_freeze(pod->state.cgroup, 10000, err);
+	/* Nor do its peers hear of the end of its connections, which go on from the image. */
+	if (r == 0)
+		d->locked = false;
 	dump_free(take_ptr(d));
 	stats->frozen_time = now_us() - began;
 	return r < 0 ? r : guard_end(pod, guard, GUARD_CHECKPOINTED, err);

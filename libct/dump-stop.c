@@ -10,9 +10,11 @@
 #include "libct/dump-steps.h"
 #include "libct/kind/clock.h"
 #include "libct/kind/file.h"
+#include "libct/kind/tcp.h"
 #include "libct/task/restart.h"
 #include "libct/task/rseq.h"
 #include "libct/tree-plan.h"
+#include "netns/net.h"
 
 #define FREEZE_TIMEOUT_MS 10000
 
@@ -61,6 +63,10 @@ void dump_free(struct dump *d)
 	sleep_notes_free(d->sleeps);
 	file_context_free(d->files);
 	unix_registry_free(d->unix_sockets);
+	tcp_registry_free(d->tcp);
+	/* After the processes: what they send first is not lost. */
+	if (d->locked)
+		net_unlock(d->pod->state.link, NULL);
 	free(d->udp_sockets);
 	doc_free(d->doc);
 	free(d->findings);
@@ -140,11 +146,22 @@ static int apply_stop(struct dump_process *p, struct ct_error *err)
 	return r;
 }
 
+static int lock_packets(struct dump *d, struct ct_error *err)
+{
+	if (!*d->pod->state.link)
+		return 0;
+	d->locked = true;
+	return net_lock(d->pod->state.link, err);
+}
+
 int dump_stop(struct dump *d, struct ct_error *err)
 {
 	int r, thawed;
 
 	r = dump_note_sleeps(d, err);
+	/* Before anything stops: what comes from now on comes once more when the pod goes on, here or from the image. */
+	if (r == 0)
+		r = lock_packets(d, err);
 	if (r == 0)
 		r = cgroup_freeze(d->pod->state.cgroup, FREEZE_TIMEOUT_MS, err);
 	if (r < 0)

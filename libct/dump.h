@@ -21,6 +21,7 @@ struct sleep_notes;
 struct sockdiag_inet;
 struct shared_registry;
 struct file_context;
+struct tcp_registry;
 struct tree_plan;
 struct rootfs_early;
 struct unix_registry;
@@ -91,6 +92,9 @@ struct dump {
 	struct rootfs_early *early; /* files taken before the stop; not owned, NULL: none */
 	const struct dump_process *mapping; /* whose memory is being described: for dump_refuse_fd() */
 	struct unix_registry *unix_sockets;
+	struct tcp_registry *tcp;   /* kind/fd-tcp-connection.c */
+	struct guard *guard;	    /* of the checkpoint, not owned; NULL: nothing is changed */
+	bool locked;		    /* no packet gets in or out until dump_free() */
 	struct sockdiag_inet *udp_sockets; /* fd-udp.c; NULL: not asked yet */
 	size_t n_udp_sockets;
 	char *findings; /* one a line; NULL: none */

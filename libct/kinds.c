@@ -30,6 +30,7 @@ extern const struct kind kind_signals;
 extern const struct kind kind_socket;
 extern const struct kind kind_stream;
 extern const struct kind kind_tcp;
+extern const struct kind kind_tcp_connection;
 extern const struct kind kind_sysctl;
 extern const struct kind kind_sysv_msg;
 extern const struct kind kind_sysv_sem;
@@ -57,6 +58,7 @@ const struct kind *const kinds[] = {
 	&kind_signalfd,
 	&kind_pidfd,
 	&kind_tcp,
+	&kind_tcp_connection, /* behind what listens at their ports */
 	&kind_udp,
 	&kind_netlink,
 	&kind_unix, /* before what may be under way in a queue and watches others */

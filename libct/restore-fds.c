@@ -125,26 +125,43 @@ static int set_owner(struct restore *r, const struct node *n, int fd, struct ct_
 	return fcntl(fd, F_SETOWN_EX, &owner) < 0 ? error_errno(err, -errno, "fcntl F_SETOWN_EX") : 0;
 }
 
-int restore_descriptors_late(struct restore *r, struct ct_error *err)
+static int restore_kind_late(struct restore *r, const struct kind *k, struct ct_error *err)
 {
 	for (size_t i = 0; i < r->n_ofds; i++) {
 		const struct node *n = restore_ofd_node(r, (uint32_t)i, r->root);
-		const struct kind *k = kind_find(node_str(n, "kind"));
-		int e = 0;
+		int e;
+
+		if (strcmp(node_str(n, "kind"), k->name))
+			continue;
+		e = k->fd_restore_late(r, n, r->ofds[i], err);
+		if (e < 0)
+			return error_prefix(err, e, "descriptors[%zu] (%s)", i, k->name);
+	}
+	return 0;
+}
+
+/* Owners last: nobody gets a signal for what the others do to a descriptor. */
+int restore_descriptors_late(struct restore *r, struct ct_error *err)
+{
+	int e = 0;
+
+	for (size_t k = 0; e == 0 && kinds[k]; k++)
+		if (kinds[k]->fd_restore_late)
+			e = restore_kind_late(r, kinds[k], err);
+	for (size_t i = 0; e == 0 && i < r->n_ofds; i++) {
+		const struct node *n = restore_ofd_node(r, (uint32_t)i, r->root);
 
 		if (node_has(n, "owner"))
 			e = set_owner(r, n, r->ofds[i], err);
 		if (e == 0 && (int)node_hex(n, "flags") & O_ASYNC &&
 		    fcntl(r->ofds[i], F_SETFL, fcntl(r->ofds[i], F_GETFL) | O_ASYNC) < 0)
 			e = error_errno(err, -errno, "fcntl F_SETFL");
-		if (e == 0 && k && k->fd_restore_late)
-			e = k->fd_restore_late(r, n, r->ofds[i], err);
 		if (e == 0)
 			e = locks_restore(n, r->ofds[i], err);
 		if (e < 0)
-			return error_prefix(err, e, "descriptors[%zu] (%s)", i, k ? k->name : "");
+			return error_prefix(err, e, "descriptors[%zu] (%s)", i, node_str(n, "kind"));
 	}
-	return 0;
+	return e;
 }
 
 ssize_t restore_tape_fd(struct restore_process *p, struct tape *tape, int fd, int target, bool cloexec)

@@ -18,6 +18,7 @@
 #include "libct/kind.h"
 #include "libct/kind/memory.h"
 #include "libct/kind/rootfs.h"
+#include "libct/kind/tcp.h"
 #include "libct/restore-steps.h"
 #include "libct/spool.h"
 #include "libct/tree-plan.h"
@@ -433,6 +434,8 @@ static int restore(struct restore *r, struct ct *ct, struct ct_error *err)
 		e = restore_start(r, err);
 	if (e == 0 && *r->pod->state.link)
 		e = net_unlock(r->pod->state.link, err);
+	if (e == 0)
+		e = tcp_release_all(r, err);
 	if (e < 0)
 		return e;
 	/* The point of no return: from here on the pod runs. */

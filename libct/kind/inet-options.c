@@ -54,15 +54,9 @@ static const struct sock_option options[] = {
 	{ "ip_checksum", SOL_IP, IP_CHECKSUM },
 	{ "ip_bind_no_port", SOL_IP, IP_BIND_ADDRESS_NO_PORT },
 	{ "ip_receive_fragment_size", SOL_IP, IP_RECVFRAGSIZE },
-	{ "ip_multicast_ttl", SOL_IP, IP_MULTICAST_TTL },
-	{ "ip_multicast_loop", SOL_IP, IP_MULTICAST_LOOP },
-	{ "ip_multicast_all", SOL_IP, IP_MULTICAST_ALL },
 	{ "ip_port_range", SOL_IP, IP_LOCAL_PORT_RANGE },
 	{ "ipv6_only", SOL_IPV6, IPV6_V6ONLY },
 	{ "ipv6_hops", SOL_IPV6, IPV6_UNICAST_HOPS },
-	{ "ipv6_multicast_hops", SOL_IPV6, IPV6_MULTICAST_HOPS },
-	{ "ipv6_multicast_loop", SOL_IPV6, IPV6_MULTICAST_LOOP },
-	{ "ipv6_multicast_all", SOL_IPV6, IPV6_MULTICAST_ALL },
 	{ "ipv6_mtu_discover", SOL_IPV6, IPV6_MTU_DISCOVER },
 	{ "ipv6_receive_errors", SOL_IPV6, IPV6_RECVERR },
 	{ "ipv6_receive_errors_4884", SOL_IPV6, IPV6_RECVERR_RFC4884 },
@@ -90,23 +84,37 @@ static const struct sock_option options[] = {
 
 #define N_OPTIONS (sizeof(options) / sizeof(options[0]))
 
+/* An accepted connection shows here what it received; a stream has no use for them. */
+static const struct sock_option datagram_options[] = {
+	{ "ip_multicast_ttl", SOL_IP, IP_MULTICAST_TTL },
+	{ "ip_multicast_loop", SOL_IP, IP_MULTICAST_LOOP },
+	{ "ip_multicast_all", SOL_IP, IP_MULTICAST_ALL },
+	{ "ipv6_multicast_hops", SOL_IPV6, IPV6_MULTICAST_HOPS },
+	{ "ipv6_multicast_loop", SOL_IPV6, IPV6_MULTICAST_LOOP },
+	{ "ipv6_multicast_all", SOL_IPV6, IPV6_MULTICAST_ALL },
+};
+
+#define N_DATAGRAM_OPTIONS (sizeof(datagram_options) / sizeof(datagram_options[0]))
+
 /* Those that name a link by its number, some in network order. */
 static const struct {
 	const char *name;
 	int level, number;
-	bool swapped;
+	bool swapped, multicast;
 } links[] = {
-	{ "ip_unicast_link", SOL_IP, IP_UNICAST_IF, true },
-	{ "ipv6_unicast_link", SOL_IPV6, IPV6_UNICAST_IF, true },
-	{ "ipv6_multicast_link", SOL_IPV6, IPV6_MULTICAST_IF, false },
+	{ "ip_unicast_link", SOL_IP, IP_UNICAST_IF, true, false },
+	{ "ipv6_unicast_link", SOL_IPV6, IPV6_UNICAST_IF, true, false },
+	{ "ipv6_multicast_link", SOL_IPV6, IPV6_MULTICAST_IF, false, true },
 };
 
-static void put_links(int fd, struct node *to)
+static void put_links(int fd, bool stream, struct node *to)
 {
 	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
 		int index = sock_int(fd, links[i].level, links[i].number, 0);
 		char name[16];
 
+		if (links[i].multicast && stream)
+			continue;
 		if (links[i].swapped)
 			index = (int)ntohl((uint32_t)index);
 		if (index && inet_link_name(fd, (unsigned int)index, name) == 0)
@@ -201,12 +209,15 @@ static int get_blobs(struct restore *r, int fd, const struct node *from, struct 
 
 struct node *inet_put(struct dump *d, const struct fd_view *v, struct node *n)
 {
+	bool stream = sock_int(v->dup, SOL_SOCKET, SO_TYPE, 0) == SOCK_STREAM;
 	struct node *to;
 
 	node_put_i64(n, "family", sock_int(v->dup, SOL_SOCKET, SO_DOMAIN, 0));
 	to = sock_put(d, v, n);
 	sock_options_put(v->dup, options, N_OPTIONS, to);
-	put_links(v->dup, to);
+	if (!stream)
+		sock_options_put(v->dup, datagram_options, N_DATAGRAM_OPTIONS, to);
+	put_links(v->dup, stream, to);
 	put_blobs(d, v, to);
 	return to;
 }
@@ -227,6 +238,8 @@ int inet_make(struct restore *r, const struct node *n, int *ret_fd, struct ct_er
 		e = sock_limit(r, &limit, err);
 	if (e == 0)
 		e = sock_options_get(fd, options, N_OPTIONS, from, err);
+	if (e == 0)
+		e = sock_options_get(fd, datagram_options, N_DATAGRAM_OPTIONS, from, err);
 	if (e == 0)
 		e = get_links(fd, from, err);
 	if (e == 0)

@@ -16,6 +16,7 @@
 #include <sys/time.h>
 
 #include "libct/base/cleanup.h"
+#include "netns/tcp.h"
 
 /* Newer than the C library's headers. */
 #ifndef SO_BUF_LOCK
@@ -218,8 +219,9 @@ static int get_structs(int fd, const struct node *from, struct ct_error *err)
 }
 
 /* The kernel doubles what it is given (man 7 socket, SO_RCVBUF) and notes that it was given. */
-static int get_buffers(int fd, const struct node *from, struct ct_error *err)
+int sock_buffers_get(const struct node *n, int fd, struct ct_error *err)
 {
+	const struct node *from = node_object(n, "options");
 	static const struct {
 		const char *name;
 		int plain, force;
@@ -255,6 +257,9 @@ static void put_filter(struct dump *d, const struct fd_view *v, struct node *to)
 	struct sock_filter *program;
 	socklen_t n = 0;
 
+	/* Of a restored connection that has not been let go yet. */
+	if (tcp_is_deaf(v->dup))
+		return;
 	if (getsockopt(v->dup, SOL_SOCKET, SO_GET_FILTER, NULL, &n) < 0) {
 		if (errno == EACCES)
 			dump_refuse_fd(d, v, "an eBPF program on a socket is not carried; detach it first");
@@ -352,6 +357,6 @@ int sock_get(const struct node *n, int fd, struct ct_error *err)
 	if (e == 0)
 		e = get_time(fd, SO_SNDTIMEO, "send_timeout", from, err);
 	if (e == 0)
-		e = get_buffers(fd, from, err);
+		e = sock_buffers_get(n, fd, err);
 	return e < 0 ? e : get_filter(fd, from, err);
 }

@@ -101,6 +101,14 @@ int guard_check(const struct guard *guard, struct ct_error *err)
 	return 0;
 }
 
+int guard_socket(struct guard *guard, int fd, int reuse_address, struct ct_error *err)
+{
+	struct monitor_msg msg = { .type = MSG_GUARD_SOCKET, .value = reuse_address };
+	int r = monitor_send_fd(guard->fd, &msg, NULL, 0, fd);
+
+	return r < 0 ? error_errno(err, r, "the pod's monitor") : 0;
+}
+
 void guard_release(struct guard *guard)
 {
 	guard->fd = fd_close(guard->fd);

@@ -211,7 +211,7 @@ static int stream_request(struct monitor *m, struct client *c, const struct moni
 }
 
 static int request(struct monitor *m, struct client *c, const struct monitor_msg *msg,
-		   const void *data, size_t len, struct ct_error *err)
+		   const void *data, size_t len, int *fd, struct ct_error *err)
 {
 	int r;
 
@@ -238,6 +238,10 @@ static int request(struct monitor *m, struct client *c, const struct monitor_msg
 		if (r >= 0)
 			client_send(c, MSG_OK, 0, 0);
 		return r;
+	case MSG_GUARD_SOCKET:
+		if (m->guard == c)
+			monitor_guard_socket(m, take_fd(fd), msg->value);
+		return 0;
 	case MSG_GUARD_BEGIN:
 	case MSG_GUARD_DRAIN:
 	case MSG_GUARD_END:
@@ -260,9 +264,10 @@ void client_serve(struct monitor *m, struct client *c)
 	char data[MONITOR_DATA_MAX + 1];
 
 	for (int turn = 0; turn < TURN && !c->hung_up && m->phase != PHASE_GONE; turn++) {
+		cleanup_fd int fd = -1;
 		struct ct_error err = {};
 		struct monitor_msg msg;
-		ssize_t n = monitor_recv(c->sock, &msg, data, sizeof(data), NULL);
+		ssize_t n = monitor_recv(c->sock, &msg, data, sizeof(data), &fd);
 
 		if (n == -EAGAIN)
 			return;
@@ -272,7 +277,7 @@ void client_serve(struct monitor *m, struct client *c)
 		}
 		if (n < 0)
 			c->hung_up = true;
-		else if (request(m, c, &msg, data, (size_t)n, &err) < 0)
+		else if (request(m, c, &msg, data, (size_t)n, &fd, &err) < 0)
 			client_fail(c, &err);
 	}
 }

@@ -60,6 +60,8 @@ struct monitor {
 	size_t n_clients;
 	struct client *starter;	    /* NULL when it has hung up */
 	struct client *guard;	    /* who has the guard */
+	int repaired_fd;	    /* a TCP socket that it may have left in repair mode; -1: none */
+	int repaired_reuse;	    /* its SO_REUSEADDR */
 	uint64_t deferred_signals;  /* bit n-1: signal n came while the guard was on */
 
 	/* streams */
@@ -129,6 +131,8 @@ void monitor_abort(struct monitor *m, const struct ct_error *err);
 int monitor_guard_begin(struct monitor *m, struct client *c, struct ct_error *err);
 /* The guard's holder ended it, or hung up (then err is NULL). */
 int monitor_guard_continue(struct monitor *m, bool undo, struct ct_error *err);
+/* Takes `fd`. */
+void monitor_guard_socket(struct monitor *m, int fd, int reuse_address);
 int monitor_guard_checkpointed(struct monitor *m, struct ct_error *err);
 int monitor_signal(struct monitor *m, int sig, struct ct_error *err);
 

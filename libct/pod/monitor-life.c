@@ -12,6 +12,7 @@
 #include "libct/pod/proc.h"
 #include "libct/pod/signal.h"
 #include "libct/pod/state.h"
+#include "netns/tcp.h"
 
 /*
  * Without its socket a client learns from state.json how the pod ended; who connected before is still
@@ -227,6 +228,13 @@ static void deliver_deferred(struct monitor *m)
 			monitor_signal(m, sig, NULL);
 }
 
+void monitor_guard_socket(struct monitor *m, int fd, int reuse_address)
+{
+	fd_close(m->repaired_fd);
+	m->repaired_fd = fd;
+	m->repaired_reuse = reuse_address;
+}
+
 int monitor_guard_continue(struct monitor *m, bool undo, struct ct_error *err)
 {
 	struct pod_state *s = &m->pod->state;
@@ -236,10 +244,13 @@ int monitor_guard_continue(struct monitor *m, bool undo, struct ct_error *err)
 	m->guard = NULL;
 	m->input_paused = false;
 	if (undo) {
+		if (m->repaired_fd >= 0 && tcp_repairing(m->repaired_fd))
+			tcp_repair_off(m->repaired_fd, m->repaired_reuse, false, NULL);
 		cgroup_thaw(s->cgroup, NULL);
 		if (s->link[0])
 			net_unlock(s->link, NULL);
 	}
+	m->repaired_fd = fd_close(m->repaired_fd);
 	s->status = CT_RUNNING;
 	if (m->reaped || proc_wait(m->child.pid1_pidfd, 0) == 1) {
 		r = error_set(err, -ESRCH, "the pod ended while it was being checkpointed");
@@ -258,6 +269,7 @@ int monitor_guard_checkpointed(struct monitor *m, struct ct_error *err)
 	int r;
 
 	/* Point of no return: from here on the image is the pod. */
+	m->repaired_fd = fd_close(m->repaired_fd);
 	m->guard->guard = false;
 	m->guard = NULL;
 	m->checkpointed = true;

@@ -348,6 +348,7 @@ void monitor_main(struct pod *pod, const struct pod_start *start, int sock)
 			     .child = { .pid1_pidfd = -1, .sync_fd = -1, .exec_error_fd = -1,
 					.master_fd = -1, .stream_fd = { -1, -1, -1 } },
 			     .keeper_fd = -1,
+			     .repaired_fd = -1,
 			     .signal_fd = -1,
 			     .listen_fd = -1,
 			     .log_fd = -1,

@@ -47,6 +47,7 @@ enum monitor_type {
 	MSG_GUARD_BEGIN = 10, /* answered by OK + terminal master, or FAILED */
 	MSG_GUARD_DRAIN = 11, /* answered by INPUT ..., OK */
 	MSG_GUARD_END = 12,  /* value: enum guard_outcome; answered by OK or FAILED */
+	MSG_GUARD_SOCKET = 13, /* with a TCP socket; value: its SO_REUSEADDR; not answered */
 
 	/* answers */
 	MSG_OK = 64,

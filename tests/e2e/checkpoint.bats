@@ -294,6 +294,7 @@ import socket, time
 s = socket.create_server(("127.0.0.1", 7000))
 a = socket.create_connection(("127.0.0.1", 7000))
 b, _ = s.accept()
+waiting = socket.create_connection(("127.0.0.1", 7000))
 print("ready")
 n = 0
 while True:

@@ -10,7 +10,7 @@ import re
 import sys
 
 # Fields of these stand in the section of another kind, too.
-SHARED = {"udp": "tcp", "netlink": "tcp", "unix": "tcp", "sysv_sem": "sysv_shm", "sysv_msg": "sysv_shm"}
+SHARED = {"tcp_connection": "tcp", "udp": "tcp", "netlink": "tcp", "unix": "tcp", "sysv_sem": "sysv_shm", "sysv_msg": "sysv_shm"}
 
 
 def sections(text):

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TCP connections (man 7 tcp) in every state that a descriptor can have: netns/tcp.h says how one is read and made
+ * again. Both ends may be in the pod, or one outside, which notices a pause.
+ *
+ * First the sending sides of all are read, then the receiving sides of all: on the pod's loopback
+ * packets go on arriving while all processes are stopped. A socket is in repair mode for some microseconds only,
+ * and the pod's monitor has a duplicate of it meanwhile, to switch it off should podckpt be killed.
+ *
+ * What begins anew in the restored connection: congestion window and round-trip time, ECN. What was not
+ * acknowledged counts as sent. An error that waits to be read is refused: the only way to learn it takes it away.
+ */
+#include <linux/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "libct/base/cleanup.h"
+#include "libct/kind/tcp.h"
+#include "netns/sockdiag.h"
+
+struct tcp_registry {
+	struct tcp_half {
+		uint32_t id; /* ascending */
+		struct tcp_connection c;
+	} *list;
+	size_t n, max;
+};
+
+void tcp_registry_free(struct tcp_registry *t)
+{
+	if (!t)
+		return;
+	for (size_t i = 0; i < t->n; i++)
+		tcp_connection_release(&t->list[i].c);
+	free(t->list);
+	free(t);
+}
+
+static struct tcp_half *add_half(struct dump *d, uint32_t id)
+{
+	struct tcp_registry *t = d->tcp;
+
+	if (!t)
+		t = d->tcp = calloc(1, sizeof(*t));
+	if (!t)
+		return NULL;
+	if (t->n == t->max) {
+		struct tcp_half *grown = realloc(t->list, sizeof(*grown) * (t->max ? t->max * 2 : 64));
+
+		if (!grown)
+			return NULL;
+		t->list = grown;
+		t->max = t->max ? t->max * 2 : 64;
+	}
+	t->list[t->n] = (struct tcp_half){ .id = id };
+	return &t->list[t->n++];
+}
+
+static int by_id(const void *a, const void *b)
+{
+	uint32_t x = ((const struct tcp_half *)a)->id, y = ((const struct tcp_half *)b)->id;
+
+	return (x > y) - (x < y);
+}
+
+static struct tcp_half *find_half(struct dump *d, uint32_t id)
+{
+	struct tcp_half key = { .id = id };
+
+	return d->tcp ? bsearch(&key, d->tcp->list, d->tcp->n, sizeof(key), by_id) : NULL;
+}
+
+static bool connection_is(const struct dump *d, const struct fd_view *v)
+{
+	return tcp_is_socket(v) && tcp_is_connection(v->dup);
+}
+
+/* ---- dump ---- */
+
+/* Reads one half of the connection, in repair mode for as long as that takes. */
+static int read_half(struct dump *d, const struct fd_view *v,
+		     int (*read)(int, struct tcp_connection *, struct ct_error *),
+		     struct tcp_connection *c, struct ct_error *err)
+{
+	int reuse = sock_int(v->dup, SOL_SOCKET, SO_REUSEADDR, 0), offset, r, q;
+
+	/* A restored one is in repair mode until it is let go. */
+	if (tcp_repairing(v->dup))
+		return read(v->dup, c, err);
+	r = guard_socket(d->guard, v->dup, reuse, err);
+	if (r < 0)
+		return r;
+	r = tcp_repair_on(v->dup, err);
+	if (r < 0)
+		return r;
+	offset = sock_int(v->dup, SOL_SOCKET, SO_PEEK_OFF, -1);
+	if (offset >= 0)
+		setsockopt(v->dup, SOL_SOCKET, SO_PEEK_OFF, &(int){ -1 }, sizeof(int));
+	r = read(v->dup, c, err);
+	if (offset >= 0)
+		setsockopt(v->dup, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof(offset));
+	q = tcp_repair_off(v->dup, reuse, false, r < 0 ? NULL : err);
+	return r < 0 ? r : q;
+}
+
+/* What changed while it was read is at rest at a later look. */
+static int unsteady(struct dump *d, const struct fd_view *v, int r, const struct ct_error *err)
+{
+	if (r != -EAGAIN)
+		return r;
+	dump_refuse_fd(d, v, "a TCP connection cannot be read: %s; try again", err ? err->text : "");
+	dump_passing(d);
+	return 0;
+}
+
+/* A connection that is being opened keeps the other end to itself, but for sock_diag(7). */
+static int find_remote(struct dump *d, const struct fd_view *v, struct sockaddr_storage *ret,
+		       struct ct_error *err)
+{
+	cleanup_free struct sockdiag_inet *list = NULL;
+	size_t n = 0;
+	int r = sockdiag_inet_all(d->netns, IPPROTO_TCP, &list, &n, err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n; i++) {
+		struct sockaddr_in6 *six = (struct sockaddr_in6 *)ret;
+
+		if (list[i].ino != (uint32_t)v->st.st_ino)
+			continue;
+		*ret = (struct sockaddr_storage){ .ss_family = (sa_family_t)list[i].family };
+		six->sin6_port = htons(list[i].remote_port);
+		if (list[i].family == AF_INET)
+			memcpy(&((struct sockaddr_in *)ret)->sin_addr, list[i].remote, 4);
+		else
+			memcpy(&six->sin6_addr, list[i].remote, 16);
+		if (list[i].family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&six->sin6_addr))
+			six->sin6_scope_id = (uint32_t)list[i].ifindex;
+		return 0;
+	}
+	return error_set(err, -EAGAIN, "it changed while it was read");
+}
+
+static int connection_dump(struct dump *d, const struct fd_view *v, struct node *n,
+			   struct ct_error *err)
+{
+	struct pollfd events = { v->dup, 0, 0 };
+	struct sockaddr_storage local;
+	struct tcp_connection *c;
+	struct tcp_half *half;
+	char text[INET_TEXT] = "?";
+	int r;
+
+	/* TCP_REPAIR and SO_ERROR would change what these say. */
+	tcp_options_put(d, v, true, inet_put(d, v, n));
+	poll(&events, 1, 0);
+	if (events.revents & POLLERR) {
+		if (inet_local(v->dup, &local) == 0)
+			inet_text(&local, text);
+		dump_refuse_fd(d, v, "an error that nobody has read yet is pending on a TCP connection (at "
+				     "%s), which is not carried; read it first", text);
+		dump_passing(d);
+		return 0;
+	}
+	if (tcp_state(v->dup) == TCP_STATE_SYN_RECEIVED) {
+		dump_refuse_fd(d, v, "a TCP connection that both ends open at once is not carried; try again");
+		dump_passing(d);
+		return 0;
+	}
+	if (d->preflight)
+		return 0;
+	half = add_half(d, v->id);
+	if (!half)
+		return error_errno(err, -ENOMEM, "connections");
+	c = &half->c;
+	r = read_half(d, v, tcp_dump_send, c, err);
+	if (r == 0 && c->state == TCP_STATE_SYN_SENT)
+		r = find_remote(d, v, &c->remote, err);
+	return unsteady(d, v, r, err);
+}
+
+static void put_queue(struct node *n, const char *key, uint32_t sequence, const void *data, size_t len)
+{
+	struct node *to = node_put_object(n, key);
+
+	node_put_u64(to, "sequence", sequence);
+	if (len)
+		node_put_blob(to, "queue", data, len);
+}
+
+/* What goes on by itself: segments that are sent again announce the window anew. */
+static void put_volatile(const struct tcp_connection *c, struct node *to)
+{
+	node_put_u64(to, "timestamp", c->timestamp);
+	node_put_u64(to, "send_window_from", c->window.snd_wl1);
+	node_put_u64(to, "send_window", c->window.snd_wnd);
+	node_put_u64(to, "send_window_max", c->window.max_window);
+	node_put_u64(to, "receive_window", c->window.rcv_wnd);
+	node_put_u64(to, "receive_window_from", c->window.rcv_wup);
+}
+
+static void put_agreed(const struct tcp_connection *c, struct node *n)
+{
+	node_put_u64(n, "max_segment", c->max_segment);
+	node_put_bool(n, "timestamps", c->timestamps);
+	node_put_bool(n, "sack", c->sack);
+	if (!c->scaling)
+		return;
+	node_put_u64(n, "send_scale", c->snd_scale);
+	node_put_u64(n, "receive_scale", c->rcv_scale);
+}
+
+static int connection_link(struct dump *d, const struct fd_view *v, struct node *n,
+			   struct ct_error *err)
+{
+	struct tcp_half *half = find_half(d, v->id);
+	struct pollfd events = { v->dup, POLLRDHUP, 0 };
+	struct tcp_connection *c;
+	int r;
+
+	/* Refused. */
+	if (!half)
+		return 0;
+	c = &half->c;
+	r = read_half(d, v, tcp_dump_receive, c, err);
+	if (r < 0)
+		return unsteady(d, v, r, err);
+	node_put_str(n, "state", tcp_state_name(c->state));
+	if (!inet_any(&c->local))
+		inet_address_put(d, v->dup, n, "local", &c->local);
+	poll(&events, 1, 0);
+	/* Shut down by the program, not by a FIN. */
+	if (events.revents & POLLRDHUP && !tcp_fin_received(c->state) && c->state != TCP_STATE_CLOSED)
+		node_put_bool(n, "shutdown_receive", true);
+	if (c->state != TCP_STATE_CLOSED) {
+		inet_address_put(d, v->dup, n, "remote", &c->remote);
+		put_queue(n, "send", c->snd_una, c->sent, c->sent_len);
+	}
+	if (c->state != TCP_STATE_SYN_SENT)
+		put_queue(n, "receive", c->rcv_nxt, c->received, c->received_len);
+	if (c->state != TCP_STATE_SYN_SENT && c->state != TCP_STATE_CLOSED) {
+		put_agreed(c, n);
+		node_put_i64(n, "window_clamp", sock_int(v->dup, IPPROTO_TCP, TCP_WINDOW_CLAMP, 0));
+		put_volatile(c, node_put_object(n, "volatile"));
+	}
+	/* Thousands of them may be large: the manifest has a copy. */
+	tcp_connection_release(c);
+	return 0;
+}
+
+/* ---- restore ---- */
+
+static int connection_restore(struct restore *r, const struct node *n, uint32_t id, int *ret_fd,
+			      struct ct_error *err)
+{
+	int e = inet_make(r, n, ret_fd, err);
+
+	return e < 0 ? e : tcp_options_get(r, n, true, *ret_fd, err);
+}
+
+static void get_queue(const struct node *n, const char *key, uint32_t *ret_sequence, void **ret,
+		      size_t *ret_len)
+{
+	const struct node *from = node_object(n, key);
+
+	*ret_sequence = (uint32_t)node_u64(from, "sequence", UINT32_MAX);
+	/* Borrowed from the document. */
+	if (node_has(from, "queue"))
+		*ret = (void *)node_blob(from, "queue", ret_len);
+}
+
+static void get_agreed(const struct node *n, struct tcp_connection *c)
+{
+	const struct node *v = node_object(n, "volatile");
+
+	c->max_segment = (uint32_t)node_u64(n, "max_segment", UINT16_MAX);
+	if (c->max_segment < 48)
+		node_complain(n, "a maximum segment size of %u", c->max_segment);
+	c->timestamps = node_bool(n, "timestamps");
+	c->sack = node_bool(n, "sack");
+	c->scaling = node_has(n, "send_scale");
+	if (c->scaling) {
+		c->snd_scale = (uint8_t)node_u64(n, "send_scale", 14);
+		c->rcv_scale = (uint8_t)node_u64(n, "receive_scale", 14);
+	}
+	c->timestamp = (uint32_t)node_u64(v, "timestamp", UINT32_MAX);
+	c->window = (struct tcp_window){
+		.snd_wl1 = (uint32_t)node_u64(v, "send_window_from", UINT32_MAX),
+		.snd_wnd = (uint32_t)node_u64(v, "send_window", UINT32_MAX),
+		.max_window = (uint32_t)node_u64(v, "send_window_max", UINT32_MAX),
+		.rcv_wnd = (uint32_t)node_u64(v, "receive_window", UINT32_MAX),
+		.rcv_wup = (uint32_t)node_u64(v, "receive_window_from", UINT32_MAX),
+	};
+}
+
+/* The queues stay the document's. */
+static int parse(struct restore *r, const struct node *n, int fd, struct tcp_connection *c,
+		 struct ct_error *err)
+{
+	int family = (int)node_i64(n, "family", AF_INET, AF_INET6), e = 0;
+	int state = tcp_state_by_name(node_str(n, "state"));
+
+	if (state < 0 || state == TCP_STATE_LISTENING || state == TCP_STATE_TIME_WAIT ||
+	    state == TCP_STATE_SYN_RECEIVED)
+		node_complain(n, "a connection that is '%s'", node_str(n, "state"));
+	c->state = (enum tcp_state)state;
+	if (state != TCP_STATE_CLOSED || node_has(n, "local"))
+		e = inet_address_get(r, fd, family, n, "local", &c->local, err);
+	else
+		c->local.ss_family = (sa_family_t)family;
+	if (e == 0 && state != TCP_STATE_CLOSED) {
+		e = inet_address_get(r, fd, family, n, "remote", &c->remote, err);
+		get_queue(n, "send", &c->snd_una, &c->sent, &c->sent_len);
+	}
+	if (state != TCP_STATE_SYN_SENT)
+		get_queue(n, "receive", &c->rcv_nxt, &c->received, &c->received_len);
+	if (state != TCP_STATE_SYN_SENT && state != TCP_STATE_CLOSED)
+		get_agreed(n, c);
+	return e < 0 ? e : doc_check(r->doc, err);
+}
+
+/* A port below 1024 is for those who may have it, as ever. */
+static int bind_local(struct restore *r, const struct tcp_connection *c, int fd, struct ct_error *err)
+{
+	__cleanup(sock_limit_end) struct sock_limit limit = { 0 };
+	char text[INET_TEXT];
+	int e = sock_limit(r, &limit, err);
+
+	if (e == 0 && bind(fd, (const struct sockaddr *)&c->local,
+			   c->local.ss_family == AF_INET ? sizeof(struct sockaddr_in)
+							 : sizeof(struct sockaddr_in6)) < 0)
+		e = error_errno(err, -errno, "bind to %s", inet_text(&c->local, text));
+	return e;
+}
+
+/* After the listening sockets: several of these may have the port of one that could not be bound behind them. */
+static int connection_restore_late(struct restore *r, const struct node *n, int fd,
+				   struct ct_error *err)
+{
+	int reuse = (int)node_i64(node_object(n, "options"), "reuse_address", 0, 1);
+	struct tcp_connection c = { 0 };
+	int e = parse(r, n, fd, &c, err);
+
+	if (e == 0)
+		e = tcp_repair_on(fd, err);
+	if (e == 0)
+		e = bind_local(r, &c, fd, err);
+	if (e == 0)
+		e = tcp_restore(fd, &c, err);
+	if (e == 0)
+		e = sock_buffers_get(n, fd, err);
+	if (e < 0)
+		return e;
+	if (node_has(n, "window_clamp")) {
+		int clamp = (int)node_i64(n, "window_clamp", 0, INT32_MAX);
+
+		if (setsockopt(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, &clamp, sizeof(clamp)) < 0)
+			return error_errno(err, -errno, "TCP_WINDOW_CLAMP");
+	}
+	if (node_has(n, "shutdown_receive") && node_bool(n, "shutdown_receive") &&
+	    shutdown(fd, SHUT_RD) < 0)
+		return error_errno(err, -errno, "shutdown");
+	/* Repair mode has changed it. */
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse)) < 0)
+		return error_errno(err, -errno, "SO_REUSEADDR");
+	return 0;
+}
+
+int tcp_release_all(struct restore *r, struct ct_error *err)
+{
+	for (size_t i = 0; i < r->n_ofds; i++) {
+		const struct node *n = restore_ofd_node(r, (uint32_t)i, r->root);
+		int e;
+
+		if (strcmp(node_str(n, "kind"), kind_tcp_connection.name))
+			continue;
+		e = tcp_release(r->ofds[i],
+				(int)node_i64(node_object(n, "options"), "reuse_address", 0, 1), err);
+		if (e < 0)
+			return error_prefix(err, e, "descriptors[%zu] (%s)", i, kind_tcp_connection.name);
+	}
+	return 0;
+}
+
+const struct kind kind_tcp_connection = {
+	.name = "tcp_connection",
+	.carries = "TCP connections in every state, both ends in the pod or one outside: what was not sent, not "
+		   "acknowledged, not read; windows, options",
+	.refuses = "an error that waits to be read; kernel TLS and other upper layer protocols",
+	.victims = "tcp-established tcp-queues tcp-half-closed",
+	.fd_is = connection_is,
+	.fd_dump = connection_dump,
+	.fd_link = connection_link,
+	.fd_restore = connection_restore,
+	.fd_restore_late = connection_restore_late,
+};

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What TCP sockets with and without a connection share. */
+#pragma once
+#include "libct/kind/inet.h"
+#include "netns/tcp.h"
+
+bool tcp_is_socket(const struct fd_view *v);
+/* Has it a connection, or had one whose end can still be told? */
+bool tcp_is_connection(int fd);
+
+/* The options of man 7 tcp below "options", `to`. A connection has some that are its own doing. */
+void tcp_options_put(struct dump *d, const struct fd_view *v, bool connection, struct node *to);
+int tcp_options_get(struct restore *r, const struct node *n, bool connection, int fd,
+		    struct ct_error *err);
+
+/* The restored connections hear and speak, when packets flow again and before the processes go on. */
+int tcp_release_all(struct restore *r, struct ct_error *err);
+extern const struct kind kind_tcp_connection;
+
+/* Connections between the two looks of a dump: kind/fd-tcp-connection.c. */
+struct tcp_registry;
+void tcp_registry_free(struct tcp_registry *t);

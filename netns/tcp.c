@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading a connection. */
+#include "netns/tcp.h"
+
+#include <linux/sockios.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "libct/base/cleanup.h"
+#include "libct/base/error.h"
+#include "netns/tcp-impl.h"
+
+/* Times that a queue is read again because packets came and went meanwhile. */
+#define TRIES 100
+#define SEGMENT_MAX (256 << 10) /* of a buffer of the kernel's, which may hold many segments */
+
+static const char *const names[] = {
+	[TCP_STATE_ESTABLISHED] = "established", [TCP_STATE_SYN_SENT] = "syn-sent",
+	[TCP_STATE_SYN_RECEIVED] = "syn-received", [TCP_STATE_FIN_WAIT_1] = "fin-wait-1",
+	[TCP_STATE_FIN_WAIT_2] = "fin-wait-2", [TCP_STATE_TIME_WAIT] = "time-wait",
+	[TCP_STATE_CLOSED] = "closed", [TCP_STATE_CLOSE_WAIT] = "close-wait",
+	[TCP_STATE_LAST_ACK] = "last-ack", [TCP_STATE_LISTENING] = "listening",
+	[TCP_STATE_CLOSING] = "closing",
+};
+
+#define N_STATES ((int)(sizeof(names) / sizeof(names[0])))
+
+void tcp_connection_release(struct tcp_connection *c)
+{
+	free(c->sent);
+	free(c->received);
+	c->sent = c->received = NULL;
+}
+
+int tcp_state(int fd)
+{
+	struct tcp_info info = { 0 };
+
+	return tcp_get(fd, TCP_INFO, &info, sizeof(info)) < 0 ? -errno : info.tcpi_state;
+}
+
+const char *tcp_state_name(enum tcp_state state)
+{
+	return (int)state > 0 && (int)state < N_STATES ? names[state] : "unknown";
+}
+
+int tcp_state_by_name(const char *name)
+{
+	for (int i = 1; i < N_STATES; i++)
+		if (!strcmp(names[i], name))
+			return i;
+	return -EINVAL;
+}
+
+bool tcp_fin_sent(enum tcp_state state)
+{
+	return state == TCP_STATE_FIN_WAIT_1 || state == TCP_STATE_FIN_WAIT_2 ||
+	       state == TCP_STATE_CLOSING || state == TCP_STATE_LAST_ACK;
+}
+
+bool tcp_fin_received(enum tcp_state state)
+{
+	return state == TCP_STATE_CLOSE_WAIT || state == TCP_STATE_CLOSING ||
+	       state == TCP_STATE_LAST_ACK;
+}
+
+bool tcp_repairing(int fd)
+{
+	int on = 0;
+
+	return tcp_get(fd, TCP_REPAIR, &on, sizeof(on)) == 0 && on;
+}
+
+int tcp_repair_on(int fd, struct ct_error *err)
+{
+	return tcp_set_int(fd, TCP_REPAIR, TCP_REPAIR_ON) < 0 ? error_errno(err, -errno, "TCP_REPAIR") : 0;
+}
+
+int tcp_repair_off(int fd, int reuse_address, bool probe, struct ct_error *err)
+{
+	if (tcp_set_int(fd, TCP_REPAIR, probe ? TCP_REPAIR_OFF : TCP_REPAIR_OFF_NO_WP) < 0)
+		return error_errno(err, -errno, "TCP_REPAIR");
+	/* Which has become 0. */
+	if (reuse_address &&
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse_address, sizeof(reuse_address)) < 0)
+		return error_errno(err, -errno, "SO_REUSEADDR");
+	return 0;
+}
+
+static int read_names(int fd, struct tcp_connection *c, struct ct_error *err)
+{
+	socklen_t len = sizeof(c->local);
+
+	if (getsockname(fd, (struct sockaddr *)&c->local, &len) < 0)
+		return error_errno(err, -errno, "getsockname");
+	len = sizeof(c->remote);
+	if (getpeername(fd, (struct sockaddr *)&c->remote, &len) < 0 && errno != ENOTCONN)
+		return error_errno(err, -errno, "getpeername");
+	return 0;
+}
+
+/* What both ends have agreed on when they met. */
+static int read_agreed(int fd, const struct tcp_info *info, struct tcp_connection *c,
+		       struct ct_error *err)
+{
+	c->timestamps = info->tcpi_options & TCPI_OPT_TIMESTAMPS;
+	c->sack = info->tcpi_options & TCPI_OPT_SACK;
+	c->scaling = info->tcpi_options & TCPI_OPT_WSCALE;
+	c->snd_scale = c->scaling ? info->tcpi_snd_wscale : 0;
+	c->rcv_scale = c->scaling ? info->tcpi_rcv_wscale : 0;
+	if (tcp_get(fd, TCP_MAXSEG, &c->max_segment, sizeof(c->max_segment)) < 0)
+		return error_errno(err, -errno, "TCP_MAXSEG");
+	return 0;
+}
+
+/* The number behind the last byte of a queue, which is the one to be read from now on. */
+static int queue_end(int fd, int queue, uint32_t *ret, struct ct_error *err)
+{
+	if (tcp_set_int(fd, TCP_REPAIR_QUEUE, queue) < 0)
+		return error_errno(err, -errno, "TCP_REPAIR_QUEUE");
+	if (tcp_get(fd, TCP_QUEUE_SEQ, ret, sizeof(*ret)) < 0)
+		return error_errno(err, -errno, "TCP_QUEUE_SEQ");
+	return 0;
+}
+
+/* Bytes of the send queue, our FIN included, that the peer has not acknowledged. */
+static int unacknowledged(int fd, size_t *ret, struct ct_error *err)
+{
+	int n = 0;
+
+	if (ioctl(fd, SIOCOUTQ, &n) < 0)
+		return error_errno(err, -errno, "SIOCOUTQ");
+	*ret = n < 0 ? 0 : (size_t)n;
+	return 0;
+}
+
+/* Reads a whole queue; *ret_len may be more than `expected`. */
+static int peek(int fd, size_t expected, void **ret, size_t *ret_len, struct ct_error *err)
+{
+	for (size_t size = expected + SEGMENT_MAX;; size *= 2) {
+		cleanup_free char *data = malloc(size);
+		ssize_t n;
+
+		if (!data)
+			return error_errno(err, -ENOMEM, "a queue of %zu bytes", expected);
+		n = recv(fd, data, size, MSG_PEEK | MSG_DONTWAIT);
+		if (n < 0 && errno == EAGAIN)
+			n = 0;
+		if (n < 0 && errno == EFAULT && size < (1u << 30))
+			continue; /* the send queue is handed out in whole buffers of the kernel's */
+		if (n < 0)
+			return error_errno(err, -errno, "read its queue");
+		if ((size_t)n == size && size < (1u << 30))
+			continue;
+		*ret_len = (size_t)n;
+		*ret = take_ptr(data);
+		return 0;
+	}
+}
+
+/* One attempt: 1 where it moved meanwhile. */
+static int read_sent(int fd, struct tcp_connection *c, struct ct_error *err)
+{
+	cleanup_free char *data = NULL;
+	size_t before, after, n = 0, fin;
+	uint32_t end = 0;
+	int state, r = queue_end(fd, TCP_SEND_QUEUE, &end, err);
+
+	if (r == 0)
+		r = unacknowledged(fd, &before, err);
+	if (r == 0 && before)
+		r = peek(fd, before, (void **)&data, &n, err);
+	if (r == 0)
+		r = unacknowledged(fd, &after, err);
+	state = tcp_state(fd);
+	if (r < 0 || state < 0)
+		return r < 0 ? r : error_errno(err, state, "TCP_INFO");
+	fin = tcp_fin_sent(c->state) && before ? 1 : 0;
+	if (before != after || state != (int)c->state || n + fin < before) {
+		c->state = (enum tcp_state)state;
+		return 1;
+	}
+	c->snd_una = end - (uint32_t)before;
+	c->sent_len = before - fin;
+	/* The first buffer may begin before the first byte that is wanted. */
+	if (data)
+		memmove(data, data + n - c->sent_len, c->sent_len);
+	free(c->sent);
+	c->sent = take_ptr(data);
+	return 0;
+}
+
+int tcp_dump_send(int fd, struct tcp_connection *c, struct ct_error *err)
+{
+	struct tcp_info info = { 0 };
+	int r = read_names(fd, c, err);
+
+	if (r < 0)
+		return r;
+	if (tcp_get(fd, TCP_INFO, &info, sizeof(info)) < 0)
+		return error_errno(err, -errno, "TCP_INFO");
+	c->state = (enum tcp_state)info.tcpi_state;
+	if (c->state == TCP_STATE_CLOSED)
+		return 0;
+	if (c->state == TCP_STATE_SYN_SENT) {
+		r = queue_end(fd, TCP_SEND_QUEUE, &c->snd_una, err);
+		c->snd_una--;
+		return r;
+	}
+	r = read_agreed(fd, &info, c, err);
+	for (int i = 0; r == 0 && i < TRIES; i++) {
+		r = read_sent(fd, c, err);
+		if (r <= 0)
+			return r;
+		r = 0;
+	}
+	return r < 0 ? r : error_set(err, -EAGAIN, "its send queue does not come to rest");
+}
+
+static int read_received(int fd, struct tcp_connection *c, struct ct_error *err)
+{
+	cleanup_free void *data = NULL;
+	uint32_t before = 0, after = 0;
+	size_t n = 0;
+	int waiting = 0, r = queue_end(fd, TCP_RECV_QUEUE, &before, err);
+
+	if (ioctl(fd, SIOCINQ, &waiting) < 0)
+		waiting = 0;
+	if (r == 0 && waiting > 0)
+		r = peek(fd, (size_t)waiting, &data, &n, err);
+	if (r == 0)
+		r = queue_end(fd, TCP_RECV_QUEUE, &after, err);
+	if (r < 0)
+		return r;
+	if (before != after)
+		return 1;
+	c->rcv_nxt = after;
+	c->received_len = n;
+	free(c->received);
+	c->received = take_ptr(data);
+	return 0;
+}
+
+/* Of the two looks, the first knows what we have sent, the second what we have received. */
+static int join_states(struct tcp_connection *c, enum tcp_state now, struct ct_error *err)
+{
+	bool sent = tcp_fin_sent(c->state), acknowledged = c->state == TCP_STATE_FIN_WAIT_2;
+	bool received = tcp_fin_received(now);
+
+	if (now == c->state)
+		return 0;
+	if ((acknowledged && received) || now == TCP_STATE_CLOSED || c->state == TCP_STATE_SYN_SENT)
+		return error_set(err, -EAGAIN, "it changed while it was read");
+	if (!sent)
+		c->state = received ? TCP_STATE_CLOSE_WAIT : TCP_STATE_ESTABLISHED;
+	else if (received && c->state == TCP_STATE_FIN_WAIT_1)
+		c->state = TCP_STATE_CLOSING;
+	return 0;
+}
+
+int tcp_dump_receive(int fd, struct tcp_connection *c, struct ct_error *err)
+{
+	int r = 1, now;
+
+	if (c->state == TCP_STATE_SYN_SENT)
+		return tcp_state(fd) == TCP_STATE_SYN_SENT
+			       ? 0
+			       : error_set(err, -EAGAIN, "it changed while it was read");
+	for (int i = 0; r == 1 && i < TRIES; i++)
+		r = read_received(fd, c, err);
+	if (r == 1)
+		return error_set(err, -EAGAIN, "its receive queue does not come to rest");
+	now = tcp_state(fd);
+	if (r < 0 || now < 0)
+		return r < 0 ? r : error_errno(err, now, "TCP_INFO");
+	/* Nothing can follow: no number means anything any more. */
+	if (c->state == TCP_STATE_CLOSED) {
+		c->rcv_nxt = 0;
+		return 0;
+	}
+	r = join_states(c, (enum tcp_state)now, err);
+	if (r < 0)
+		return r;
+	if (tcp_get(fd, TCP_REPAIR_WINDOW, &c->window, sizeof(c->window)) < 0)
+		return error_errno(err, -errno, "TCP_REPAIR_WINDOW");
+	if (tcp_get(fd, TCP_TIMESTAMP, &c->timestamp, sizeof(c->timestamp)) < 0)
+		return error_errno(err, -errno, "TCP_TIMESTAMP");
+	return 0;
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TCP connections as they are: read from one socket, and put into another (man 7 tcp).
+ *
+ * Works on descriptors of sockets, needs CAP_NET_ADMIN in the user namespace of their network and
+ * nothing else of this project but its errors. The key is the option TCP_REPAIR: while it is on, a
+ * socket shows its numbers and queues, takes them, and sends nothing for what is done to it.
+ *
+ * A connection is two streams of bytes, each with a number of its own for every byte; SYN and FIN
+ * count as one byte each. This is what one end knows:
+ *
+ *	what we send              snd_una              snd_una + sent_len = write_seq
+ *	  ......................... | ................... | (+ 1: our FIN)
+ *	   acknowledged: forgotten  |  `sent`: to be kept until it is acknowledged
+ *
+ *	what we receive           rcv_nxt - received_len - (1: the peer's FIN)    rcv_nxt
+ *	  ......................... | ............................................. | ...
+ *	   read by the program      |  `received`: acknowledged, not read yet       |  the peer's turn
+ *
+ * The recipe. To read a connection without disturbing it:
+ *
+ *	tcp_repair_on(fd);
+ *	tcp_dump_send(fd, &c);  tcp_dump_receive(fd, &c);
+ *	tcp_repair_off(fd, reuse, false);
+ *
+ * where `reuse` is SO_REUSEADDR as it was before, which TCP_REPAIR changes. A socket that stays in repair
+ * mode sends nothing that its program writes: whoever may be killed in between leaves somebody behind
+ * who can switch it off. Packets go on arriving, also where all programs are stopped (loopback, timers); so
+ * where both ends are read, the sending sides of all are read first and then the receiving sides of all. What
+ * has left a send queue has then been seen in the receive queue of the other end, and what is in both is dropped
+ * by TCP as received twice.
+ *
+ * To make it again, in a new socket with its options set, while no packet gets in or out:
+ *
+ *	tcp_restore(fd, &c);			bound, connected, silent, deaf, in repair mode
+ *	... packets flow again
+ *	tcp_release(fd, reuse);			and all goes on
+ *
+ * Everything of the send queue counts as sent; what the peer lacks is sent again, as if it had been lost on the way. No
+ * packet is sent for all this, and no packet that arrives counts (a socket filter drops them) but
+ * those which we send ourselves: an acknowledgement of our FIN, or the peer's FIN, are packets of the peer's that
+ * tcp_restore() gives to the socket through the loopback link of its network.
+ *
+ * What the kernel does not tell begins anew: the congestion window and round-trip time, segments
+ * that arrived out of order (the peer sends them again), ECN, the place of an urgent byte that is on its way.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+struct ct_error;
+
+/* RFC 9293, numbered as in struct tcp_info; <netinet/tcp.h> has the same, but does not go with <linux/tcp.h>. */
+enum tcp_state {
+	TCP_STATE_ESTABLISHED = 1,
+	TCP_STATE_SYN_SENT,
+	TCP_STATE_SYN_RECEIVED,
+	TCP_STATE_FIN_WAIT_1,
+	TCP_STATE_FIN_WAIT_2,
+	TCP_STATE_TIME_WAIT,
+	TCP_STATE_CLOSED,
+	TCP_STATE_CLOSE_WAIT,
+	TCP_STATE_LAST_ACK,
+	TCP_STATE_LISTENING,
+	TCP_STATE_CLOSING,
+};
+
+/* Of TCP_REPAIR_WINDOW, in its order. */
+struct tcp_window {
+	uint32_t snd_wl1, snd_wnd, max_window, rcv_wnd, rcv_wup;
+};
+
+struct tcp_connection {
+	struct sockaddr_storage local, remote; /* AF_INET6 also for IPv4 on a socket of IPv6; CLOSED: no remote */
+	enum tcp_state state;
+	uint32_t snd_una, rcv_nxt;
+	void *sent, *received; /* owned */
+	size_t sent_len, received_len;
+	struct tcp_window window;
+	uint32_t timestamp; /* what it would put into a packet now, as TCP_TIMESTAMP has it */
+	uint32_t max_segment;
+	bool timestamps, sack, scaling; /* what both ends have agreed on */
+	uint8_t snd_scale, rcv_scale;
+};
+
+void tcp_connection_release(struct tcp_connection *c);
+
+/* In which state is it? Negative errno. Needs no repair mode. */
+int tcp_state(int fd);
+/* "established"; and back, -EINVAL. */
+const char *tcp_state_name(enum tcp_state state);
+int tcp_state_by_name(const char *name);
+/* Has our end sent its FIN; has the peer's FIN arrived? */
+bool tcp_fin_sent(enum tcp_state state);
+bool tcp_fin_received(enum tcp_state state);
+
+bool tcp_repairing(int fd);
+int tcp_repair_on(int fd, struct ct_error *err);
+/* `probe`: asks the peer at once where it stands. */
+int tcp_repair_off(int fd, int reuse_address, bool probe, struct ct_error *err);
+
+/*
+ * The two halves of reading a connection in repair mode: the first fills in addresses, state, the send side and the
+ * options, the second the rest; the state then says of the peer's FIN what the second saw. -EAGAIN: it ended in
+ * between.
+ */
+int tcp_dump_send(int fd, struct tcp_connection *c, struct ct_error *err);
+int tcp_dump_receive(int fd, struct tcp_connection *c, struct ct_error *err);
+
+/*
+ * Makes the connection in a new socket of its family, which may be bound to the local address (in repair mode no
+ * other is in the way), in the caller's network namespace, which has the local address and a
+ * loopback link. States from ESTABLISHED to CLOSING, SYN_SENT and CLOSED (an end of file to be read) can be made. The
+ * buffers are large for the time being: set their sizes behind it.
+ */
+int tcp_restore(int fd, const struct tcp_connection *c, struct ct_error *err);
+
+/* Between the two: its filter is ours. */
+bool tcp_is_deaf(int fd);
+
+/*
+ * It hears and speaks again. A connection whose program has attached a filter of its own to the socket, which stays, was
+ * not deaf before.
+ */
+int tcp_release(int fd, int reuse_address, struct ct_error *err);
