@@ -3,6 +3,7 @@
 #include <linux/capability.h>
 #include <linux/kcmp.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 
 #include "libct/base/sys.h"
@@ -230,4 +231,19 @@ int dump_check_processes(struct dump *d, struct ct_error *err)
 	check_pairs(d);
 	tree_plan_free(d->tree);
 	return dump_plan(d, false, &d->tree, err);
+}
+
+#ifndef PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG /* Linux 6.4 */
+#define PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG 0x4211
+#endif
+
+void dump_check_dispatch(struct dump *d, const struct dump_thread *t)
+{
+	struct { /* struct ptrace_sud_config of <linux/ptrace.h> */
+		uint64_t mode, selector, offset, len;
+	} config = { 0 };
+
+	if (ptrace(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, t->t.tid, sizeof(config), &config) == 0 && config.mode)
+		dump_refuse_process(d, t->process, "its system calls are dispatched to itself "
+						   "(PR_SET_SYSCALL_USER_DISPATCH), which is not carried");
 }

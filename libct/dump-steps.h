@@ -63,6 +63,8 @@ int dump_preflight(struct dump *d, struct ct_error *err);
  * its child executes a program or ends, and cannot be stopped before.
  */
 void dump_check_vfork(struct dump *d);
+/* Of a stopped thread, before it runs a tape: what of its system calls is sent elsewhere. */
+void dump_check_dispatch(struct dump *d, const struct dump_thread *t);
 
 /* Everything but memory contents into the document. */
 int dump_describe(struct dump *d, struct ct_error *err);

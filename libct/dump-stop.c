@@ -195,12 +195,15 @@ int dump_stop(struct dump *d, struct ct_error *err)
 				r = dump_read_thread(&p->threads[k], err);
 			if (r < 0)
 				return error_prefix(err, r, "pid %d (%s)", p->vpid, p->stat.comm);
+			dump_check_dispatch(d, &p->threads[k]);
 		}
 		r = p->zombie ? 0 : apply_stop(p, err);
 		if (r < 0)
 			return error_prefix(err, r, "pid %d (%s)", p->vpid, p->stat.comm);
 	}
-	return dump_restarts(d, err);
+	/* Before any tape. */
+	r = dump_verdict(d, err);
+	return r < 0 ? r : dump_restarts(d, err);
 }
 
 bool dump_passes(const struct dump *d, int r)

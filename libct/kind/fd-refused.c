@@ -46,8 +46,9 @@ static int refused_dump(struct dump *d, const struct fd_view *v, struct node *n,
 const struct kind kind_refused = {
 	.name = "refused",
 	.carries = "nothing: what is known and not carried",
-	.refuses = "io_uring, userfaultfd, perf, fanotify, BPF, seccomp listeners, landlock rule sets, KVM",
-	.victims = "refused-io-uring refused-userfaultfd refused-fanotify",
+	.refuses = "io_uring, userfaultfd, perf, fanotify, BPF, seccomp listeners, landlock rule sets, KVM, system calls that a "
+		   "program has sent to itself (PR_SET_SYSCALL_USER_DISPATCH)",
+	.victims = "refused-io-uring refused-userfaultfd refused-fanotify refused-dispatch",
 	.fd_is = refused_is,
 	.fd_dump = refused_dump,
 };

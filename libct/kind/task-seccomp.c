@@ -114,9 +114,9 @@ static int dump_filter(struct dump *d, struct dump_thread *t, size_t index, long
 	}
 	if (asks_supervisor(code, (size_t)len)) {
 		free(code);
-		return error_set(err, -EOPNOTSUPP,
-				 "its seccomp filter asks a supervisor (SECCOMP_RET_USER_NOTIF), which is "
-				 "not carried");
+		dump_refuse_process(d, t->process, "its seccomp filter asks a supervisor (SECCOMP_RET_USER_NOTIF), "
+						   "which is not carried");
+		return 0;
 	}
 	r = program_number(d, code, (uint16_t)len, meta.flags, &number);
 	node_put_u64(list, NULL, number);
@@ -289,7 +289,7 @@ const struct kind kind_seccomp = {
 	.name = "seccomp",
 	.carries = "system call filters and strict mode of each thread",
 	.refuses = "filters that ask a supervisor",
-	.victims = "seccomp-filter seccomp-threads seccomp-strict seccomp-notify",
+	.victims = "seccomp-filter seccomp-threads seccomp-strict seccomp-notify seccomp-notify-ended",
 	.process_dump = process_dump,
 	.process_restore = process_restore,
 	.thread_dump = thread_dump,

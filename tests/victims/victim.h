@@ -26,6 +26,7 @@
  *	args: a b			arguments of the program
  *	refused: pid 2 (comm) fd 3: ...	the checkpoint and its dry run must fail with exactly these
  *					findings and leave the victim unharmed
+ *	refused at the stop: ...	the same where only a stopped pod shows it: the dry run passes
  *	undisturbed: by checkpoint -R	says go also after that alone, without a restore
  *	needs: binary or feature	skipped, with this reason, where `sh -c` of it fails
  *
