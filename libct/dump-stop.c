@@ -215,5 +215,5 @@ int dump_verdict(const struct dump *d, struct ct_error *err)
 {
 	if (!d->n_findings)
 		return 0;
-	return error_set(err, -EOPNOTSUPP, "%s", d->findings ? d->findings : "objects that cannot be carried");
+	return error_lines(err, -EOPNOTSUPP, d->findings ? d->findings : "objects that cannot be carried");
 }

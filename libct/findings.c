@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libct/base/cleanup.h"
+#include "libct/base/error.h"
+
 static bool is_known(const char *list, const char *line)
 {
 	size_t len = strlen(line);
@@ -16,11 +19,15 @@ static bool is_known(const char *list, const char *line)
 	return false;
 }
 
-void finding_add(char **list, const char *line)
+void finding_add(char **list, const char *finding)
 {
+	cleanup_free char *line = strdup(finding);
 	size_t old = *list ? strlen(*list) : 0;
 	char *grown;
 
+	if (!line)
+		return;
+	error_plain(line);
 	if (is_known(*list, line))
 		return;
 	grown = realloc(*list, old + strlen(line) + 2);

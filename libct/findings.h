@@ -3,7 +3,7 @@
 #pragma once
 
 /*
- * Adds a line to *list (NULL: none yet; freed by its owner), once: one object may be met by several
- * ways. Without memory the line is lost, so the owner counts.
+ * Adds a line (its control characters become question marks) to *list (NULL: none yet; freed by its owner),
+ * once: one object may be met by several ways. Without memory the line is lost, so the owner counts.
  */
-void finding_add(char **list, const char *line);
+void finding_add(char **list, const char *finding);

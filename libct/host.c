@@ -32,7 +32,7 @@ static bool has_word(const char *line, const char *word)
 {
 	size_t n = strlen(word);
 
-	for (const char *at = line; (at = strstr(at, word)); at += n)
+	for (const char *at = line; n && (at = strstr(at, word)); at += n)
 		if (at[-1] == ' ' && (at[n] == ' ' || at[n] == '\n' || !at[n]))
 			return true;
 	return false;
@@ -109,39 +109,52 @@ int host_put(struct node *to, struct ct_error *err)
 	return 0;
 }
 
-int host_check(const struct node *from, struct ct_error *err)
+static int cpu_check(const struct node *cpu, struct ct_error *err)
 {
-	const struct node *host = node_object(from, "host"), *cpu;
-	const char *kernel = node_str(host, "kernel");
-	uint64_t vdso, xfeatures, size, wanted;
 	cleanup_free char *flags = NULL;
-	struct utsname u;
 	int r = cpu_flags(&flags, err);
 
-	if (r == 0)
-		r = vdso_digest(&vdso, err);
-	if (r < 0)
-		return r;
-	uname(&u);
-	xstate(&xfeatures, &size);
-	if (strcmp(node_str(host, "machine"), u.machine))
-		return error_set(err, -ENOSYS, "the image is of a %s machine, this one is %s",
-				 node_str(host, "machine"), u.machine);
-	if (node_u64(host, "page_size", 1 << 20) != (uint64_t)sysconf(_SC_PAGESIZE))
-		return error_set(err, -ENOSYS, "the image has another page size than this host");
-	cpu = node_array(host, "cpu");
-	for (size_t i = 0; i < node_count(cpu); i++)
+	for (size_t i = 0; r == 0 && i < node_count(cpu); i++)
 		if (!has_word(flags, node_at_str(cpu, i)))
 			return error_set(err, -ENOSYS,
 					 "this host's CPU lacks '%s', which the pod's programs may use",
 					 node_at_str(cpu, i));
-	wanted = node_hex(host, "xfeatures");
-	if (wanted & ~xfeatures || node_u64(host, "xstate_size", 1 << 20) > size)
+	return r;
+}
+
+int host_check(struct doc *image, struct ct_error *err)
+{
+	const struct node *host = node_object(doc_root(image), "host");
+	const char *kernel = node_str(host, "kernel"), *machine = node_str(host, "machine");
+	uint64_t vdso = node_hex(host, "vdso"), wanted = node_hex(host, "xfeatures");
+	uint64_t page = node_u64(host, "page_size", 1 << 20);
+	uint64_t wanted_size = node_u64(host, "xstate_size", 1 << 20);
+	const struct node *cpu = node_array(host, "cpu");
+	uint64_t ours, xfeatures, size;
+	struct utsname u;
+	int r;
+
+	for (size_t i = 0; i < node_count(cpu); i++)
+		node_at_str(cpu, i);
+	r = doc_check(image, err);
+	if (r < 0)
+		return r;
+	uname(&u);
+	xstate(&xfeatures, &size);
+	if (strcmp(machine, u.machine))
+		return error_set(err, -ENOSYS, "the image is of a %s machine, this one is %s", machine, u.machine);
+	if (page != (uint64_t)sysconf(_SC_PAGESIZE))
+		return error_set(err, -ENOSYS, "the image has another page size than this host");
+	r = cpu_check(cpu, err);
+	if (r < 0)
+		return r;
+	if (wanted & ~xfeatures || wanted_size > size)
 		return error_set(err, -ENOSYS, "this host's CPU has less register state than the image needs");
-	if (node_hex(host, "vdso") != vdso)
-		return error_set(err, -ENOSYS,
-				 "this kernel's vdso differs from that of the image (kernel %s, here %s); "
-				 "restore on a host with the same kernel",
-				 kernel, u.release);
-	return 0;
+	r = vdso_digest(&ours, err);
+	if (r < 0 || vdso == ours)
+		return r;
+	return error_set(err, -ENOSYS,
+			 "this kernel's vdso differs from that of the image (kernel %s, here %s); "
+			 "restore on a host with the same kernel",
+			 kernel, u.release);
 }

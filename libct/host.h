@@ -8,4 +8,4 @@
 int host_put(struct node *to, struct ct_error *err);
 
 /* Compares with this host: -ENOSYS with what is missing here. */
-int host_check(const struct node *from, struct ct_error *err);
+int host_check(struct doc *image, struct ct_error *err);

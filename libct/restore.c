@@ -115,7 +115,7 @@ static int read_manifest(struct restore *r, struct ct_error *err)
 				 (unsigned int)node_u64(r->root, "format", UINT32_MAX), IMAGE_FORMAT);
 	node_ignore(node_object(r->root, "tool"));
 	e = doc_check(r->doc, err);
-	return e < 0 ? e : host_check(r->root, err);
+	return e < 0 ? e : host_check(r->doc, err);
 }
 
 static int replace(char **to, const char *with, struct ct_error *err)
@@ -445,6 +445,19 @@ static int restore(struct restore *r, struct ct *ct, struct ct_error *err)
 	return e;
 }
 
+/*
+ * A value that is not what it should be explains all that came of it. And what the kernel said of a pod
+ * under way is no word about the command line, the name or the caller, which these codes stand for.
+ */
+static int explain(struct restore *r, int e, struct ct_error *err)
+{
+	if (r->doc && doc_check(r->doc, NULL) == -EBADMSG)
+		return doc_check(r->doc, err);
+	if (r->pod && (e == -EINVAL || e == -ENOENT || e == -EPERM || e == -EEXIST || e == -EBUSY))
+		e = err->code = -EIO;
+	return e;
+}
+
 int ct_restore(struct ct *ct, const struct ct_restore_options *options, char **ret_name,
 	       struct ct_stats *stats, struct ct_error *err)
 {
@@ -479,6 +492,7 @@ int ct_restore(struct ct *ct, const struct ct_restore_options *options, char **r
 	if (stats)
 		*stats = r.stats;
 	if (e < 0) {
+		e = explain(&r, e, err);
 		abandon(&r);
 		if (r.pod)
 			pod_destroy(r.pod, NULL);

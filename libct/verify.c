@@ -66,7 +66,7 @@ static int compare(struct restore *r, struct dump *d, struct ct_error *err)
 	}
 	if (!n)
 		return 0;
-	return error_set(err, -EUCLEAN, "%s", text);
+	return error_lines(err, -EUCLEAN, text);
 }
 
 int verify(struct restore *r, struct ct_error *err)

@@ -5,6 +5,17 @@
 #include <stdio.h>
 #include <string.h>
 
+/*
+ * Names of files, programs and whatever an image says stand in these texts. None of them may make a line
+ * of its own, or tell a terminal what to do.
+ */
+void error_plain(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 127)
+			*text = '?';
+}
+
 int error_set(struct ct_error *err, int code, const char *format, ...)
 {
 	va_list ap;
@@ -15,6 +26,16 @@ int error_set(struct ct_error *err, int code, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(err->text, sizeof(err->text), format, ap);
 	va_end(ap);
+	error_plain(err->text);
+	return code;
+}
+
+int error_lines(struct ct_error *err, int code, const char *lines)
+{
+	if (!err)
+		return code;
+	err->code = code;
+	snprintf(err->text, sizeof(err->text), "%s", lines);
 	return code;
 }
 
@@ -29,6 +50,7 @@ int error_errno(struct ct_error *err, int code, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(err->text, sizeof(err->text), format, ap);
 	va_end(ap);
+	error_plain(err->text);
 	n = strlen(err->text);
 	snprintf(err->text + n, sizeof(err->text) - n, ": %s", strerror(-code));
 	return code;
@@ -47,6 +69,7 @@ int error_prefix(struct ct_error *err, int code, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(prefix, sizeof(prefix), format, ap);
 	va_end(ap);
+	error_plain(prefix);
 	/* Several findings are several lines, and each is to be understood alone. */
 	while (n < sizeof(err->text)) {
 		const char *end = strchrnul(line, '\n');

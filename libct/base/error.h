@@ -14,9 +14,15 @@
 #pragma once
 #include "libct/libct.h"
 
-/* Records `code` (a negative errno) and the text; returns `code`. */
+/* Records `code` (a negative errno) and the text, which is one line; returns `code`. */
 int error_set(struct ct_error *err, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* Records several findings, one on each line; each went through error_plain() before. */
+int error_lines(struct ct_error *err, int code, const char *lines);
+
+/* Makes control characters (newlines too) question marks. */
+void error_plain(char *text);
 
 /* Like error_set() with ": strerror(-code)" behind the text. */
 int error_errno(struct ct_error *err, int code, const char *format, ...)

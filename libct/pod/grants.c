@@ -33,8 +33,8 @@ int grants_verdict(const struct grants *g, struct ct_error *err)
 {
 	if (!g->n_findings)
 		return 0;
-	return error_set(err, -EKEYREJECTED, "%s",
-			 g->findings ? g->findings : "the image asks for rights that were not granted");
+	return error_lines(err, -EKEYREJECTED,
+			   g->findings ? g->findings : "the image asks for rights that were not granted");
 }
 
 static int check_capabilities(const struct pod_config *config,
