@@ -14,17 +14,7 @@
 #include "images/tar.h"
 #include "libct/libct.h"
 #include "tests/fuzz/fuzz.h"
-
-static void repair_block(struct tar_block *b)
-{
-	unsigned int sum = 0;
-
-	memset(b->checksum, ' ', sizeof(b->checksum));
-	for (size_t i = 0; i < TAR_BLOCK; i++)
-		sum += ((unsigned char *)b)[i];
-	snprintf(b->checksum, sizeof(b->checksum), "%06o", sum & 0777777);
-	b->checksum[7] = ' ';
-}
+#include "tests/fuzz/repair.h"
 
 /* The `left` bytes behind the header of a member with a checksum in its comment. */
 static void repair_comment(char *record, const uint8_t *data, size_t left)
@@ -58,9 +48,7 @@ static void repair(uint8_t *data, size_t size)
 		if (!memcmp(data + at, "33 comment=xxh3 ", 16))
 			repair_comment((char *)data + at, data + at + 2 * TAR_BLOCK,
 				       size - at - 2 * TAR_BLOCK);
-	for (size_t at = 0; at + TAR_BLOCK <= size; at += TAR_BLOCK)
-		if (!memcmp(data + at + 257, "ustar", 6))
-			repair_block((struct tar_block *)(data + at));
+	repair_blocks(data, size);
 }
 
 static void read_files(struct archive_reader *r)
