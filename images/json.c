@@ -275,6 +275,8 @@ int doc_format(const struct doc *doc, char **ret, size_t *ret_len, struct ct_err
 	char *copy;
 	int r = doc_check(doc, err);
 
+	if (r == 0 && doc->count > NODE_COUNT_MAX)
+		r = error_set(err, -EOPNOTSUPP, "more than %u values, which nobody would read", NODE_COUNT_MAX);
 	if (r < 0)
 		return r;
 	gen = yajl_gen_alloc(NULL);

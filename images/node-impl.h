@@ -6,7 +6,7 @@
 #include "libct/base/error.h"
 
 #define NODE_DEPTH_MAX 64	   /* nesting, in files we read and in files we write */
-#define NODE_COUNT_MAX (16u << 20) /* values in one parsed document */
+#define NODE_COUNT_MAX (8u << 20) /* values in a document, read or written: 0.5 GB of memory */
 #define NODE_LINEAR_MAX 16	   /* objects with more keys have a hash table */
 
 enum node_type {

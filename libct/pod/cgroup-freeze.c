@@ -13,6 +13,7 @@
 #include "libct/pod/pod.h"
 
 #define THAW_TIMEOUT_MS 1000
+#define LOST_EVENT_MS 20
 
 /* Where freezing happens on this host. */
 static int find_freezer(const struct cgroup_host *host, const struct cgroup_hierarchy **ret,
@@ -64,7 +65,11 @@ int cgroup_wait_event(const struct cgroup_hierarchy *h, const char *cgroup, cons
 			return 0;
 		if (now >= end)
 			return -ETIMEDOUT;
-		poll(&poll_fd, 1, (int)(end - now));
+		/*
+		 * The kernel tells of changes at most every 10 ms, later ones by a timer that goes with the
+		 * cgroup: of one that somebody removes meanwhile it never tells.
+		 */
+		poll(&poll_fd, 1, end - now < LOST_EVENT_MS ? (int)(end - now) : LOST_EVENT_MS);
 	}
 }
 
