@@ -36,8 +36,8 @@ is_ready() {
 sweep() {
 	local count=${COUNT:-$3}
 
-	[ -z "${FULL:-}" ] || count=
-	run python3 "$BATS_TEST_DIRNAME/mutate.py" "$1" "$2" $count
+	[ -z "${FULL:-}" ] || count=0
+	run python3 "$BATS_TEST_DIRNAME/mutate.py" "$1" "$2" "$count"
 	echo "# $1: ${lines[-1]}" >&3
 	assert_success
 }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """mutate.py bits|cuts|manifest IMAGE [COUNT]: restores changed copies of an image, one after another.
 
-COUNT of all possible changes (all of them without it), spread by the random seed of $SEED (printed; a fixed
+COUNT of all possible changes (all of them without it, or with 0), spread by the random seed of $SEED (printed; a fixed
 one without it). Of each copy:
 
     bits, cuts   it is refused in one line with exit code 6
