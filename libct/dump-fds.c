@@ -23,7 +23,14 @@ struct fd_entry {
 	ino_t ino;
 	const struct kind *kind;
 	struct node *node;
-	uint32_t next; /* in its bucket, plus one */
+	/* All plus one. Of each inode the first is in the bucket, the others are in a tree below it. */
+	uint32_t next, child[2];
+};
+
+/* Where a description belongs that is not there yet. */
+struct fd_spot {
+	uint32_t parent; /* plus one; 0: in the bucket, as the first of its inode */
+	int side;
 };
 
 struct fd_registry {
@@ -48,26 +55,57 @@ static size_t bucket_of(const struct stat *st)
 	return (st->st_ino * 31 + st->st_dev) % BUCKETS;
 }
 
-static int find(struct fd_registry *fds, pid_t pid, int fd, const struct stat *st, uint32_t *ret)
+/*
+ * All eventfds of a host have one inode, so an inode's descriptions can be many. kcmp(2) puts them in order; as it
+ * scrambles the order that they have in memory, the tree needs no balance. What was closed meanwhile (in a preflight)
+ * has no place in the order: then both sides are looked at.
+ */
+static int find_below(struct fd_registry *fds, uint32_t i, pid_t pid, int fd, struct fd_spot *ret_spot,
+		      uint32_t *ret)
 {
-	for (uint32_t i = fds->bucket[bucket_of(st)]; i; i = fds->entries[i - 1].next) {
+	while (i) {
 		struct fd_entry *e = &fds->entries[i - 1];
-		int r;
+		int r = e->pid == pid && e->fd == fd
+				? 0
+				: sys_kcmp(e->pid, pid, KCMP_FILE, (unsigned long)e->fd, (unsigned long)fd);
 
-		if (e->dev != st->st_dev || e->ino != st->st_ino)
-			continue;
-		if (e->pid == pid && e->fd == fd)
-			r = 0;
-		else
-			r = sys_kcmp(e->pid, pid, KCMP_FILE, (unsigned long)e->fd, (unsigned long)fd);
 		if (r == 0) {
 			*ret = i - 1;
 			return 1;
 		}
 		if (r < 0 && r != -ESRCH && r != -EBADF)
 			return r;
+		*ret_spot = (struct fd_spot){ i, r == 1 };
+		if (r != 1 && r != 2) {
+			r = find_below(fds, e->child[0], pid, fd, ret_spot, ret);
+			if (r)
+				return r;
+			*ret_spot = (struct fd_spot){ i, 1 };
+		}
+		i = e->child[ret_spot->side];
 	}
 	return 0;
+}
+
+/* 1: found. 0: *ret_spot is where it belongs. */
+static int find(struct fd_registry *fds, pid_t pid, int fd, const struct stat *st, struct fd_spot *ret_spot,
+		uint32_t *ret)
+{
+	uint32_t i = fds->bucket[bucket_of(st)];
+
+	while (i && (fds->entries[i - 1].dev != st->st_dev || fds->entries[i - 1].ino != st->st_ino))
+		i = fds->entries[i - 1].next;
+	*ret_spot = (struct fd_spot){ 0 };
+	return find_below(fds, i, pid, fd, ret_spot, ret);
+}
+
+static void insert(struct fd_registry *fds, uint32_t id, const struct stat *st, struct fd_spot spot)
+{
+	uint32_t *slot = spot.parent ? &fds->entries[spot.parent - 1].child[spot.side]
+				     : &fds->bucket[bucket_of(st)];
+
+	fds->entries[id].next = spot.parent ? 0 : *slot;
+	*slot = id + 1;
 }
 
 struct node *dump_descriptor_first(struct dump *d, const struct fd_view *v, const struct kind *kind,
@@ -79,8 +117,7 @@ struct node *dump_descriptor_first(struct dump *d, const struct fd_view *v, cons
 	for (uint32_t i = fds->bucket[bucket_of(&v->st)]; i; i = fds->entries[i - 1].next) {
 		struct fd_entry *e = &fds->entries[i - 1];
 
-		if (e->dev == v->st.st_dev && e->ino == v->st.st_ino && e->kind == kind &&
-		    i - 1 < *ret_id)
+		if (e->dev == v->st.st_dev && e->ino == v->st.st_ino && e->kind == kind)
 			*ret_id = i - 1;
 	}
 	return fds->entries[*ret_id].node;
@@ -235,6 +272,7 @@ int dump_descriptor(struct dump *d, pid_t pid, int fd, uint32_t *ret_id, struct 
 {
 	struct fd_view v = { .pid = pid, .fd = fd, .dup = -1 };
 	struct fd_registry *fds;
+	struct fd_spot spot;
 	struct fd_entry *e;
 	uint32_t id;
 	int r = registry(d, &fds);
@@ -248,7 +286,7 @@ int dump_descriptor(struct dump *d, pid_t pid, int fd, uint32_t *ret_id, struct 
 		r = error_errno(err, -errno, "fd %d: fstat", fd);
 		goto out;
 	}
-	r = find(fds, pid, fd, &v.st, ret_id);
+	r = find(fds, pid, fd, &v.st, &spot, ret_id);
 	if (r != 0) {
 		r = r < 0 ? error_errno(err, r, "kcmp") : 0;
 		goto out;
@@ -267,9 +305,8 @@ int dump_descriptor(struct dump *d, pid_t pid, int fd, uint32_t *ret_id, struct 
 	id = v.id = (uint32_t)fds->n++;
 	e = &fds->entries[id];
 	*e = (struct fd_entry){ .pid = pid, .fd = fd, .own = -1, .dev = v.st.st_dev, .ino = v.st.st_ino,
-				.node = node_put_object(fds->array, NULL),
-				.next = fds->bucket[bucket_of(&v.st)] };
-	fds->bucket[bucket_of(&v.st)] = id + 1;
+				.node = node_put_object(fds->array, NULL) };
+	insert(fds, id, &v.st, spot);
 	if (pid == getpid()) {
 		/* Kept, so that the number cannot be taken by another while the dump goes on. */
 		e->own = take_fd(&v.dup);
@@ -294,6 +331,7 @@ int dump_descriptor_find(struct dump *d, pid_t pid, int fd, uint32_t *ret_id)
 {
 	int r, dup = duplicate(d, pid, fd);
 	struct fd_registry *fds;
+	struct fd_spot spot;
 	struct stat st;
 
 	if (dup < 0)
@@ -302,7 +340,7 @@ int dump_descriptor_find(struct dump *d, pid_t pid, int fd, uint32_t *ret_id)
 	if (r == 0 && fstat(dup, &st) < 0)
 		r = -errno;
 	if (r == 0)
-		r = find(fds, pid, fd, &st, ret_id);
+		r = find(fds, pid, fd, &st, &spot, ret_id);
 	fd_close(dup);
 	return r < 0 ? r : r ? 0 : -ENOENT;
 }

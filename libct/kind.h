@@ -64,6 +64,11 @@ struct kind {
 	 */
 	int (*fd_restore)(struct restore *r, const struct node *n, uint32_t id, int *ret_fd,
 			  struct ct_error *err);
+	/*
+	 * The field that holds the number of the first of several descriptions that are made together:
+	 * restore_ofd_next() goes from one to the next. NULL: there are none such.
+	 */
+	const char *fd_first;
 	/* Called when all descriptions and all processes exist, before any runs. */
 	int (*fd_restore_late)(struct restore *r, const struct node *n, int fd, struct ct_error *err);
 

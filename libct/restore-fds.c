@@ -20,6 +20,37 @@ const struct node *restore_ofd_node(struct restore *r, uint32_t id, const struct
 	return node_at(list, id);
 }
 
+/* What is wrong with a number here is the kind's to complain about. */
+int restore_link_descriptors(struct restore *r)
+{
+	cleanup_free uint32_t *last = calloc(r->n_ofds + 1, sizeof(*last)); /* by first number; plus one */
+
+	r->ofds_next = calloc(r->n_ofds + 1, sizeof(*r->ofds_next));
+	if (!last || !r->ofds_next)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < r->n_ofds; i++) {
+		const struct node *n = restore_ofd_node(r, i, r->root);
+		const struct kind *k = kind_find(node_str(n, "kind"));
+		uint64_t first;
+
+		r->ofds_next[i] = (uint32_t)r->n_ofds;
+		if (!k || !k->fd_first || !node_has(n, k->fd_first))
+			continue;
+		first = node_u64(n, k->fd_first, UINT32_MAX);
+		if (first >= r->n_ofds)
+			continue;
+		if (last[first])
+			r->ofds_next[last[first] - 1] = i;
+		last[first] = i + 1;
+	}
+	return 0;
+}
+
+uint32_t restore_ofd_next(const struct restore *r, uint32_t id)
+{
+	return r->ofds_next[id];
+}
+
 /* The status flags that F_SETFL can change, and SIGIO's signal; the owner comes when it exists. */
 static int set_flags(int fd, const struct node *n, struct ct_error *err)
 {
@@ -81,7 +112,7 @@ int restore_descriptors(struct restore *r, struct ct_error *err)
 {
 	/* In the order of the table, which has the reasons. */
 	for (size_t k = 0; kinds[k]; k++)
-		for (size_t i = 0; i < r->n_ofds; i++) {
+		for (size_t i = 0; kinds[k]->fd_restore && i < r->n_ofds; i++) {
 			const struct node *n = restore_ofd_node(r, (uint32_t)i, r->root);
 			int e;
 

@@ -138,6 +138,9 @@ int restore_parse(struct restore *r, struct ct_error *err)
 		return error_errno(err, -ENOMEM, "restore");
 	for (size_t i = 0; i < r->n_ofds; i++)
 		r->ofds[i] = -1;
+	e = restore_link_descriptors(r);
+	if (e < 0)
+		return error_errno(err, e, "restore");
 	for (size_t i = 0; i < r->n_processes; i++) {
 		e = parse_process(r, i, node_at(list, i), err);
 		if (e < 0)

@@ -10,6 +10,8 @@
 
 /* Reads processes, threads and areas of the manifest: what the tree needs. */
 int restore_parse(struct restore *r, struct ct_error *err);
+/* Finds out which descriptions belong together. -ENOMEM. */
+int restore_link_descriptors(struct restore *r);
 int memory_parse(struct restore_process *p, struct ct_error *err);
 /* Has every kind look for rights that processes and threads would need: process_asks, thread_asks. */
 void restore_process_asks(struct restore_process *p);

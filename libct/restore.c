@@ -85,6 +85,7 @@ static void restore_release(struct restore *r)
 	for (size_t i = 0; r->ofds && i < r->n_ofds; i++)
 		fd_close(r->ofds[i]);
 	free(r->ofds);
+	free(r->ofds_next);
 	for (int i = 0; i < 3; i++)
 		fd_close(r->stream[i]);
 	shared_restore_free(r);

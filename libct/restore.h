@@ -85,6 +85,7 @@ struct restore {
 	struct restore_process *processes; /* as in the manifest: parents before children */
 	size_t n_processes;
 	int *ofds; /* by number: our descriptor, -1: not made yet */
+	uint32_t *ofds_next; /* by number: see restore_ofd_next() */
 	size_t n_ofds;
 	int stream[3]; /* what PID 1 of the new pod has as 0, 1, 2 */
 	struct archive *files;	     /* the image's files, while they are read */
@@ -105,6 +106,8 @@ struct restore {
 int restore_ofd(struct restore *r, uint32_t id, struct ct_error *err);
 /* Stores a description that a kind made along with another; takes `fd`. */
 int restore_put_ofd(struct restore *r, uint32_t id, int fd, struct ct_error *err);
+/* The next number after `id` with the same first description (kind.h: fd_first); n_ofds: there is none. */
+uint32_t restore_ofd_next(const struct restore *r, uint32_t id);
 /* The manifest's node of number `id`; NULL (complained about at `at`). */
 const struct node *restore_ofd_node(struct restore *r, uint32_t id, const struct node *at);
 

@@ -305,5 +305,6 @@ const struct kind kind_file = {
 	.fd_is = file_fd_is,
 	.fd_dump = file_fd_dump,
 	.fd_restore = file_fd_restore,
+	.fd_first = "file",
 	.fd_restore_late = file_fd_restore_late,
 };

@@ -257,7 +257,7 @@ static enum pass pass_of(struct making *m, const struct node *n, int flags)
 
 static int make_descriptions(struct restore *r, struct making *m, enum pass pass, struct ct_error *err)
 {
-	for (uint32_t i = m->id; i < r->n_ofds; i++) {
+	for (uint32_t i = m->id; i < r->n_ofds; i = restore_ofd_next(r, i)) {
 		const struct node *n = restore_ofd_node(r, i, m->first);
 		int flags, fd, e;
 
@@ -340,4 +340,5 @@ const struct kind kind_pipe = {
 	.fd_dump = pipe_dump,
 	.fd_link = pipe_link,
 	.fd_restore = pipe_restore,
+	.fd_first = "pipe",
 };

@@ -234,7 +234,7 @@ static bool is_of(const struct making *m, const struct node *n)
 
 static int make_current(struct restore *r, struct making *m, struct ct_error *err)
 {
-	for (uint32_t i = m->id; i < r->n_ofds; i++) {
+	for (uint32_t i = m->id; i < r->n_ofds; i = restore_ofd_next(r, i)) {
 		const struct node *n = restore_ofd_node(r, i, m->first);
 		int flags, fd, e;
 
@@ -254,7 +254,7 @@ static int make_slaves(struct restore *r, struct making *m, struct ct_error *err
 {
 	bool own_used = false;
 
-	for (uint32_t i = m->id; i < r->n_ofds; i++) {
+	for (uint32_t i = m->id; i < r->n_ofds; i = restore_ofd_next(r, i)) {
 		const struct node *n = restore_ofd_node(r, i, m->first);
 		struct stat st;
 		int fd, e;
@@ -279,7 +279,7 @@ static int make_slaves(struct restore *r, struct making *m, struct ct_error *err
 
 static int make_master(struct restore *r, struct making *m, struct ct_error *err)
 {
-	for (uint32_t i = m->id; i < r->n_ofds; i++) {
+	for (uint32_t i = m->id; i < r->n_ofds; i = restore_ofd_next(r, i)) {
 		const struct node *n = restore_ofd_node(r, i, m->first);
 
 		if (!is_of(m, n) || strcmp(node_str(n, "side"), "master"))
@@ -294,7 +294,7 @@ static int make_master(struct restore *r, struct making *m, struct ct_error *err
 /* Every description's fields, as far as the passes do not read them. */
 static void check_descriptions(struct restore *r, struct making *m)
 {
-	for (uint32_t i = m->id; i < r->n_ofds; i++) {
+	for (uint32_t i = m->id; i < r->n_ofds; i = restore_ofd_next(r, i)) {
 		const struct node *n = restore_ofd_node(r, i, m->first);
 		const char *side;
 
@@ -388,5 +388,6 @@ const struct kind kind_tty = {
 	.fd_dump = tty_dump,
 	.fd_link = tty_link,
 	.fd_restore = tty_restore,
+	.fd_first = "terminal",
 	.fd_restore_late = tty_restore_late,
 };

@@ -138,7 +138,7 @@ static int put_members(struct group *g, struct ct_error *err)
 {
 	const struct node *list = node_array(g->r->root, "descriptors");
 
-	for (uint32_t i = 0; i < g->r->n_ofds; i++) {
+	for (uint32_t i = g->id; i < g->r->n_ofds; i = restore_ofd_next(g->r, i)) {
 		const struct node *n = restore_ofd_node(g->r, i, g->first);
 		int e;
 
@@ -190,7 +190,7 @@ static int make_deleted(struct group *g, struct ct_error *err)
 /* The flags of the description that was given by open(O_TMPFILE), if that one is still there. */
 static int tmpfile_flags(struct group *g)
 {
-	for (uint32_t i = 0; i < g->r->n_ofds; i++) {
+	for (uint32_t i = g->id; i < g->r->n_ofds; i = restore_ofd_next(g->r, i)) {
 		const struct node *n = restore_ofd_node(g->r, i, g->first);
 
 		if (n && !strcmp(node_str(n, "kind"), "file") && node_has(n, "file") &&

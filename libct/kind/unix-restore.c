@@ -79,18 +79,26 @@ static int parse_socket(struct unix_world *w, struct unix_socket *s, struct ct_e
 	return e < 0 ? e : unix_who_get(n, "connector", &s->connector, err);
 }
 
+static int compare_id(const void *key, const void *element)
+{
+	uint64_t id = *(const uint64_t *)key;
+	const struct unix_socket *s = element;
+
+	return (id > s->id) - (id < s->id);
+}
+
 static struct unix_socket *find_id(struct unix_world *w, const struct node *n, const char *key)
 {
+	struct unix_socket *s;
 	uint64_t id;
 
 	if (!node_has(n, key))
 		return NULL;
 	id = node_u64(n, key, UINT32_MAX);
-	for (size_t i = 0; i < w->n; i++)
-		if (w->s[i].id == id)
-			return &w->s[i];
-	node_complain(n, "'%s' is no unix socket", key);
-	return NULL;
+	s = bsearch(&id, w->s, w->n, sizeof(*w->s), compare_id); /* as the manifest has them: ascending */
+	if (!s)
+		node_complain(n, "'%s' is no unix socket", key);
+	return s;
 }
 
 static int parse(struct unix_world *w, struct ct_error *err)

@@ -9,10 +9,11 @@
  *	descriptors N	N descriptors: eventfds, pipes, unix sockets, timerfds and files, some in an epoll
  *	areas N		N areas of one page each
  *
- * Of processes and threads every second one sleeps with a time limit: what remains of it is carried.
+ * Of processes and threads every second one waits with a time limit, of which the rest is carried.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -41,7 +42,7 @@ static void wait_in_turn(size_t i)
 {
 	for (;;)
 		if (i % 2)
-			sleep(100000);
+			poll(NULL, 0, 100000000);
 		else
 			pause();
 }
@@ -116,7 +117,7 @@ static void hold_threads(size_t n)
 static void hold_descriptors(size_t n)
 {
 	struct rlimit limit;
-	int poll = epoll_create1(EPOLL_CLOEXEC);
+	int set = epoll_create1(EPOLL_CLOEXEC);
 
 	getrlimit(RLIMIT_NOFILE, &limit);
 	limit.rlim_cur = limit.rlim_max;
@@ -125,7 +126,7 @@ static void hold_descriptors(size_t n)
 		struct epoll_event event = { .events = EPOLLIN, .data.u64 = i };
 		int pair[2], fd = eventfd(0, 0);
 
-		if (fd < 0 || epoll_ctl(poll, EPOLL_CTL_ADD, fd, &event) < 0)
+		if (fd < 0 || epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) < 0)
 			die("eventfd");
 		if (timerfd_create(CLOCK_MONOTONIC, 0) < 0)
 			die("timerfd");

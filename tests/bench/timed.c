@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * timed FILE COMMAND...: runs a command and writes to FILE how long it took, in microseconds, and the most
- * memory it had resident, in KB. Its exit code is that of the command.
+ * timed FILE COMMAND...: runs a command and writes to FILE how long it took, in microseconds, and the
+ * most memory it had resident, in KB. Its exit code is that of the command.
  */
 #include <stdint.h>
 #include <stdio.h>
