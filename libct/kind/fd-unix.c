@@ -305,7 +305,8 @@ const struct kind kind_unix = {
 	.refuses = "peers outside the pod, out-of-band bytes, bytes sent before a connection is accepted",
 	.victims = "unix-stream-pair unix-listen unix-pending unix-dgram unix-dgram-senders unix-seqpacket "
 		   "unix-half-closed unix-peer-gone unix-names unix-path unix-path-removed unix-rights "
-		   "unix-credentials unix-options unix-oob unix-pending-data unix-pending-passing unix-hard-link",
+		   "unix-credentials unix-options unix-oob unix-pending-data unix-pending-passing unix-hard-link "
+		   "unix-rights-others",
 	.fd_is = unix_is,
 	.fd_dump = unix_dump,
 	.fd_link = unix_link,

@@ -5,7 +5,8 @@
  * membarrier, arch_prctl, man 5 proc.
  *
  * Not carried: the process's keyrings (a restored pod has an empty session keyring, like a new
- * one), autogroups, the audit login uid. Landlock restrictions cannot be seen from anywhere.
+ * one), autogroups, the audit login uid. Landlock restrictions cannot be seen from anywhere: the
+ * default filter of pods does not let them be made, one that does loses them.
  */
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -176,7 +177,8 @@ const struct kind kind_process = {
 	.name = "process",
 	.carries = "child subreaper, core dump filter, OOM score adjustment, membarrier registrations, "
 		   "write-xor-execute, permission for AMX tiles",
-	.refuses = "local descriptor tables",
+	.refuses = "local descriptor tables; where a filter other than the default one lets a program restrict itself with "
+		   "landlock, or choose among sockets of one port by BPF, nothing shows it and it is lost",
 	.victims = "process-attributes process-subreaper process-membarrier",
 	.process_ask = process_ask,
 	.process_dump = process_dump,

@@ -160,17 +160,17 @@ static bool all_of(const struct cpus *wanted, const struct cpus *c)
 
 /*
  * Areas with a memory policy of their own (mbind(2)). To look for them takes as long as the process
- * is large, so only where policies make a difference, and before it is stopped.
+ * is large, so only where there can be any. On a host with one node a policy does nothing, on the next it may.
  */
 static void check_areas(struct dump *d, struct dump_process *p)
 {
-	cleanup_free char *nodes = NULL, *text = NULL;
+	cleanup_free char *text = NULL;
 	const char *first = NULL;
 	char *rest, *line;
 
-	if (!d->preflight ||
-	    io_read_file(AT_FDCWD, "/sys/devices/system/node/online", 65536, &nodes) < 0 ||
-	    !strcmp(nodes, "0\n") || proc_read(d->proc, p->pid, "numa_maps", &text) < 0)
+	/* Whether the pod's filter lets mbind(2) pass. */
+	if ((!strcmp(d->pod->config.seccomp, "default") && !(d->pod->config.capabilities >> CAP_SYS_NICE & 1)) ||
+	    proc_read(d->proc, p->pid, "numa_maps", &text) < 0)
 		return;
 	rest = text;
 	while ((line = strsep(&rest, "\n"))) {
@@ -183,7 +183,8 @@ static void check_areas(struct dump *d, struct dump_process *p)
 		if (!first)
 			first = policy;
 		if (strcmp(policy, first)) {
-			dump_refuse_process(d, p, "the memory policy of an area (mbind), which is not carried");
+			dump_refuse_process(d, p, "it has set the memory policy of an area (mbind), which is not "
+						  "carried");
 			return;
 		}
 	}
@@ -454,7 +455,7 @@ const struct kind kind_scheduling = {
 	.carries = "nice value, scheduling policy, CPU affinity, I/O priority, timer slack, NUMA policy of each "
 		   "thread",
 	.refuses = "core scheduling; NUMA policies of single areas; CPUs that the restoring host lacks",
-	.victims = "sched-memory sched-nice sched-policy sched-affinity sched-slack",
+	.victims = "sched-memory sched-memory-area sched-nice sched-policy sched-affinity sched-slack",
 	.process_check = process_check,
 	.thread_ask = thread_ask,
 	.thread_dump = thread_dump,

@@ -289,7 +289,8 @@ const struct kind kind_seccomp = {
 	.name = "seccomp",
 	.carries = "system call filters and strict mode of each thread",
 	.refuses = "filters that ask a supervisor",
-	.victims = "seccomp-filter seccomp-threads seccomp-strict seccomp-notify seccomp-notify-ended",
+	.victims = "seccomp-filter seccomp-threads seccomp-strict seccomp-notify seccomp-notify-ended "
+		   "seccomp-unseen",
 	.process_dump = process_dump,
 	.process_restore = process_restore,
 	.thread_dump = thread_dump,

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The pod's system call filter. "default" denies what container engines deny, as a list of
- * denials; a file is a profile in their JSON form.
+ * denials, and what the kernel would show to nobody afterwards, so that a restored pod would go on without
+ * it and nobody knew; a file is a profile in their JSON form.
  */
+#include <errno.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <string.h>
@@ -117,6 +119,29 @@ static int deny_personalities(scmp_filter_ctx ctx)
 	return r;
 }
 
+/*
+ * Landlock's restrictions and the programs that choose among sockets with SO_REUSEPORT can neither be read nor
+ * noticed: the pod has a kernel without them.
+ */
+static int deny_unseen(scmp_filter_ctx ctx)
+{
+	static const char *const landlock[] = { "landlock_create_ruleset", "landlock_add_rule",
+						"landlock_restrict_self" };
+	static const int options[] = { SO_ATTACH_REUSEPORT_CBPF, SO_ATTACH_REUSEPORT_EBPF };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof(landlock) / sizeof(*landlock); i++) {
+		int nr = seccomp_syscall_resolve_name(landlock[i]);
+
+		r = nr == __NR_SCMP_ERROR ? 0 : seccomp_rule_add(ctx, ABSENT, nr, 0);
+	}
+	for (size_t i = 0; r == 0 && i < sizeof(options) / sizeof(*options); i++)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOPROTOOPT), SCMP_SYS(setsockopt), 2,
+				     SCMP_A1(SCMP_CMP_EQ, SOL_SOCKET),
+				     SCMP_A2(SCMP_CMP_EQ, (scmp_datum_t)options[i]));
+	return r;
+}
+
 int seccomp_default(uint64_t capabilities, scmp_filter_ctx *ret, struct ct_error *err)
 {
 	cleanup_seccomp scmp_filter_ctx ctx = seccomp_new(SCMP_ACT_ALLOW);
@@ -132,6 +157,8 @@ int seccomp_default(uint64_t capabilities, scmp_filter_ctx *ret, struct ct_error
 		r = deny_namespaces(ctx);
 	if (r == 0)
 		r = deny_personalities(ctx);
+	if (r == 0)
+		r = deny_unseen(ctx);
 	if (r == 0)
 		r = seccomp_rule_add(ctx, DENY, SCMP_SYS(socket), 1,
 				     SCMP_A0(SCMP_CMP_EQ, AF_VSOCK));
