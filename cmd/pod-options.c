@@ -210,3 +210,15 @@ int program_failed(const struct context *context, const char *object, bool detac
 		return detach ? code : PODCKPT_SELF;
 	}
 }
+
+const char *set_net(const struct option_spec *spec, const char *value, void *field)
+{
+	static const char prefix[] = "bridge:";
+	struct net_choice *choice = field;
+
+	*choice = (struct net_choice){ 0 };
+	if (strncmp(value, prefix, strlen(prefix)))
+		return set_choice(spec, value, &choice->mode);
+	choice->bridge = value + strlen(prefix);
+	return *choice->bridge ? NULL : "a name is missing behind 'bridge:'";
+}

@@ -4,6 +4,13 @@
 #include "cmd/command.h"
 
 /* "SRC:DST[:ro|:rw]" each; a relative SRC is below the current directory. */
+/* --net: one of the spec's words by its index, or bridge:NAME. */
+struct net_choice {
+	int mode;
+	const char *bridge; /* NULL: none was named; `mode` is 0 with it */
+};
+const char *set_net(const struct option_spec *spec, const char *value, void *field);
+
 struct volumes {
 	struct ct_volume *v;
 	char **sources; /* owned */

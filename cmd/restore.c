@@ -12,7 +12,7 @@ struct restore_options {
 	const char *name, *ip, *mac, *rootfs, *seccomp;
 	struct string_list volumes, cap_add;
 	bool detach, verify, leave_stopped, stats, remove;
-	int net;
+	struct net_choice net;
 };
 
 #define OPTION(field) offsetof(struct restore_options, field)
@@ -37,8 +37,8 @@ static const struct option_spec restore_specs[] = {
 	  OPTION(cap_add) },
 	{ "seccomp", 0, "PROFILE", "let it have its system call filter: unconfined or a file", set_string,
 	  OPTION(seccomp), COMPLETE_FILE },
-	{ "net", 0, "MODE", "network: image (default), or host to let it have the host's if it had that", set_choice, OPTION(net),
-	  COMPLETE_WORDS, "image host" },
+	{ "net", 0, "MODE", "network: image (default), or let it have the host's (host) or that bridge (bridge:NAME)",
+	  set_net, OPTION(net), COMPLETE_WORDS, "image host" },
 	{ 0 },
 };
 #undef OPTION
@@ -99,7 +99,8 @@ static int restore(struct context *context, const struct restore_options *o, con
 	ct_options.rootfs = o->rootfs;
 	ct_options.cap_add = o->cap_add.v;
 	ct_options.seccomp = o->seccomp;
-	ct_options.host_net = o->net == 1; /* of "image host" */
+	ct_options.host_net = o->net.mode == 1; /* of "image host" */
+	ct_options.bridge = o->net.bridge;
 	r = ct_restore(context->ct, &ct_options, &name, &stats, &err);
 	if (r < 0) {
 		r = report(context, image, &err);
@@ -155,8 +156,9 @@ const struct command command_restore = {
 		"\n"
 		"An image gets no more than podckpt run would give it. What run gives only by an option has\n"
 		"to be given again: each volume with -v, capabilities with --cap-add, another system call\n"
-		"filter than the usual one with --seccomp, the host's network with --net host. If something\n"
-		"is missing, a line for each says what to add, nothing is made, and the exit code is 12.",
+		"filter than the usual one with --seccomp, the host's network with --net host, another bridge\n"
+		"than podckpt0 with --net bridge:NAME. If something is missing, a line for each says what to\n"
+		"add, nothing is made, and the exit code is 12.",
 	.examples = "podckpt restore -d pod1.tar\tBring it back into the background\n"
 		    "podckpt restore -d --name pod2 --ip 10.88.0.20 pod1.tar\tA second one beside it\n"
 		    "podckpt restore --verify pod1.tar\tCompare first, then go on in the foreground",

@@ -11,7 +11,8 @@ struct run_options {
 	struct string_list env, env_file, volumes, cap_add, cap_drop;
 	bool detach, interactive, tty, read_only, no_init, remove;
 	uint64_t memory, cpus, pids;
-	int net, stop_signal;
+	struct net_choice net;
+	int stop_signal;
 };
 
 #define OPTION(field) offsetof(struct run_options, field)
@@ -43,12 +44,12 @@ static const struct option_spec run_specs[] = {
 	{ "cap-drop", 0, "CAPABILITY", "take a capability away (or all)", set_list, OPTION(cap_drop) },
 	{ "seccomp", 0, "PROFILE", "system call filter: default, unconfined or a file", set_string,
 	  OPTION(seccomp), COMPLETE_FILE },
-	{ "net", 0, "MODE", "network: bridge (default), none or host", set_choice, OPTION(net),
+	{ "net", 0, "MODE", "network: bridge (default), bridge:NAME, none or host", set_net, OPTION(net),
 	  COMPLETE_WORDS, "bridge none host" },
 	{ "ip", 0, "ADDRESS", "IPv4 address (default: the next free one)", set_string, OPTION(ip) },
 	{ "mac", 0, "ADDRESS", "Ethernet address (default: made from the IPv4 address)", set_string,
 	  OPTION(mac) },
-	{ "subnet", 0, "ADDRESS/N", "subnet of a bridge that does not exist yet", set_string,
+	{ "subnet", 0, "ADDRESS/N", "subnet of a bridge that does not exist yet or has no address", set_string,
 	  OPTION(subnet) },
 	{ "no-init", 0, NULL, "make the command itself PID 1", set_flag, OPTION(no_init) },
 	{ "rm", 0, NULL, "remove the pod when it ends", set_flag, OPTION(remove) },
@@ -103,7 +104,8 @@ static void fill(struct ct_run_options *to, const struct run_options *o, char **
 	to->cap_add = o->cap_add.v;
 	to->cap_drop = o->cap_drop.v;
 	to->seccomp = o->seccomp;
-	to->net = o->net;
+	to->net = o->net.mode;
+	to->bridge = o->net.bridge;
 	to->ip = o->ip;
 	to->mac = o->mac;
 	to->subnet = o->subnet;
@@ -176,7 +178,9 @@ const struct command command_run = {
 		"are those of the user in the pod, and --rootfs brings the usual PATH.\n"
 		"\n"
 		"With --net bridge the pod has an address on the bridge podckpt0, which is made when first\n"
-		"needed; the host and other pods reach it there, and it reaches outwards by NAT.\n"
+		"needed; the host and other pods reach it there, and it reaches outwards by NAT. With --net\n"
+		"bridge:NAME it hangs on that bridge, which somebody made (podckpt network create) and which\n"
+		"may span hosts: it gets an address of the bridge's subnet for which nobody answers there.\n"
 		"\n"
 		"PID 1 of the pod is a small init that reaps, forwards signals and ends with the last\n"
 		"process; the pod's exit code is the command's.",

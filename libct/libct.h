@@ -85,9 +85,10 @@ struct ct_run_options {
 	enum ct_net net;
 	const char *ip;		 /* "a.b.c.d"; NULL: the next free one */
 	const char *mac;	 /* "aa:bb:..."; NULL: made from the address */
-	const char *subnet;	 /* "a.b.c.d/n" for a bridge that does not exist yet; NULL: one that clashes with nothing */
+	const char *subnet;	 /* "a.b.c.d/n" for a bridge that does not exist yet or has no address; NULL: one that clashes with nothing */
 	int stop_signal;	 /* 0: SIGTERM */
 	unsigned short rows, columns; /* of the terminal, with tty */
+	const char *bridge;	 /* with CT_NET_BRIDGE: one that exists; NULL: podckpt0, made when first needed */
 };
 
 /*
@@ -251,6 +252,8 @@ struct ct_restore_options {
 	const char *const *cap_add;
 	const char *seccomp;
 	bool host_net; /* the host's network, if it was in that */
+	/* The bridge that it hangs on here; it must be given where the image's is not podckpt0. */
+	const char *bridge;
 };
 
 /* Restores a pod; on failure nothing of it is left. *ret_name as in ct_run(). */

@@ -152,6 +152,13 @@ static int apply_options(struct pod_config *config, const struct ct_restore_opti
 		if (!ether_aton_r(options->mac, (struct ether_addr *)config->address.mac))
 			return error_set(err, -EINVAL, "'%s' is not a MAC address", options->mac);
 	}
+	if (e == 0 && options->bridge) {
+		if (config->net != CT_NET_BRIDGE)
+			return error_set(err, -EINVAL, "the pod has no network of its own, so no bridge");
+		if (pod_config_set_bridge(config, options->bridge) < 0)
+			return error_set(err, -EINVAL, "'%s' cannot be the name of a bridge",
+					 options->bridge);
+	}
 	if (e == 0 && options->rootfs)
 		e = pod_config_set_rootfs(config, options->rootfs, err);
 	for (size_t i = 0; e == 0 && i < options->n_volumes; i++) {

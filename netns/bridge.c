@@ -48,17 +48,17 @@ static int bridge_make(struct nl_sock *sock, struct rt_link *ret, struct ct_erro
 	return r < 0 ? error_errno(err, r, "look at bridge '" NET_BRIDGE "'") : 0;
 }
 
-static int check_same(const struct net_subnet *wish, const struct net_subnet *have,
-		      struct ct_error *err)
+static int check_same(const char *bridge, const struct net_subnet *wish,
+		      const struct net_subnet *have, struct ct_error *err)
 {
 	char text[2][INET_ADDRSTRLEN];
 
 	if (!wish || (wish->address.s_addr == have->address.s_addr && wish->prefix == have->prefix))
 		return 0;
 	return error_set(err, -EINVAL,
-			 "bridge '" NET_BRIDGE "' already has the subnet %s/%u and not %s/%u; "
+			 "bridge '%s' already has the subnet %s/%u and not %s/%u; "
 			 "remove the pods and the bridge first to change it",
-			 inet_ntop(AF_INET, &have->address, text[0], sizeof(text[0])), have->prefix,
+			 bridge, inet_ntop(AF_INET, &have->address, text[0], sizeof(text[0])), have->prefix,
 			 inet_ntop(AF_INET, &wish->address, text[1], sizeof(text[1])),
 			 wish->prefix);
 }
@@ -91,9 +91,9 @@ int net_bridge_ensure(const struct net_subnet *wish, struct net_subnet *ret, boo
 		return error_set(err, -EEXIST,
 				 "link '" NET_BRIDGE "' exists and is not a bridge; rename it");
 
-	r = subnet_of_link(sock, bridge.index, &subnet);
+	r = subnet_of_link(sock, bridge.index, &subnet, NULL);
 	if (r == 0) {
-		r = check_same(wish, &subnet, err);
+		r = check_same(NET_BRIDGE, wish, &subnet, err);
 	} else if (r == -ENOENT) {
 		r = subnet_choose(sock, wish, &subnet, err);
 		if (r < 0)
@@ -119,5 +119,53 @@ int net_bridge_ensure(const struct net_subnet *wish, struct net_subnet *ret, boo
 	if (r < 0)
 		return r;
 	*ret = subnet;
+	return 0;
+}
+
+bool net_name_valid(const char *name)
+{
+	size_t n = strlen(name);
+
+	if (n == 0 || n >= IFNAMSIZ || !strcmp(name, ".") || !strcmp(name, ".."))
+		return false;
+	for (const char *p = name; *p; p++)
+		if (*p <= ' ' || *p == 0x7f || *p == '/' || *p == ':')
+			return false;
+	return true;
+}
+
+int net_bridge_check(const struct net_config *config, struct ct_error *err)
+{
+	const struct net_subnet *wish = config->subnet.prefix ? &config->subnet : NULL;
+	const char *name = config->bridge;
+	cleanup_sock struct nl_sock *sock = NULL;
+	struct net_subnet subnet;
+	struct rt_link bridge;
+	int r = netlink_open(-1, NETLINK_ROUTE, &sock, err);
+
+	if (r < 0)
+		return r;
+	r = rt_link_get(sock, name, &bridge);
+	if (r == -ENODEV)
+		return error_set(err, r,
+				 "there is no bridge '%s' on this host; make it first (podckpt network "
+				 "create %s)",
+				 name, name);
+	if (r < 0)
+		return error_errno(err, r, "look at bridge '%s'", name);
+	if (strcmp(bridge.kind, "bridge"))
+		return error_set(err, -EINVAL, "link '%s' is not a bridge", name);
+	if (!(bridge.flags & IFF_UP))
+		return error_set(err, -ENETDOWN, "bridge '%s' is down; bring it up (ip link set %s up)",
+				 name, name);
+	r = subnet_of_link(sock, bridge.index, &subnet, NULL);
+	if (r == 0)
+		return check_same(name, wish, &subnet, err);
+	if (r != -ENOENT)
+		return error_errno(err, r, "read the address of bridge '%s'", name);
+	if (!wish && !config->prefix) /* one that had an address there before needs none */
+		return error_set(err, -EADDRNOTAVAIL,
+				 "bridge '%s' has no IPv4 address; say with --subnet which one its pods are in",
+				 name);
 	return 0;
 }

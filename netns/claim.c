@@ -37,21 +37,37 @@ void claim_text(struct in_addr ip, char text[CLAIM_TEXT_MAX])
 		 inet_ntop(AF_INET, &ip, number, sizeof(number)));
 }
 
+bool claim_of_link(const struct rt_link *link, struct in_addr *ret)
+{
+	return !strcmp(link->kind, "veth") && !strncmp(link->alias, PREFIX, strlen(PREFIX)) &&
+	       inet_pton(AF_INET, link->alias + strlen(PREFIX), ret) == 1;
+}
+
+bool bridge_is_shared(const struct rt_link *links, size_t n, int bridge)
+{
+	struct in_addr ip;
+
+	for (size_t i = 0; i < n; i++)
+		if (links[i].master == bridge && !claim_of_link(&links[i], &ip))
+			return true;
+	return false;
+}
+
 /* The link that claims an address, or NULL. */
 static const struct rt_link *claimed_by(const struct rt_link *links, size_t n, struct in_addr ip)
 {
-	char text[CLAIM_TEXT_MAX];
+	struct in_addr claim;
 
-	claim_text(ip, text);
 	for (size_t i = 0; i < n; i++)
-		if (!strcmp(links[i].kind, "veth") && !strcmp(links[i].alias, text))
+		if (claim_of_link(&links[i], &claim) && claim.s_addr == ip.s_addr)
 			return &links[i];
 	return NULL;
 }
 
-static int check_wish(const struct rt_link *links, size_t n, const struct net_subnet *subnet,
+static int check_wish(const struct rt_link *links, size_t n, const struct claim_space *space,
 		      struct in_addr wish, struct ct_error *err)
 {
+	const struct net_subnet *subnet = &space->subnet;
 	uint32_t hosts = (uint32_t)((1ull << (32 - subnet->prefix)) - 1);
 	uint32_t host = ntohl(wish.s_addr) & hosts;
 	char text[INET_ADDRSTRLEN], net[INET_ADDRSTRLEN];
@@ -61,15 +77,14 @@ static int check_wish(const struct rt_link *links, size_t n, const struct net_su
 	inet_ntop(AF_INET, &subnet->address, net, sizeof(net));
 	if (!subnet_contains(subnet, wish))
 		return error_set(err, -EINVAL,
-				 "address %s is not in the subnet %s/%u of the bridge '" NET_BRIDGE
-				 "'",
-				 text, net, subnet->prefix);
+				 "address %s is not in the subnet %s/%u of the bridge '%s'", text, net,
+				 subnet->prefix, space->bridge);
 	if (host == 0 || host == hosts)
 		return error_set(err, -EINVAL, "address %s is the %s address of the subnet %s/%u",
 				 text, host ? "broadcast" : "network", net, subnet->prefix);
-	if (wish.s_addr == subnet_gateway(subnet).s_addr)
-		return error_set(err, -EADDRINUSE,
-				 "address %s is taken by the bridge '" NET_BRIDGE "'", text);
+	if (wish.s_addr == space->own.s_addr)
+		return error_set(err, -EADDRINUSE, "address %s is taken by the bridge '%s'", text,
+				 space->bridge);
 	owner = claimed_by(links, n, wish);
 	if (owner)
 		return error_set(err, -EADDRINUSE, "address %s is taken by another pod (link '%s')",
@@ -84,8 +99,9 @@ static int compare_u32(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* The claims as numbers, ascending. The caller frees *ret. */
-static int claims_sorted(const struct rt_link *links, size_t n, uint32_t **ret, size_t *ret_n)
+/* The claims and the bridge's own address as numbers, ascending. The caller frees *ret. */
+static int claims_sorted(const struct rt_link *links, size_t n, const struct claim_space *space,
+			 uint32_t **ret, size_t *ret_n)
 {
 	uint32_t *list = calloc(n + 1, sizeof(*list));
 	struct in_addr ip;
@@ -93,41 +109,42 @@ static int claims_sorted(const struct rt_link *links, size_t n, uint32_t **ret, 
 
 	if (!list)
 		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		if (strcmp(links[i].kind, "veth") ||
-		    strncmp(links[i].alias, PREFIX, strlen(PREFIX)))
-			continue;
-		if (inet_pton(AF_INET, links[i].alias + strlen(PREFIX), &ip) == 1)
+	list[count++] = ntohl(space->own.s_addr);
+	for (size_t i = 0; i < n; i++)
+		if (claim_of_link(&links[i], &ip))
 			list[count++] = ntohl(ip.s_addr);
-	}
 	qsort(list, count, sizeof(*list), compare_u32);
 	*ret = list;
 	*ret_n = count;
 	return 0;
 }
 
-static int lowest_free(const struct rt_link *links, size_t n, const struct net_subnet *subnet,
-		       struct in_addr *ret)
+static int next_free(const struct rt_link *links, size_t n, const struct claim_space *space,
+		     struct in_addr *ret)
 {
-	uint32_t first = ntohl(subnet_gateway(subnet).s_addr) + 1;
-	uint32_t last =
-		ntohl(subnet->address.s_addr) | (uint32_t)((1ull << (32 - subnet->prefix)) - 1);
+	uint32_t first = ntohl(space->subnet.address.s_addr) + 1; /* the one before is the network's */
+	uint32_t hosts = (uint32_t)((1ull << (32 - space->subnet.prefix)) - 2);
+	uint32_t from = ntohl(space->start.s_addr) - first;
 	cleanup_free uint32_t *claims = NULL;
 	size_t count;
-	int r = claims_sorted(links, n, &claims, &count);
+	int r = claims_sorted(links, n, space, &claims, &count);
 
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < count; i++)
-		if (claims[i] == first)
-			first++;
-	if (first >= last) /* the last is the broadcast address */
-		return -EADDRNOTAVAIL;
-	ret->s_addr = htonl(first);
-	return 0;
+	if (from >= hosts)
+		from = 0;
+	for (uint32_t i = 0; i < hosts; i++) {
+		uint32_t ip = first + (from + i) % hosts;
+
+		if (bsearch(&ip, claims, count, sizeof(ip), compare_u32))
+			continue;
+		ret->s_addr = htonl(ip);
+		return 0;
+	}
+	return -EADDRNOTAVAIL;
 }
 
-int claim_choose(struct nl_sock *sock, const struct net_subnet *subnet, struct in_addr wish,
+int claim_choose(struct nl_sock *sock, const struct claim_space *space, struct in_addr wish,
 		 struct in_addr *ret, struct ct_error *err)
 {
 	cleanup_free struct rt_link *links = NULL;
@@ -137,14 +154,14 @@ int claim_choose(struct nl_sock *sock, const struct net_subnet *subnet, struct i
 	if (r < 0)
 		return error_errno(err, r, "list the links of this host");
 	if (wish.s_addr) {
-		r = check_wish(links, n, subnet, wish, err);
+		r = check_wish(links, n, space, wish, err);
 		if (r == 0)
 			*ret = wish;
 		return r;
 	}
-	r = lowest_free(links, n, subnet, ret);
+	r = next_free(links, n, space, ret);
 	if (r == -EADDRNOTAVAIL)
-		return error_set(err, r,
-				 "no address is free in the subnet of the bridge '" NET_BRIDGE "'");
+		return error_set(err, r, "no address is free in the subnet of the bridge '%s'",
+				 space->bridge);
 	return r < 0 ? error_errno(err, r, "choose an address") : 0;
 }

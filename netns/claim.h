@@ -20,8 +20,11 @@ struct in_addr subnet_gateway(const struct net_subnet *subnet);
 bool subnet_contains(const struct net_subnet *subnet, struct in_addr ip);
 bool subnet_overlaps(const struct net_subnet *subnet, struct in_addr ip, unsigned int prefix);
 
-/* The subnet of a link: that of its first IPv4 address; -ENOENT where it has none. */
-int subnet_of_link(struct nl_sock *sock, int index, struct net_subnet *ret);
+/*
+ * The subnet of a link: that of its first IPv4 address, which goes to *ret_own (may be NULL); -ENOENT
+ * where it has none.
+ */
+int subnet_of_link(struct nl_sock *sock, int index, struct net_subnet *ret, struct in_addr *ret_own);
 
 /* A free subnet for a new bridge, or a check of the one wished for. -EADDRINUSE. */
 int subnet_choose(struct nl_sock *sock, const struct net_subnet *wish, struct net_subnet *ret,
@@ -31,9 +34,30 @@ int subnet_choose(struct nl_sock *sock, const struct net_subnet *wish, struct ne
 #define CLAIM_TEXT_MAX 32
 void claim_text(struct in_addr ip, char text[CLAIM_TEXT_MAX]);
 
+/* What an address is chosen from. */
+struct claim_space {
+	const char *bridge;
+	struct net_subnet subnet;
+	struct in_addr own;   /* the bridge's address; zero: it has none */
+	struct in_addr start; /* where the search begins; outside the subnet: with the lowest */
+};
+
 /*
- * Chooses a pod's address among the claims of all links of this host: `wish`, or the lowest free
- * one where that is zero. The caller holds the lock until the claim stands in the link's alias.
+ * Chooses a pod's address among the claims of all links of this host: `wish`, or the next free one
+ * from the start on where that is zero. The caller holds the lock until the claim stands in the link's alias.
  */
-int claim_choose(struct nl_sock *sock, const struct net_subnet *subnet, struct in_addr wish,
+int claim_choose(struct nl_sock *sock, const struct claim_space *space, struct in_addr wish,
 		 struct in_addr *ret, struct ct_error *err);
+
+/* Whether a link is a pod's, and with it the number of the address that it claims. */
+bool claim_of_link(const struct rt_link *link, struct in_addr *ret);
+
+/* Whether a bridge has ports that are no pods': others may have addresses behind them. */
+bool bridge_is_shared(const struct rt_link *links, size_t n, int bridge);
+
+/*
+ * Asks the Ethernet behind a link that is up who has an address: 1 and who it is, or 0 where nobody
+ * answers within a third of a second. RFC 5227, section 2.1.1, with shorter times: there is no spanning tree to
+ * wait for.
+ */
+int arp_probe(const struct rt_link *link, struct in_addr ip, uint8_t ret_mac[6], struct ct_error *err);

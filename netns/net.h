@@ -29,6 +29,8 @@ struct net_config {
 	uint8_t mac[6];
 	uint32_t mtu;
 	bool locked; /* net_attach(): no packet passes before net_unlock() */
+	char bridge[16];	  /* that it hangs on; "": NET_BRIDGE */
+	struct net_subnet subnet; /* net_attach(): of a bridge without an address; prefix 0: that of `ip` */
 };
 
 /*
@@ -43,15 +45,26 @@ struct net_config {
 int net_bridge_ensure(const struct net_subnet *subnet, struct net_subnet *ret, bool *ret_nat,
 		      struct ct_error *err);
 
+/* Whether a name can be that of a link. */
+bool net_name_valid(const char *name);
+
+/*
+ * Whether a pod can be attached to its bridge, which somebody made: it exists, is a bridge, is up, and has
+ * an IPv4 address or the pod is given a subnet. -EINVAL if it has another subnet than the one that was given.
+ * Nothing is changed on it.
+ */
+int net_bridge_check(const struct net_config *config, struct ct_error *err);
+
 /*
  * Makes the veth pair: `host_name` (e.g. "pck1a2b3c") as a port of the bridge and "eth0" inside the
  * namespace `netns_fd`, and chooses the address. `config->ip` zero: the next free one of the
- * subnet; otherwise that one, or -EADDRINUSE. `config->mac` zero: made from the address
+ * subnet; otherwise that one, or -EADDRINUSE. On a bridge with ports that are no pods' the Ethernet is
+ * asked too (RFC 5227): who answers has the address, and hosts begin their choice at different places. `config->mac` zero: made from the address
  * (02:42:...). The claim is made under one lock for the whole host and is recorded in the kernel
  * itself (the ifalias of the host end: "podckpt a.b.c.d"), so concurrent claims, several state
  * directories and crashes cannot break it: the address is free when the link is gone. Brings lo and
- * eth0 up, sets address, default route through the bridge. `config->mtu` zero: that of the host's
- * default route, or 1500. Fills in *config (prefix and gateway are always the bridge's). When it
+ * eth0 up, sets address, default route through the bridge (none where that has no address). `config->mtu` zero: that of the host's
+ * default route, or 1500; on another bridge the bridge's. Fills in *config (prefix and gateway are always the bridge's). When it
  * returns packets flow; with `config->locked` the link is made locked, and not one has passed.
  */
 int net_attach(int netns_fd, const char *host_name, struct net_config *config,

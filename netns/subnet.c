@@ -31,7 +31,7 @@ bool subnet_overlaps(const struct net_subnet *subnet, struct in_addr ip, unsigne
 	return !((ntohl(subnet->address.s_addr) ^ ntohl(ip.s_addr)) & common);
 }
 
-int subnet_of_link(struct nl_sock *sock, int index, struct net_subnet *ret)
+int subnet_of_link(struct nl_sock *sock, int index, struct net_subnet *ret, struct in_addr *ret_own)
 {
 	cleanup_free struct rt_address *list = NULL;
 	struct in_addr ip;
@@ -46,6 +46,8 @@ int subnet_of_link(struct nl_sock *sock, int index, struct net_subnet *ret)
 		memcpy(&ip, list[i].bytes, sizeof(ip));
 		ret->prefix = list[i].prefix;
 		ret->address.s_addr = htonl(ntohl(ip.s_addr) & mask(ret->prefix));
+		if (ret_own)
+			*ret_own = ip;
 		return 0;
 	}
 	return -ENOENT;

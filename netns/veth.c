@@ -18,6 +18,7 @@
 
 #define INSIDE "eth0"
 #define CARRIER_TIMEOUT_MS 5000
+#define PROBED_MAX 32
 
 /* A pair that was made and does not stay unless everything else succeeds. */
 struct pair {
@@ -54,33 +55,87 @@ static uint32_t host_mtu(struct nl_sock *sock)
 	return 1500;
 }
 
+/* The subnet of a bridge that has no address: as given, or the one of a pod that had an address there. */
+static int foreign_subnet(const struct net_config *config, struct net_subnet *ret)
+{
+	uint32_t mask;
+
+	if (config->subnet.prefix) {
+		*ret = config->subnet;
+		return 0;
+	}
+	if (!config->ip.s_addr || config->prefix < 8 || config->prefix > 30)
+		return -EADDRNOTAVAIL;
+	mask = ~(UINT32_MAX >> config->prefix);
+	*ret = (struct net_subnet){ { htonl(ntohl(config->ip.s_addr) & mask) }, config->prefix };
+	return 0;
+}
+
+/*
+ * Where hosts share an Ethernet, each begins at another place: two that choose at the same moment, or one whose
+ * neighbour's pods are just stopped and cannot answer, hardly ever meet.
+ */
+static struct in_addr own_start(const struct rt_link *bridge, const struct net_subnet *subnet)
+{
+	uint32_t hash = 2166136261u; /* FNV-1a */
+
+	for (size_t i = 0; i < sizeof(bridge->address); i++)
+		hash = (hash ^ bridge->address[i]) * 16777619u;
+	return (struct in_addr){ htonl(ntohl(subnet->address.s_addr) +
+				       (hash & (UINT32_MAX >> subnet->prefix))) };
+}
+
+/* What is known of the bridge, and how addresses are chosen there. */
+struct ground {
+	struct rt_link bridge;
+	struct claim_space space;
+	bool shared;
+};
+
+static int look_at_bridge(struct nl_sock *sock, const struct net_config *config, struct ground *ret,
+			  struct ct_error *err)
+{
+	const char *name = config->bridge[0] ? config->bridge : NET_BRIDGE;
+	cleanup_free struct rt_link *links = NULL;
+	struct claim_space *space = &ret->space;
+	size_t n;
+	int r = rt_link_get(sock, name, &ret->bridge);
+
+	if (r < 0)
+		return error_errno(err, r, "bridge '%s'", name);
+	r = subnet_of_link(sock, ret->bridge.index, &space->subnet, &space->own);
+	if (r == -ENOENT)
+		r = foreign_subnet(config, &space->subnet);
+	if (r < 0)
+		return error_errno(err, r, "address of bridge '%s'", name);
+	r = rt_links(sock, &links, &n);
+	if (r < 0)
+		return error_errno(err, r, "list the links of this host");
+	space->bridge = name;
+	ret->shared = bridge_is_shared(links, n, ret->bridge.index);
+	if (ret->shared)
+		space->start = own_start(&ret->bridge, &space->subnet);
+	return 0;
+}
+
 /* Completes the configuration: bridge's subnet, address, hardware address, MTU. Under the lock. */
-static int choose_config(struct nl_sock *sock, struct net_config *config, int *ret_bridge,
+static int choose_config(struct nl_sock *sock, const struct ground *ground, struct net_config *config,
 			 struct ct_error *err)
 {
 	static const uint8_t none[6];
-	struct net_subnet subnet;
-	struct rt_link bridge;
-	int r = rt_link_get(sock, NET_BRIDGE, &bridge);
+	int r = claim_choose(sock, &ground->space, config->ip, &config->ip, err);
 
 	if (r < 0)
-		return error_errno(err, r, "bridge '" NET_BRIDGE "'");
-	r = subnet_of_link(sock, bridge.index, &subnet);
-	if (r < 0)
-		return error_errno(err, r, "address of bridge '" NET_BRIDGE "'");
-	r = claim_choose(sock, &subnet, config->ip, &config->ip, err);
-	if (r < 0)
 		return r;
-	config->prefix = subnet.prefix;
-	config->gateway = subnet_gateway(&subnet);
+	config->prefix = ground->space.subnet.prefix;
+	config->gateway = ground->space.own;
 	if (!memcmp(config->mac, none, sizeof(none))) {
 		config->mac[0] = 0x02;
 		config->mac[1] = 0x42;
 		memcpy(config->mac + 2, &config->ip, 4);
 	}
 	if (!config->mtu)
-		config->mtu = host_mtu(sock);
-	*ret_bridge = bridge.index;
+		config->mtu = config->bridge[0] ? ground->bridge.mtu : host_mtu(sock);
 	return 0;
 }
 
@@ -88,17 +143,17 @@ static int choose_config(struct nl_sock *sock, struct net_config *config, int *r
  * Chooses the address and makes the pair that stands for the claim, as one step for the whole host.
  */
 static int claim_and_make(struct pair *pair, int netns_fd, const char *host_name,
-			  struct net_config *config, struct ct_error *err)
+			  const struct ground *ground, struct net_config *config, struct ct_error *err)
 {
 	cleanup_fd int lock = claim_lock(err);
 	struct rt_link_change change = { .no_ipv6_address = true };
 	char alias[CLAIM_TEXT_MAX];
 	struct rt_link link;
-	int bridge = 0, r;
+	int r;
 
 	if (lock < 0)
 		return lock;
-	r = choose_config(pair->sock, config, &bridge, err);
+	r = choose_config(pair->sock, ground, config, err);
 	if (r < 0)
 		return r;
 	if (!rt_link_get(pair->sock, host_name, &link))
@@ -118,7 +173,7 @@ static int claim_and_make(struct pair *pair, int netns_fd, const char *host_name
 	 */
 	rt_link_set(pair->sock, link.index, &change);
 	claim_text(config->ip, alias);
-	change = (struct rt_link_change){ .alias = alias, .master = bridge };
+	change = (struct rt_link_change){ .alias = alias, .master = ground->bridge.index };
 	r = rt_link_set(pair->sock, link.index, &change);
 	/*
 	 * The port will forward as soon as it has a carrier. Closed, it passes nothing even then.
@@ -126,6 +181,53 @@ static int claim_and_make(struct pair *pair, int netns_fd, const char *host_name
 	if (r == 0 && config->locked)
 		r = rt_port_set(pair->sock, link.index, false, -1);
 	return r < 0 ? error_errno(err, r, "set up link '%s'", host_name) : 0;
+}
+
+static int answered(struct in_addr ip, const char *bridge, const uint8_t m[6], struct ct_error *err)
+{
+	char text[INET_ADDRSTRLEN];
+
+	return error_set(err, -EADDRINUSE,
+			 "address %s is taken: %02x:%02x:%02x:%02x:%02x:%02x answers for it on the bridge '%s'",
+			 inet_ntop(AF_INET, &ip, text, sizeof(text)), m[0], m[1], m[2], m[3], m[4], m[5],
+			 bridge);
+}
+
+/*
+ * Claims an address that nobody on the Ethernet has. The claim comes first and outside the lock is asked: whoever else
+ * chooses on this host meanwhile takes another one.
+ */
+static int claim_on_ground(struct pair *pair, int netns_fd, const char *host_name,
+			   struct net_config *config, struct ct_error *err)
+{
+	struct ground ground = { 0 };
+	uint8_t mac[6] = { 0 };
+	int r = look_at_bridge(pair->sock, config, &ground, err);
+
+	for (int tries = 0; r == 0 && tries < PROBED_MAX; tries++) {
+		struct net_config chosen = *config;
+
+		r = claim_and_make(pair, netns_fd, host_name, &ground, &chosen, err);
+		if (r == 0 && ground.shared)
+			r = arp_probe(&ground.bridge, chosen.ip, mac, err);
+		if (r < 0)
+			return r;
+		if (r == 0) {
+			*config = chosen;
+			return 0;
+		}
+		if (config->ip.s_addr)
+			return answered(config->ip, ground.space.bridge, mac, err);
+		pair_undo(pair);
+		pair->index = 0;
+		ground.space.start.s_addr = htonl(ntohl(chosen.ip.s_addr) + 1);
+		r = 0;
+	}
+	return r < 0 ? r
+		     : error_set(err, -EADDRNOTAVAIL,
+				 "%d addresses on the bridge '%s' were tried, and others have them all; "
+				 "choose one with --ip",
+				 PROBED_MAX, ground.space.bridge);
 }
 
 /* Runs inside the namespace: /proc/sys/net shows the namespace of whoever looks. */
@@ -237,6 +339,8 @@ static int set_up_inside(struct pair *pair, int netns_fd, const char *host_name,
 	r = rt_address_add(inside, eth0.index, config->ip, config->prefix);
 	if (r < 0)
 		return error_errno(err, r, "set the address of '" INSIDE "' inside");
+	if (!config->gateway.s_addr) /* a bridge that leads nowhere else */
+		return 0;
 	r = rt_default_route_add(inside, eth0.index, config->gateway);
 	return r < 0 ? error_errno(err, r, "set the default route inside") : 0;
 }
@@ -271,7 +375,7 @@ int net_attach(int netns_fd, const char *host_name, struct net_config *config, s
 	if (r < 0)
 		return r;
 	pair.sock = sock;
-	r = claim_and_make(&pair, netns_fd, host_name, &chosen, err);
+	r = claim_on_ground(&pair, netns_fd, host_name, &chosen, err);
 	if (r == 0)
 		r = set_up_inside(&pair, netns_fd, host_name, &chosen, err);
 	if (r < 0)

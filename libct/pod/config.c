@@ -46,6 +46,16 @@ void pod_config_release(struct pod_config *config)
 	*config = (struct pod_config){ 0 };
 }
 
+int pod_config_set_bridge(struct pod_config *config, const char *bridge)
+{
+	if (!net_name_valid(bridge))
+		return -EINVAL;
+	if (!strcmp(bridge, NET_BRIDGE)) /* "" is its one name, so that no two images differ by that */
+		bridge = "";
+	strcpy(config->address.bridge, bridge);
+	return 0;
+}
+
 bool hostname_valid(const char *name)
 {
 	size_t len = strlen(name);
@@ -78,6 +88,8 @@ static void put_address(struct node *to, const struct net_config *a)
 		 a->mac[2], a->mac[3], a->mac[4], a->mac[5]);
 	node_put_str(n, "mac", text);
 	node_put_u64(n, "mtu", a->mtu);
+	if (a->bridge[0])
+		node_put_str(n, "bridge", a->bridge);
 }
 
 void pod_config_put(const struct pod_config *c, struct node *to)
@@ -253,6 +265,8 @@ static void get_network(struct get *g)
 	a->prefix = (unsigned int)node_u64(from, "prefix", 32);
 	a->gateway = get_ip(from, "gateway");
 	a->mtu = (uint32_t)node_u64(from, "mtu", 65535);
+	if (node_has(from, "bridge") && pod_config_set_bridge(g->config, node_str(from, "bridge")) < 0)
+		node_complain(from, "'%s' cannot be the name of a bridge", node_str(from, "bridge"));
 	mac = node_str(from, "mac");
 	if (mac && *mac && mac_parse(mac, a->mac) < 0)
 		node_complain(from, "'%s' is not a MAC address", mac);

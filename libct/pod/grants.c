@@ -125,6 +125,9 @@ int grants_begin(const struct ct *ct, const struct pod_config *config,
 		return r;
 	if (config->net == CT_NET_HOST && !options->host_net)
 		grants_refuse(ret, "the pod is in the host's network; grant that with --net host");
+	if (config->net == CT_NET_BRIDGE && config->address.bridge[0] && !options->bridge)
+		grants_refuse(ret, "the pod hangs on the bridge '%s'; say on which it may here: --net bridge:%s",
+			      config->address.bridge, config->address.bridge);
 	check_volumes(config, options, ret);
 	if (!options->rootfs)
 		check_trees(ct, config, ret);

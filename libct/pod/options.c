@@ -281,7 +281,7 @@ static int get_network(struct options *o, struct ct_error *err)
 	if (given->net != CT_NET_BRIDGE && given->net != CT_NET_NONE && given->net != CT_NET_HOST)
 		return error_set(err, -EINVAL, "network %d is not known", (int)given->net);
 	c->net = given->net;
-	if (c->net != CT_NET_BRIDGE && (given->ip || given->mac || given->subnet))
+	if (c->net != CT_NET_BRIDGE && (given->ip || given->mac || given->subnet || given->bridge))
 		return error_set(err, -EINVAL,
 				 "an address is for pods on the bridge only (--net bridge)");
 	if (given->ip && (inet_pton(AF_INET, given->ip, &c->address.ip) != 1 ||
@@ -295,6 +295,8 @@ static int get_network(struct options *o, struct ct_error *err)
 		return error_set(err, -EINVAL,
 				 "'%s' is not a subnet (a.b.c.d/n, n from 8 to 30, no host bits)",
 				 given->subnet);
+	if (given->bridge && pod_config_set_bridge(c, given->bridge) < 0)
+		return error_set(err, -EINVAL, "'%s' cannot be the name of a bridge", given->bridge);
 	return 0;
 }
 

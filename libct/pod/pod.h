@@ -72,7 +72,7 @@ struct pod_config {
 	char *seccomp;	       /* "default", "unconfined" or the text of the profile */
 	enum ct_net net;
 	struct net_config address; /* with CT_NET_BRIDGE */
-	struct net_subnet subnet;  /* for a bridge that does not exist yet, prefix 0: any; in no manifest */
+	struct net_subnet subnet;  /* for podckpt0 where that does not exist yet, prefix 0: any; in no manifest */
 	int stop_signal;
 	unsigned short rows, columns;
 };
@@ -91,6 +91,8 @@ void pod_config_put(const struct pod_config *config, struct node *to);
 int pod_config_get(const struct node *from, struct pod_config *ret, struct ct_error *err);
 /* The pod sees the directory `rootfs` in place of the trees that it had: by --rootfs of a restore. */
 int pod_config_set_rootfs(struct pod_config *config, const char *rootfs, struct ct_error *err);
+/* The pod hangs on that bridge. -EINVAL: it cannot be the name of one. */
+int pod_config_set_bridge(struct pod_config *config, const char *bridge);
 void pod_config_release(struct pod_config *config);
 
 /* What is known of a pod that was made. */

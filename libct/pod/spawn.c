@@ -247,7 +247,14 @@ static int attach_bridge(struct making *m, int netns, struct ct_error *err)
 	const struct net_subnet *wanted = pod->config.subnet.prefix ? &pod->config.subnet : NULL;
 	struct net_subnet subnet;
 	bool nat;
-	int r = net_bridge_ensure(wanted, &subnet, &nat, err);
+	int r;
+
+	if (!pod->config.address.bridge[0]) {
+		r = net_bridge_ensure(wanted, &subnet, &nat, err);
+	} else {
+		pod->config.address.subnet = pod->config.subnet;
+		r = net_bridge_check(&pod->config.address, err);
+	}
 
 	if (r < 0)
 		return r;

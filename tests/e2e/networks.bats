@@ -1,0 +1,133 @@
+#!/usr/bin/env bats
+# Bridges that span hosts. The other host is a network namespace on the other end of a wire.
+
+bats_require_minimum_version 1.5.0
+load helpers
+
+teardown() {
+	ip link delete br9 2>/dev/null || :
+	ip link delete wire 2>/dev/null || :
+	[ -z "${other:-}" ] || kill "$other"
+	podckpt rm -f -a
+	until_ok 10 nothing_left || { show_left; return 1; }
+}
+
+on_other() {
+	nsenter -t "$other" -n "$@"
+}
+
+# A bridge of this host, and on the other end of its wire the other host with these addresses.
+two_hosts() {
+	local address
+
+	ip link add br9 type bridge
+	ip link set br9 up
+	unshare -n sleep 1000 3>&- &
+	other=$!
+	until_ok 10 differs
+	ip link add wire type veth peer name far netns "/proc/$other/ns/net"
+	ip link set wire master br9 up
+	for address in "$@"; do
+		on_other ip address add "$address" dev far
+	done
+	on_other ip link set far up
+	on_other ip link set lo up
+	until_ok 10 has_carrier
+}
+
+differs() {
+	[ "$(readlink "/proc/$other/ns/net")" != "$(readlink /proc/self/ns/net)" ]
+}
+
+has_carrier() {
+	ip link show br9 up | grep -q "state UP"
+}
+
+far_mac() {
+	on_other ip -o link show far | grep -o 'link/ether [0-9a-f:]*' | cut -d' ' -f2
+}
+
+net_server() {
+	podckpt run -d --name "$1" "${@:2}" -- python3 -u -c '
+import socket
+s = socket.create_server(("0.0.0.0", 7000))
+print("ready")
+while True:
+    c, peer = s.accept()
+    c.sendall(("hello " + peer[0]).encode())
+    c.close()'
+	wait_output "$1" ready
+}
+
+@test "a pod on a bridge that spans hosts is reached from the other host, also after a restore" {
+	two_hosts 10.99.0.2/24
+	ip address add 10.99.0.1/24 dev br9
+	net_server web --net bridge:br9 --ip 10.99.0.7
+	run on_other timeout 5 socat -T 5 TCP:10.99.0.7:7000 -
+	assert_output "hello 10.99.0.2"
+	podckpt checkpoint -o web.tar web
+	run podckpt restore -d web.tar
+	assert_failure 12
+	assert_output --partial "the pod hangs on the bridge 'br9'; say on which it may here: --net bridge:br9"
+	podckpt restore --verify -d --net bridge:br9 web.tar
+	run on_other timeout 5 socat -T 5 TCP:10.99.0.7:7000 -
+	assert_output "hello 10.99.0.2"
+	podckpt checkpoint -o web.tar web
+	ip link delete br9
+	run podckpt restore -d --net bridge:br9 web.tar
+	assert_failure
+	assert_output --partial "there is no bridge 'br9' on this host; make it first (podckpt network create br9)"
+	run podckpt ps -q
+	assert_output ''
+}
+
+@test "an address that another host has is not given to a pod" {
+	local i ips=()
+
+	for i in 3 4 5 6; do ips+=("10.99.0.$i/29"); done
+	two_hosts "${ips[@]}"
+	ip address add 10.99.0.1/29 dev br9
+	run podckpt run -d --net bridge:br9 --ip 10.99.0.4 -- sleep 100
+	assert_failure 8
+	assert_output --regexp "address 10\.99\.0\.4 is taken: $(far_mac) answers for it on the bridge 'br9'"
+	podckpt run -d --name only --net bridge:br9 -- sleep 100
+	assert_equal "$(pod_ip only)" 10.99.0.2
+	run podckpt run -d --net bridge:br9 -- sleep 100
+	assert_failure
+	assert_output --partial "others have them all"
+}
+
+@test "a bridge without an address takes a subnet for its pods" {
+	two_hosts 10.99.0.2/24
+	run podckpt run -d --net bridge:br9 -- sleep 100
+	assert_failure
+	assert_output --partial "bridge 'br9' has no IPv4 address; say with --subnet which one its pods are in"
+	net_server web --net bridge:br9 --subnet 10.99.0.0/24
+	run on_other timeout 5 socat -T 5 "TCP:$(pod_ip web):7000" -
+	assert_output "hello 10.99.0.2"
+	podckpt checkpoint -o web.tar web
+	podckpt restore --verify -d --net bridge:br9 web.tar
+	run on_other timeout 5 socat -T 5 "TCP:$(pod_ip web):7000" -
+	assert_output "hello 10.99.0.2"
+}
+
+@test "what cannot be a pod's bridge is refused" {
+	two_hosts
+	ip address add 10.99.0.1/24 dev br9
+	run podckpt run -d --net bridge: -- sleep 100
+	assert_failure
+	assert_output --partial "--net 'bridge:': a name is missing behind 'bridge:'"
+	run podckpt run -d --net bridge:wire -- sleep 100
+	assert_failure
+	assert_output --partial "link 'wire' is not a bridge"
+	run podckpt run -d --net bridge:a/b -- sleep 100
+	assert_failure
+	assert_output --partial "'a/b' cannot be the name of a bridge"
+	run podckpt run -d --net bridge:br9 --subnet 10.98.0.0/24 -- sleep 100
+	assert_failure
+	assert_output --partial "bridge 'br9' already has the subnet 10.99.0.0/24 and not 10.98.0.0/24"
+	ip link set br9 down
+	run podckpt run -d --net bridge:br9 -- sleep 100
+	assert_failure
+	assert_output --partial "bridge 'br9' is down; bring it up (ip link set br9 up)"
+}
