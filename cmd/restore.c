@@ -10,7 +10,7 @@
 
 struct restore_options {
 	const char *name, *ip, *mac, *rootfs, *seccomp;
-	struct string_list volumes, cap_add;
+	struct string_list volumes, cap_add, publish;
 	bool detach, verify, leave_stopped, stats, remove;
 	struct net_choice net;
 };
@@ -37,6 +37,8 @@ static const struct option_spec restore_specs[] = {
 	  OPTION(cap_add) },
 	{ "seccomp", 0, "PROFILE", "let it have its system call filter: unconfined or a file", set_string,
 	  OPTION(seccomp), COMPLETE_FILE },
+	{ "publish", 'p', "[IP:]HOST:POD[/udp]", "port of this host for one that the pod had published", set_list,
+	  OPTION(publish) },
 	{ "net", 0, "MODE", "network: image (default), or let it have the host's (host) or that bridge (bridge:NAME)",
 	  set_net, OPTION(net), COMPLETE_WORDS, "image host" },
 	{ 0 },
@@ -100,6 +102,7 @@ static int restore(struct context *context, const struct restore_options *o, con
 	ct_options.cap_add = o->cap_add.v;
 	ct_options.seccomp = o->seccomp;
 	ct_options.host_net = o->net.mode == 1; /* of "image host" */
+	ct_options.publish = o->publish.v;
 	ct_options.bridge = o->net.bridge;
 	r = ct_restore(context->ct, &ct_options, &name, &stats, &err);
 	if (r < 0) {
@@ -157,8 +160,8 @@ const struct command command_restore = {
 		"An image gets no more than podckpt run would give it. What run gives only by an option has\n"
 		"to be given again: each volume with -v, capabilities with --cap-add, another system call\n"
 		"filter than the usual one with --seccomp, the host's network with --net host, another bridge\n"
-		"than podckpt0 with --net bridge:NAME. If something is missing, a line for each says what to\n"
-		"add, nothing is made, and the exit code is 12.",
+		"than podckpt0 with --net bridge:NAME, published ports with -p. If something is missing, a line\n"
+		"for each says what to add, nothing is made, and the exit code is 12.",
 	.examples = "podckpt restore -d pod1.tar\tBring it back into the background\n"
 		    "podckpt restore -d --name pod2 --ip 10.88.0.20 pod1.tar\tA second one beside it\n"
 		    "podckpt restore --verify pod1.tar\tCompare first, then go on in the foreground",

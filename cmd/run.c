@@ -8,7 +8,7 @@
 
 struct run_options {
 	const char *name, *workdir, *user, *hostname, *rootfs, *seccomp, *ip, *mac, *subnet;
-	struct string_list env, env_file, volumes, cap_add, cap_drop;
+	struct string_list env, env_file, volumes, cap_add, cap_drop, publish;
 	bool detach, interactive, tty, read_only, no_init, remove;
 	uint64_t memory, cpus, pids;
 	struct net_choice net;
@@ -46,6 +46,8 @@ static const struct option_spec run_specs[] = {
 	  OPTION(seccomp), COMPLETE_FILE },
 	{ "net", 0, "MODE", "network: bridge (default), bridge:NAME, none or host", set_net, OPTION(net),
 	  COMPLETE_WORDS, "bridge none host" },
+	{ "publish", 'p', "[IP:]HOST:POD[/udp]", "make a port of the host lead to one of the pod", set_list,
+	  OPTION(publish) },
 	{ "ip", 0, "ADDRESS", "IPv4 address (default: the next free one)", set_string, OPTION(ip) },
 	{ "mac", 0, "ADDRESS", "Ethernet address (default: made from the IPv4 address)", set_string,
 	  OPTION(mac) },
@@ -106,6 +108,7 @@ static void fill(struct ct_run_options *to, const struct run_options *o, char **
 	to->seccomp = o->seccomp;
 	to->net = o->net.mode;
 	to->bridge = o->net.bridge;
+	to->publish = o->publish.v;
 	to->ip = o->ip;
 	to->mac = o->mac;
 	to->subnet = o->subnet;
@@ -182,10 +185,15 @@ const struct command command_run = {
 		"bridge:NAME it hangs on that bridge, which somebody made (podckpt network create) and which\n"
 		"may span hosts: it gets an address of the bridge's subnet for which nobody answers there.\n"
 		"\n"
+		"With -p a port of the host leads to the pod: for whoever comes from outside, for other pods,\n"
+		"and for the host itself by any of its addresses but 127.0.0.1. It does so as long as the pod\n"
+		"is there; a port that a program or another pod has is refused.\n"
+		"\n"
 		"PID 1 of the pod is a small init that reaps, forwards signals and ends with the last\n"
 		"process; the pod's exit code is the command's.",
 	.examples = "podckpt run -d --name pod1 -- ./server\tA server in the background\n"
 		    "podckpt run -it --rm -- bash\tA shell to look around in, gone when it ends\n"
+		    "podckpt run -d -p 8080:80 -- nginx -g 'daemon off;'\tReached from outside on port 8080\n"
 		    "podckpt run -d -v ./data:/data --memory 512m -- ./server /data\tWith files of the host and a limit",
 	.options = run_specs,
 	.options_size = sizeof(struct run_options),

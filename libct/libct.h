@@ -89,6 +89,7 @@ struct ct_run_options {
 	int stop_signal;	 /* 0: SIGTERM */
 	unsigned short rows, columns; /* of the terminal, with tty */
 	const char *bridge;	 /* with CT_NET_BRIDGE: one that exists; NULL: podckpt0, made when first needed */
+	const char *const *publish; /* NULL-terminated "[IP:]HOST:POD[/tcp|/udp]": ports of the host that lead to it */
 };
 
 /*
@@ -254,6 +255,7 @@ struct ct_restore_options {
 	bool host_net; /* the host's network, if it was in that */
 	/* The bridge that it hangs on here; it must be given where the image's is not podckpt0. */
 	const char *bridge;
+	const char *const *publish; /* likewise; one for each port of the pod that was published, and more */
 };
 
 /* Restores a pod; on failure nothing of it is left. *ret_name as in ct_run(). */

@@ -73,7 +73,27 @@ int net_attach(int netns_fd, const char *host_name, struct net_config *config,
 /* Only lo, for pods without a network. */
 int net_loopback_up(int netns_fd, struct ct_error *err);
 
-/* Removes the host end (and with it the pair). Absent is fine. */
+/* A port of this host that leads to a port of a pod. */
+struct net_publish {
+	struct in_addr host_ip; /* zero: all of this host */
+	uint16_t host, pod;
+	bool udp; /* else TCP */
+};
+
+/* "[IP:]HOST:POD[/udp]", as it is given. Returns `buf`. */
+#define NET_PUBLISH_MAX 40
+const char *net_publish_text(const struct net_publish *publish, char buf[NET_PUBLISH_MAX]);
+
+/*
+ * Publishes ports of a pod that was attached; net_detach() ends that. IPv4. They lead to the pod for whoever
+ * comes from outside, from other pods and from the host itself, except by 127.0.0.1. -EADDRINUSE: a program or another
+ * pod has one; -ENOSYS: this kernel cannot.
+ */
+int net_publish(const char *host_name, const struct net_config *config, const struct net_publish *list,
+		size_t n, struct ct_error *err);
+int net_unpublish(const char *host_name, struct ct_error *err); /* none is fine */
+
+/* Removes the host end (and with it the pair) and the ports published for it. Absent is fine. */
 int net_detach(const char *host_name, struct ct_error *err);
 
 /*

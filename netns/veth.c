@@ -397,8 +397,10 @@ int net_detach(const char *host_name, struct ct_error *err)
 {
 	cleanup_sock struct nl_sock *sock = NULL;
 	struct rt_link link;
-	int r = netlink_open(-1, NETLINK_ROUTE, &sock, err);
+	int r = net_unpublish(host_name, err);
 
+	if (r == 0)
+		r = netlink_open(-1, NETLINK_ROUTE, &sock, err);
 	if (r < 0)
 		return r;
 	r = rt_link_get(sock, host_name, &link);

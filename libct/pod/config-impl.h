@@ -4,9 +4,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct ct_error;
+struct grants;
+struct node;
+struct pod_config;
+
 void strings_free(char **strings);
 bool hostname_valid(const char *name);
 /* Not the root, nor what the kernel shows itself in. */
 bool volume_destination_valid(const char *path);
 /* "aa:bb:cc:dd:ee:ff" of one station (not a group). -EINVAL. */
 int mac_parse(const char *text, uint8_t ret[6]);
+
+/* The published ports in a document (libct/pod/publish.c). publish_get(): -ENOMEM only, the rest stays in the document. */
+void publish_put(const struct pod_config *config, struct node *to);
+int publish_get(const struct node *from, struct pod_config *config);
+/* Those of an image against what a restore was given, which takes their place. */
+int publish_grant(struct pod_config *config, const char *const *texts, struct grants *g, struct ct_error *err);

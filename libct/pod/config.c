@@ -43,6 +43,7 @@ void pod_config_release(struct pod_config *config)
 	}
 	free(config->volumes);
 	free(config->seccomp);
+	free(config->publish);
 	*config = (struct pod_config){ 0 };
 }
 
@@ -131,6 +132,7 @@ void pod_config_put(const struct pod_config *c, struct node *to)
 	node_put_str(to, "net", net_names[c->net]);
 	if (c->net == CT_NET_BRIDGE)
 		put_address(to, &c->address);
+	publish_put(c, to);
 	node_put_i64(to, "stop_signal", c->stop_signal);
 	node_put_u64(to, "rows", c->rows);
 	node_put_u64(to, "columns", c->columns);
@@ -272,6 +274,7 @@ static void get_network(struct get *g)
 		node_complain(from, "'%s' is not a MAC address", mac);
 }
 
+
 static void get_rights(struct get *g)
 {
 	struct pod_config *c = g->config;
@@ -316,6 +319,7 @@ int pod_config_get(const struct node *from, struct pod_config *ret, struct ct_er
 	config.pids = node_u64(from, "pids", INT64_MAX);
 	get_rights(&g);
 	get_network(&g);
+	g.no_memory |= publish_get(from, &config) < 0;
 	config.rows = (unsigned short)node_u64(from, "rows", UINT16_MAX);
 	config.columns = (unsigned short)node_u64(from, "columns", UINT16_MAX);
 	if (g.no_memory) {

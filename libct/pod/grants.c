@@ -8,6 +8,7 @@
 #include "libct/base/error.h"
 #include "libct/base/io.h"
 #include "libct/findings.h"
+#include "libct/pod/config-impl.h"
 #include "libct/pod/inside.h"
 
 void grants_release(struct grants *g)
@@ -114,7 +115,7 @@ static void check_trees(const struct ct *ct, const struct pod_config *config, st
 	}
 }
 
-int grants_begin(const struct ct *ct, const struct pod_config *config,
+int grants_begin(const struct ct *ct, struct pod_config *config,
 		 const struct ct_restore_options *options, struct grants *ret, struct ct_error *err)
 {
 	int r = check_capabilities(config, options, ret, err);
@@ -128,6 +129,9 @@ int grants_begin(const struct ct *ct, const struct pod_config *config,
 	if (config->net == CT_NET_BRIDGE && config->address.bridge[0] && !options->bridge)
 		grants_refuse(ret, "the pod hangs on the bridge '%s'; say on which it may here: --net bridge:%s",
 			      config->address.bridge, config->address.bridge);
+	r = publish_grant(config, options->publish, ret, err);
+	if (r < 0)
+		return r;
 	check_volumes(config, options, ret);
 	if (!options->rootfs)
 		check_trees(ct, config, ret);

@@ -24,9 +24,9 @@ struct grants {
 
 /*
  * Adds a finding for all in `config` that is not granted, and fills in the rest. The configuration
- * has the user's own options by then. Errors are for options that make no sense.
+ * has the user's own options by then, and the ports that were given afterwards. Errors are for options that make no sense.
  */
-int grants_begin(const struct ct *ct, const struct pod_config *config,
+int grants_begin(const struct ct *ct, struct pod_config *config,
 		 const struct ct_restore_options *options, struct grants *ret, struct ct_error *err);
 void grants_refuse(struct grants *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* 0, or -EKEYREJECTED with all findings. */

@@ -297,7 +297,7 @@ static int get_network(struct options *o, struct ct_error *err)
 				 given->subnet);
 	if (given->bridge && pod_config_set_bridge(c, given->bridge) < 0)
 		return error_set(err, -EINVAL, "'%s' cannot be the name of a bridge", given->bridge);
-	return 0;
+	return pod_config_set_publish(c, given->publish, err);
 }
 
 /* ---- the whole ---- */

@@ -72,6 +72,8 @@ struct pod_config {
 	char *seccomp;	       /* "default", "unconfined" or the text of the profile */
 	enum ct_net net;
 	struct net_config address; /* with CT_NET_BRIDGE */
+	struct net_publish *publish; /* ports of the host that lead to it */
+	size_t n_publish;
 	struct net_subnet subnet;  /* for podckpt0 where that does not exist yet, prefix 0: any; in no manifest */
 	int stop_signal;
 	unsigned short rows, columns;
@@ -93,6 +95,8 @@ int pod_config_get(const struct node *from, struct pod_config *ret, struct ct_er
 int pod_config_set_rootfs(struct pod_config *config, const char *rootfs, struct ct_error *err);
 /* The pod hangs on that bridge. -EINVAL: it cannot be the name of one. */
 int pod_config_set_bridge(struct pod_config *config, const char *bridge);
+/* The ports of the pod, anew: "[IP:]HOST:POD[/tcp|/udp]", NULL-terminated (NULL: none). -EINVAL with words, -ENOMEM. */
+int pod_config_set_publish(struct pod_config *config, const char *const *texts, struct ct_error *err);
 void pod_config_release(struct pod_config *config);
 
 /* What is known of a pod that was made. */

@@ -259,7 +259,10 @@ static int attach_bridge(struct making *m, int netns, struct ct_error *err)
 	if (r < 0)
 		return r;
 	m->link = pod->state.link; /* from here on there may be something to remove */
-	return net_attach(netns, pod->state.link, &pod->config.address, err);
+	r = net_attach(netns, pod->state.link, &pod->config.address, err);
+	return r < 0 ? r
+		     : net_publish(pod->state.link, &pod->config.address, pod->config.publish,
+				   pod->config.n_publish, err);
 }
 
 static int attach_network(struct making *m, struct ct_error *err)

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The ports of a pod that are published on the host: "[IP:]HOST:POD[/tcp|/udp]". */
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "images/node.h"
+#include "libct/base/error.h"
+#include "libct/pod/config-impl.h"
+#include "libct/pod/grants.h"
+#include "libct/pod/pod.h"
+
+#define PUBLISH_MAX 4096
+
+static bool port_parse(const char *text, size_t len, uint16_t *ret)
+{
+	unsigned int port = 0;
+
+	if (len == 0 || len > 5 || strspn(text, "0123456789") < len)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		port = port * 10 + (unsigned int)(text[i] - '0');
+	*ret = (uint16_t)port;
+	return port >= 1 && port <= UINT16_MAX;
+}
+
+static int parse(const char *text, struct net_publish *ret)
+{
+	size_t len = strcspn(text, "/");
+	const char *protocol = text + len, *last = memrchr(text, ':', len), *first;
+	char ip[INET_ADDRSTRLEN];
+	struct net_publish p = { .udp = !strcmp(protocol, "/udp") };
+
+	if ((*protocol && !p.udp && strcmp(protocol, "/tcp")) || !last)
+		return -EINVAL;
+	first = memrchr(text, ':', (size_t)(last - text));
+	if (first) {
+		if (first - text >= (int)sizeof(ip))
+			return -EINVAL;
+		memcpy(ip, text, (size_t)(first - text));
+		ip[first - text] = '\0';
+		if (inet_pton(AF_INET, ip, &p.host_ip) != 1)
+			return -EINVAL;
+	}
+	first = first ? first + 1 : text;
+	if (!port_parse(first, (size_t)(last - first), &p.host) ||
+	    !port_parse(last + 1, (size_t)(text + len - last - 1), &p.pod))
+		return -EINVAL;
+	*ret = p;
+	return 0;
+}
+
+static bool clash(const struct net_publish *a, const struct net_publish *b)
+{
+	return a->host == b->host && a->udp == b->udp &&
+	       (!a->host_ip.s_addr || !b->host_ip.s_addr || a->host_ip.s_addr == b->host_ip.s_addr);
+}
+
+int pod_config_set_publish(struct pod_config *config, const char *const *texts, struct ct_error *err)
+{
+	cleanup_free struct net_publish *list = NULL;
+	char text[NET_PUBLISH_MAX];
+	size_t n = 0;
+
+	while (texts && texts[n])
+		n++;
+	if (n > PUBLISH_MAX)
+		return error_set(err, -EINVAL, "more than %d ports are published", PUBLISH_MAX);
+	if (n && config->net != CT_NET_BRIDGE)
+		return error_set(err, -EINVAL, "ports are published for pods on a bridge only (--net bridge)");
+	list = calloc(n + 1, sizeof(*list));
+	if (!list)
+		return error_errno(err, -ENOMEM, "publish ports");
+	for (size_t i = 0; i < n; i++) {
+		if (parse(texts[i], &list[i]) < 0)
+			return error_set(err, -EINVAL, "'%s' is not a port to publish ([IP:]HOST:POD[/udp])",
+					 texts[i]);
+		if (list[i].host_ip.s_addr && (ntohl(list[i].host_ip.s_addr) >> 24) == IN_LOOPBACKNET)
+			return error_set(err, -EINVAL, "'%s': a port of 127.0.0.1 cannot lead to a pod; leave "
+						       "the address out and use another one of this host",
+					 texts[i]);
+		for (size_t k = 0; k < i; k++)
+			if (clash(&list[k], &list[i]))
+				return error_set(err, -EINVAL, "port %u is published twice: '%s' and '%s'",
+						 list[i].host, net_publish_text(&list[k], text), texts[i]);
+	}
+	free(config->publish);
+	config->publish = take_ptr(list);
+	config->n_publish = n;
+	return 0;
+}
+
+void publish_put(const struct pod_config *config, struct node *to)
+{
+	char text[NET_PUBLISH_MAX];
+	struct node *array;
+
+	if (!config->n_publish)
+		return;
+	array = node_put_array(to, "publish");
+	for (size_t i = 0; i < config->n_publish; i++)
+		node_put_str(array, NULL, net_publish_text(&config->publish[i], text));
+}
+
+int publish_get(const struct node *from, struct pod_config *config)
+{
+	cleanup_free const char **texts = NULL;
+	struct ct_error why = { 0 };
+	const struct node *array;
+	size_t n;
+	int r;
+
+	if (!node_has(from, "publish"))
+		return 0;
+	array = node_array(from, "publish");
+	n = node_count(array);
+	if (n > PUBLISH_MAX) {
+		node_complain(array, "more than %d ports are published", PUBLISH_MAX);
+		return 0;
+	}
+	texts = calloc(n + 1, sizeof(*texts));
+	if (!texts)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		texts[i] = node_at_str(array, i);
+	r = pod_config_set_publish(config, texts, &why);
+	if (r == -EINVAL)
+		node_complain(array, "%s", why.text);
+	return r == -ENOMEM ? r : 0;
+}
+
+/* A port of the host is the host's: an image has it only where it is given again, that one or another for it. */
+int publish_grant(struct pod_config *config, const char *const *texts, struct grants *g, struct ct_error *err)
+{
+	struct pod_config given = { .net = config->net };
+	char text[NET_PUBLISH_MAX];
+	int r = pod_config_set_publish(&given, texts, err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < config->n_publish; i++) {
+		const struct net_publish *p = &config->publish[i];
+		bool found = false;
+
+		for (size_t k = 0; k < given.n_publish; k++)
+			found |= given.publish[k].pod == p->pod && given.publish[k].udp == p->udp;
+		if (!found)
+			grants_refuse(g, "the pod's port %u (%s) is published on port %u of the host; say where "
+					 "it may be here: -p %s",
+				      p->pod, p->udp ? "UDP" : "TCP", p->host, net_publish_text(p, text));
+	}
+	free(config->publish);
+	config->publish = given.publish;
+	config->n_publish = given.n_publish;
+	return 0;
+}
