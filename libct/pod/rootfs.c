@@ -266,22 +266,49 @@ bool pod_path_own_mount(const struct pod *pod, const char *at)
 	return rootfs_is_own_mount(at) || (state_in_pod(pod, state) && !strcmp(state, at));
 }
 
-static int hang_volumes(const struct pod_config *config, int rootfd, struct ct_error *err)
+struct volume_copies {
+	int *fds;
+	size_t n;
+};
+
+static void volume_copies_release(struct volume_copies *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		fd_close(c->fds[i]);
+	free(c->fds);
+}
+
+/* Before the pod's root hangs over the pod's own directory, which may lie in a volume. */
+static int copy_volumes(const struct pod_config *config, struct volume_copies *ret, struct ct_error *err)
+{
+	ret->fds = calloc(config->n_volumes + 1, sizeof(*ret->fds));
+	if (!ret->fds)
+		return error_errno(err, -ENOMEM, "volumes");
+	for (size_t i = 0; i < config->n_volumes; i++) {
+		const struct pod_volume *v = &config->volumes[i];
+		int fd = mount_copy(AT_FDCWD, v->source, true, err), r = fd;
+
+		if (fd >= 0)
+			ret->fds[ret->n++] = fd;
+		if (fd >= 0 && v->read_only)
+			r = mount_set(fd, MOUNT_ATTR_RDONLY, true, err);
+		if (r < 0)
+			return error_prefix(err, r, "volume '%s'", v->source);
+	}
+	return 0;
+}
+
+static int hang_volumes(const struct pod_config *config, const struct volume_copies *copies, int rootfd,
+			struct ct_error *err)
 {
 	for (size_t i = 0; i < config->n_volumes; i++) {
 		const struct pod_volume *v = &config->volumes[i];
-		cleanup_fd int fd = -1;
 		struct stat st;
 		int r;
 
-		if (stat(v->source, &st) < 0)
+		if (fstat(copies->fds[i], &st) < 0)
 			return error_errno(err, -errno, "volume '%s'", v->source);
-		fd = mount_copy(AT_FDCWD, v->source, true, err);
-		r = fd;
-		if (r >= 0 && v->read_only)
-			r = mount_set(fd, MOUNT_ATTR_RDONLY, true, err);
-		if (r >= 0)
-			r = mount_hang(fd, rootfd, v->destination, !S_ISDIR(st.st_mode), err);
+		r = mount_hang(copies->fds[i], rootfd, v->destination, !S_ISDIR(st.st_mode), err);
 		if (r < 0)
 			return error_prefix(err, r, "volume '%s'", v->source);
 	}
@@ -291,7 +318,7 @@ static int hang_volumes(const struct pod_config *config, int rootfd, struct ct_e
 /* ---- the whole ---- */
 
 static int build(const struct pod *pod, int rootfd, const struct tree_mount *mounts,
-		 bool restoring, struct ct_error *err)
+		 const struct volume_copies *volumes, bool restoring, struct ct_error *err)
 {
 	const struct pod_config *config = &pod->config;
 	int r = hang_trees(config, mounts, rootfd, err);
@@ -304,7 +331,7 @@ static int build(const struct pod *pod, int rootfd, const struct tree_mount *mou
 	if (r == 0)
 		r = rootfs_own_mounts(rootfd, err);
 	if (r == 0)
-		r = hang_volumes(config, rootfd, err);
+		r = hang_volumes(config, volumes, rootfd, err);
 	/* Last: files and mount points were made in the trees until here. */
 	for (size_t i = 0; r == 0 && config->read_only && i < config->n_trees; i++)
 		if (!config->trees[i].plain)
@@ -328,6 +355,7 @@ static int pivot(int rootfd, struct ct_error *err)
 static int enter(const struct pod *pod, struct tree_mount *mounts, bool restoring,
 		 struct ct_error *err)
 {
+	__cleanup(volume_copies_release) struct volume_copies volumes = { 0 };
 	cleanup_fd int rootfd = -1;
 	int r;
 
@@ -335,6 +363,8 @@ static int enter(const struct pod *pod, struct tree_mount *mounts, bool restorin
 	if (mount("", "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
 		return error_errno(err, -errno, "stop the propagation of mounts");
 	r = make_trees(pod, mounts, err); /* all, while their layers in pod->dir are in sight */
+	if (r == 0)
+		r = copy_volumes(&pod->config, &volumes, err);
 	if (r < 0)
 		return r;
 	if (move_mount(mounts[0].fd, "", AT_FDCWD, pod->dir, MOVE_MOUNT_F_EMPTY_PATH) < 0)
@@ -342,7 +372,7 @@ static int enter(const struct pod *pod, struct tree_mount *mounts, bool restorin
 	rootfd = open(pod->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (rootfd < 0)
 		return error_errno(err, -errno, "open '%s'", pod->dir);
-	r = build(pod, rootfd, mounts, restoring, err);
+	r = build(pod, rootfd, mounts, &volumes, restoring, err);
 	return r < 0 ? r : pivot(rootfd, err);
 }
 

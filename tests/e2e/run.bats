@@ -135,6 +135,14 @@ new"
 	assert_equal "$(cat out/file)" kept
 }
 
+@test "a pod whose state directory lies in a volume of it is checkpointed and restored" {
+	podckpt run -d --name inner --net none -v "$PODCKPT_ROOT:/state" -- sleep 1000
+	podckpt exec inner -- sh -c 'test -d /state/pods/inner && ! test -e /state/pods/inner/proc'
+	podckpt checkpoint -o inner.tar inner
+	podckpt restore -d --verify -v "$PODCKPT_ROOT:/state" inner.tar
+	podckpt exec inner -- test -d /state/pods/inner
+}
+
 @test "one file can be a volume" {
 	echo one >file
 	podckpt run --net none -v ./file:/etc/one -- sh -c 'cat /etc/one; echo two >/etc/one'
