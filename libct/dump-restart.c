@@ -166,7 +166,7 @@ static int pass_entry(struct dump_thread *t, struct ct_error *err)
 	}
 	if (r < 0)
 		return r;
-	if (WSTOPSIG(status) == SIGTRAP)
+	if (WSTOPSIG(status) == TRACEE_CALL_STOP)
 		return go_on(t, err);
 	/* A signal has come just now: it goes on, and the thread is stopped again before its handler runs. */
 	return ptrace(PTRACE_INTERRUPT, t->t.tid, 0, 0) < 0 ||
@@ -207,7 +207,7 @@ static int stop_again(struct dump_thread *t, struct ct_error *err)
 		if (status >> 16 == PTRACE_EVENT_STOP)
 			return dump_read_thread(t, err);
 		/* The exit of the call comes first, and that stop uses up the interrupt. */
-		if (WSTOPSIG(status) != SIGTRAP)
+		if (WSTOPSIG(status) != TRACEE_CALL_STOP)
 			sig = WSTOPSIG(status);
 		r = interrupt(t, err);
 		if (r < 0)

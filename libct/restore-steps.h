@@ -55,6 +55,8 @@ int restore_enter(struct restore_process *p, uint64_t room, struct ct_error *err
 int restore_start(struct restore *r, struct ct_error *err);
 /* Lets all of them go at once. */
 int restore_release_tasks(struct restore *r, bool stopped, struct ct_error *err);
+/* After a failure: ends and reaps every task that was made. What else there is of the pod is left to pod_destroy(). */
+void restore_abandon(struct restore *r);
 
 /* Makes every description of the manifest. */
 int restore_descriptors(struct restore *r, struct ct_error *err);

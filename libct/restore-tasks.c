@@ -295,22 +295,25 @@ int restore_registers(struct restore *r, struct ct_error *err)
 	return e;
 }
 
+static int let_go(struct restore_process *p, bool stopped, struct ct_error *err)
+{
+	int e = 0;
+
+	if (!p->zombie && stopped && !p->stop_signal)
+		kill(p->pid, SIGSTOP);
+	for (size_t i = 0; e == 0 && i < p->n_threads; i++)
+		e = tracee_detach(&p->threads[i].t, err);
+	return e < 0 ? error_prefix(err, e, "pid %d", p->vpid) : 0;
+}
+
 int restore_release_tasks(struct restore *r, bool stopped, struct ct_error *err)
 {
-	/* Frozen while they are let go one by one, so that none runs before the others may. */
+	/* Frozen while they are let go one by one, so that none runs before all may. */
 	int e = cgroup_freeze(r->pod->state.cgroup, 10000, err);
 
-	if (e < 0)
-		return e;
-	for (size_t i = 0; i < r->n_processes; i++) {
-		struct restore_process *p = &r->processes[i];
-
-		if (!p->zombie && stopped && !p->stop_signal)
-			kill(p->pid, SIGSTOP);
-		for (size_t k = 0; k < p->n_threads; k++)
-			tracee_detach(&p->threads[k].t);
-	}
-	if (r->init.pid)
-		tracee_detach(&r->init.threads[0].t);
-	return cgroup_thaw(r->pod->state.cgroup, err);
+	for (size_t i = 0; e == 0 && i < r->n_processes; i++)
+		e = let_go(&r->processes[i], stopped, err);
+	if (e == 0 && r->init.pid)
+		e = tracee_detach(&r->init.threads[0].t, err);
+	return e < 0 ? e : cgroup_thaw(r->pod->state.cgroup, err);
 }

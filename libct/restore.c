@@ -34,41 +34,6 @@ static uint64_t now_ns(clockid_t clock)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* Ends what was made under ptrace: killed tasks stay until their tracer has waited for them. */
-static void abandon_task(struct restore_process *p, bool reap)
-{
-	/* The leader last: it cannot be waited for before its threads are gone. */
-	for (size_t i = p->n_threads; i-- > 0;) {
-		struct tracee *t = &p->threads[i].t;
-		int status;
-		pid_t n;
-
-		if (!t->seized)
-			continue;
-		if (!reap) {
-			kill(t->pid, SIGKILL);
-			continue;
-		}
-		/* It may have a stop to report first. */
-		do
-			n = waitpid(t->tid, &status, __WALL);
-		while ((n < 0 && errno == EINTR) || (n > 0 && WIFSTOPPED(status)));
-		t->seized = false;
-	}
-}
-
-static void abandon(struct restore *r)
-{
-	for (int reap = 0; reap < 2; reap++) {
-		/* PID 1 last: it cannot be waited for before the others of its namespace are gone. */
-		for (size_t i = 0; i < r->n_helpers; i++)
-			abandon_task(r->helpers[i], reap);
-		for (size_t i = r->n_processes; i-- > 0;)
-			abandon_task(&r->processes[i], reap);
-		abandon_task(&r->init, reap);
-	}
-}
-
 static void restore_release(struct restore *r)
 {
 	for (size_t i = 0; i < r->n_processes; i++)
@@ -502,7 +467,7 @@ int ct_restore(struct ct *ct, const struct ct_restore_options *options, char **r
 		*stats = r.stats;
 	if (e < 0) {
 		e = explain(&r, e, err);
-		abandon(&r);
+		restore_abandon(&r);
 		if (r.pod)
 			pod_destroy(r.pod, NULL);
 	}

@@ -319,11 +319,11 @@ static int wait_end(const struct tape_site *site, struct tracee *t, tape_event_f
 		if (status >> 16 != 0 && status >> 16 != PTRACE_EVENT_STOP) {
 			unsigned long child = 0;
 
-			if (event && ptrace(PTRACE_GETEVENTMSG, t->tid, 0, &child) == 0) {
-				r = event(context, (pid_t)child, err);
-				if (r < 0)
-					return r;
-			}
+			if (event && ptrace(PTRACE_GETEVENTMSG, t->tid, 0, &child) < 0)
+				return error_errno(err, -errno, "ptrace event");
+			r = event ? event(context, (pid_t)child, err) : 0;
+			if (r < 0)
+				return r;
 		} else if (status >> 16 == 0 && WSTOPSIG(status) == t->tape_signal) {
 			r = check_end(site, t, err);
 			if (r)

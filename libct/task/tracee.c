@@ -17,7 +17,7 @@
 
 int tracee_seize(struct tracee *t, unsigned long options, struct ct_error *err)
 {
-	if (ptrace(PTRACE_SEIZE, t->tid, 0, options) < 0)
+	if (ptrace(PTRACE_SEIZE, t->tid, 0, options | PTRACE_O_TRACESYSGOOD) < 0)
 		return errno == EPERM
 			       ? error_set(err, -EOPNOTSUPP,
 					   "another program (a debugger, strace) is tracing it; end that first")
@@ -212,23 +212,28 @@ int tracee_write(const struct tracee *t, struct ct_error *err)
 	return write_general(t, err);
 }
 
-void tracee_detach(struct tracee *t)
+int tracee_detach(struct tracee *t, struct ct_error *err)
 {
+	int r;
+
 	if (!t->seized)
-		return;
-	tracee_put_back(t, NULL);
+		return 0;
+	r = tracee_put_back(t, err);
 	/* A signal that came while a tape ran goes on its way, with all it says. */
 	if (t->late && ptrace(PTRACE_SETSIGINFO, t->tid, 0, &t->late_info) < 0)
 		t->late = false;
 	if (t->stop_later)
 		kill(t->pid, SIGSTOP);
-	ptrace(PTRACE_DETACH, t->tid, 0, t->late ? t->late_info.si_signo : 0);
-	t->seized = false;
+	if (ptrace(PTRACE_DETACH, t->tid, 0, t->late ? t->late_info.si_signo : 0) == 0)
+		t->seized = false;
+	else if (r == 0)
+		r = error_errno(err, -errno, "ptrace detach");
+	return r;
 }
 
 void tracee_release(struct tracee *t)
 {
-	tracee_detach(t);
+	tracee_detach(t, NULL);
 	free(t->xstate);
 	t->xstate = NULL;
 }
@@ -259,7 +264,7 @@ static int wait_syscall(struct tracee *t, int64_t *ret, struct ct_error *err)
 				return 0;
 			continue;
 		}
-		if (WSTOPSIG(status) != SIGTRAP)
+		if (WSTOPSIG(status) != TRACEE_CALL_STOP)
 			return error_set(err, -EIO, "signal %d in an injected system call",
 					 WSTOPSIG(status));
 		if (++stops < 2)

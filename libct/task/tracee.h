@@ -33,6 +33,12 @@ struct tracee {
 	siginfo_t late_info;
 };
 
+/*
+ * Stops at the entry and exit of a call are reported as this. A plain SIGTRAP, the default, would be sent to the task
+ * by the kernel as a signal, and kill it, if the tracer dies while it is in such a stop.
+ */
+#define TRACEE_CALL_STOP (SIGTRAP | 0x80)
+
 /* PTRACE_SEIZE and PTRACE_INTERRUPT with `options` (PTRACE_O_*). -ESRCH: it is gone. */
 int tracee_seize(struct tracee *t, unsigned long options, struct ct_error *err);
 
@@ -58,8 +64,11 @@ int tracee_put_back(struct tracee *t, struct ct_error *err);
 /* Writes all of *t: registers, extended state, mask. For restore. */
 int tracee_write(const struct tracee *t, struct ct_error *err);
 
-/* Puts back what is dirty and lets go. Never fails: a task that is gone needs nothing. */
-void tracee_detach(struct tracee *t);
+/*
+ * Puts back what is dirty and lets go. What fails (the task was killed) is told; after that it is still `seized`,
+ * until it is released or we end.
+ */
+int tracee_detach(struct tracee *t, struct ct_error *err);
 
 /* Detaches if seized, frees what it owns. */
 void tracee_release(struct tracee *t);
