@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A little of everything, all at work: threads and processes that hand a number round through pipes, a unix
+ * socket and a shared page, each checking what it gets; a file without a name, a listening TCP socket, an
+ * eventfd, a timer. tests/faults looks at the page: every task has a counter there that goes on.
+ */
+#include "victim.h"
+
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+
+#define PRIVATE_PAGES 64
+enum { MAIN, THREAD, PIPER, UNIXER, SERVER, TIMER, N_TASKS };
+
+static volatile uint64_t *alive; /* of each task; a file, so that it is seen from outside */
+static int there[2], back[2], unix_ends[2], semaphore;
+static unsigned char *private;
+static volatile bool main_done; /* nothing more is taken from the semaphore */
+
+static bool going_on(void)
+{
+	char path[256];
+
+	return access(victim_path(path, "victim.go"), F_OK) < 0;
+}
+
+static void *thread(void *arg)
+{
+	uint64_t one = 1;
+
+	while (!main_done) {
+		CHECK_EQ(write(semaphore, &one, sizeof(one)), sizeof(one));
+		victim_sleep_ms(2);
+		alive[THREAD]++;
+	}
+	return NULL;
+}
+
+/* Answers each number with its double. */
+static void piper(void *arg)
+{
+	uint64_t n;
+
+	close(there[1]);
+	while (read(there[0], &n, sizeof(n)) == sizeof(n)) {
+		n *= 2;
+		CHECK_EQ(write(back[1], &n, sizeof(n)), sizeof(n));
+		alive[PIPER]++;
+	}
+}
+
+static void unixer(void *arg)
+{
+	uint64_t n;
+
+	close(unix_ends[0]);
+	close(there[1]);
+	while (recv(unix_ends[1], &n, sizeof(n), 0) == sizeof(n)) {
+		n *= 3;
+		CHECK_EQ(send(unix_ends[1], &n, sizeof(n), MSG_NOSIGNAL), sizeof(n));
+		alive[UNIXER]++;
+	}
+}
+
+/* Says a word to everybody who connects. */
+static void server(void *arg)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(4000) };
+	int one = 1, fd = CHECK_SYS(socket(AF_INET, SOCK_STREAM, 0));
+	struct pollfd p = { fd, POLLIN, 0 };
+	char byte;
+
+	close(there[1]);
+	close(unix_ends[0]);
+	CHECK_SYS(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)));
+	CHECK_SYS(bind(fd, (struct sockaddr *)&a, sizeof(a)));
+	CHECK_SYS(listen(fd, 5));
+	while (going_on()) {
+		int c = -1;
+
+		alive[SERVER]++;
+		if (poll(&p, 1, 10) > 0)
+			c = accept(fd, NULL, NULL);
+		if (c < 0)
+			continue;
+		send(c, "here\n", 5, MSG_NOSIGNAL);
+		/* Who came closes first: no half-closed connection is left to be found by a checkpoint. */
+		while (recv(c, &byte, 1, 0) > 0)
+			;
+		close(c);
+	}
+}
+
+static void timer(void *arg)
+{
+	struct itimerspec t = { { 0, 5000000 }, { 0, 5000000 } };
+	int fd = CHECK_SYS(timerfd_create(CLOCK_MONOTONIC, 0));
+	uint64_t ticks;
+
+	close(there[1]);
+	close(unix_ends[0]);
+	CHECK_SYS(timerfd_settime(fd, 0, &t, NULL));
+	while (going_on()) {
+		CHECK_EQ(read(fd, &ticks, sizeof(ticks)), sizeof(ticks));
+		CHECK(ticks > 0);
+		alive[TIMER]++;
+	}
+}
+
+/* One round of everything that main is a part of. */
+static void round_trip(int file, uint64_t n)
+{
+	uint64_t got, at = n % PRIVATE_PAGES * 4096;
+
+	CHECK_EQ(write(there[1], &n, sizeof(n)), sizeof(n));
+	CHECK_EQ(read(back[0], &got, sizeof(got)), sizeof(got));
+	CHECK_EQ(got, n * 2);
+	CHECK_EQ(send(unix_ends[0], &n, sizeof(n), MSG_NOSIGNAL), sizeof(n));
+	CHECK_EQ(recv(unix_ends[0], &got, sizeof(got), 0), sizeof(got));
+	CHECK_EQ(got, n * 3);
+	CHECK_EQ(pread(file, &got, sizeof(got), (off_t)at), sizeof(got));
+	CHECK_EQ(got, n < PRIVATE_PAGES ? 0 : n - PRIVATE_PAGES);
+	CHECK_EQ(pwrite(file, &n, sizeof(n), (off_t)at), sizeof(n));
+	memcpy(&got, private + at, sizeof(got));
+	CHECK_EQ(got, n < PRIVATE_PAGES ? 0 : n - PRIVATE_PAGES);
+	memcpy(private + at, &n, sizeof(n));
+	CHECK_EQ(read(semaphore, &got, sizeof(got)), sizeof(got));
+	CHECK_EQ(got, 1);
+	alive[MAIN]++;
+	CHECK_EQ(alive[MAIN], n + 1);
+}
+
+int main(void)
+{
+	pid_t children[4];
+	pthread_t t;
+	char path[256];
+	uint64_t n = 0;
+	int page, file;
+
+	page = CHECK_SYS(open(victim_path(path, "alive"), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+	CHECK_SYS(ftruncate(page, 4096));
+	alive = CHECK_SYS((volatile uint64_t *)mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, page, 0));
+	close(page);
+	private = CHECK_SYS((unsigned char *)mmap(NULL, PRIVATE_PAGES * 4096, PROT_READ | PROT_WRITE,
+						  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	file = CHECK_SYS(open("unlinked", O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+	CHECK_SYS(unlink("unlinked"));
+	CHECK_SYS(ftruncate(file, PRIVATE_PAGES * 4096));
+	CHECK_SYS(pipe(there));
+	CHECK_SYS(pipe(back));
+	CHECK_SYS(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, unix_ends));
+	semaphore = CHECK_SYS(eventfd(0, EFD_SEMAPHORE));
+	children[0] = victim_fork(piper, NULL);
+	children[1] = victim_fork(unixer, NULL);
+	children[2] = victim_fork(server, NULL);
+	children[3] = victim_fork(timer, NULL);
+	CHECK_EQ(pthread_create(&t, NULL, thread, NULL), 0);
+	for (; n < 3; n++)
+		round_trip(file, n);
+	CHECK_SYS(close(CHECK_SYS(open(victim_path(path, "victim.ready"), O_WRONLY | O_CREAT, 0644))));
+	while (going_on())
+		round_trip(file, n++);
+	main_done = true;
+	CHECK_EQ(pthread_join(t, NULL), 0);
+	close(there[1]);
+	close(unix_ends[0]);
+	for (int i = 0; i < 4; i++)
+		victim_join(children[i]);
+	victim_pass();
+}
