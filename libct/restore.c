@@ -427,7 +427,8 @@ static int explain(struct restore *r, int e, struct ct_error *err)
 	if (r->doc && doc_check(r->doc, NULL) == -EBADMSG)
 		return doc_check(r->doc, err);
 	e = err->code ? err->code : e;
-	if (r->pod && (e == -EINVAL || e == -ENOENT || e == -EPERM || e == -EEXIST || e == -EBUSY))
+	if (r->pod && (e == -EINVAL || e == -ENOENT || e == -EPERM || e == -EEXIST || e == -EBUSY ||
+		       e == -EOPNOTSUPP))
 		e = err->code = -EIO;
 	return e;
 }

@@ -88,6 +88,6 @@ int verify(struct restore *r, struct ct_error *err)
 		e = memory_verify(r, d, err);
 	give_back(d);
 	if (e < 0 && e != -EUCLEAN)
-		error_prefix(err, e, "read back");
+		error_prefix(err, -EUCLEAN, "read back"); /* what cannot be read back differs too */
 	return e < 0 ? -EUCLEAN : 0;
 }

@@ -65,6 +65,7 @@ int error_prefix(struct ct_error *err, int code, const char *format, ...)
 
 	if (!err)
 		return code;
+	err->code = code;
 	memcpy(old, err->text, sizeof(old));
 	va_start(ap, format);
 	vsnprintf(prefix, sizeof(prefix), format, ap);

@@ -28,6 +28,6 @@ void error_plain(char *text);
 int error_errno(struct ct_error *err, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Puts "text: " in front of what is recorded; returns the recorded code, for use in `return`. */
+/* Puts "text: " in front of what is recorded, which from now on has that code; returns it, for use in `return`. */
 int error_prefix(struct ct_error *err, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

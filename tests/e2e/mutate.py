@@ -30,8 +30,9 @@ from image import parse  # noqa: E402
 
 PODCKPT = os.environ["PODCKPT"]
 ROOT = os.environ["PODCKPT_ROOT"]
-# Never those of the command line (2), of a pod that is not there (3), is busy (10), or of the user (11).
-REFUSALS = {1: "failed", 4: "not carried", 5: "not on this host", 6: "malformed", 7: "differs", 8: "taken", 12: "not granted"}
+# Never those of the command line (2), of a pod that is not there (3), holds something (4), is busy (10), or of
+# the user (11).
+REFUSALS = {1: "failed", 5: "not on this host", 6: "malformed", 7: "differs", 8: "taken", 12: "not granted"}
 TWICE = "\0twice "
 
 
