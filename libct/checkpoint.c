@@ -243,7 +243,7 @@ int ct_checkpoint(struct ct *ct, const char *name, const struct ct_checkpoint_op
 	if (r == 0)
 		r = pod_state_read(pod, err);
 	if (r == 0 && pod->state.status != CT_RUNNING)
-		r = error_set(err, -EINVAL, "it is %s, not running", ct_status_name(pod->state.status));
+		r = error_set(err, -ESRCH, "the pod is %s, not running", ct_status_name(pod->state.status));
 	if (r == 0)
 		r = cgroup_check_thawed(pod->state.cgroup, err);
 	if (r == 0)

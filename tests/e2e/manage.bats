@@ -65,11 +65,56 @@ load helpers
 	assert_output --partial yes
 }
 
-@test "exec in an ended pod is refused" {
-	podckpt run --name over --net none -- true
+@test "what needs a running pod is refused for an ended one, by one line" {
+	local c
+
+	run podckpt run --name over --net none -- sh -c 'exit 3'
+	assert_failure 3
 	run podckpt exec over -- true
 	assert_failure 125
-	assert_output --partial "podckpt: exec over: "
+	assert_output "podckpt: exec over: the pod is exited, not running"
+	run podckpt attach over
+	assert_failure 125
+	assert_output --regexp '^podckpt: attach over: the pod has ended \(exit code 3\); [^
+]*$'
+	run podckpt kill over
+	assert_failure 1
+	assert_output "podckpt: kill over: the pod has ended"
+	for c in "" "-n" "-R" "-o over.tar"; do
+		# shellcheck disable=SC2086
+		run podckpt checkpoint $c over
+		assert_failure 1
+		assert_output "podckpt: checkpoint over: the pod is exited, not running"
+	done
+	run ls -A
+	refute_output --partial over
+	run podckpt stop over
+	assert_success
+	run podckpt wait over
+	assert_output 3
+}
+
+@test "exec returns what container engines return" {
+	local code words got
+
+	podckpt run -d --name box --net none -- sleep 100
+	echo text >file
+	while read -r code words; do
+		got=0
+		# shellcheck disable=SC2086
+		podckpt exec $words >exec.out 2>&1 </dev/null || got=$?
+		assert_equal "$got $words" "$code $words"
+	done <<-EOF
+		127 box -- /no/such/program
+		126 box -- /etc/passwd
+		127 box -- no-such-program-anywhere
+		143 box -- sh -c kill\${IFS}-TERM\${IFS}\$\$
+		125 -u no-such-user box -- true
+	EOF
+	run podckpt exec box
+	assert_failure 125
+	run podckpt exec box -- true
+	assert_success
 }
 
 @test "what exec started belongs to the pod and ends with it" {
