@@ -9,9 +9,11 @@
  * /proc/timer_list, though without a name.
  *
  * So the threads in question, which are stopped, are let go back to sleep for a moment, in several
- * rounds: all of them, none, all again, and then those whose number has a certain bit. A timer that
- * is there in exactly the rounds of one thread, for the same nanosecond each time, is that
- * thread's. A thread whose sleep ends meanwhile has just been stopped a little later than the others.
+ * rounds; in each group by group, with a look at the list after every group, and one while none of them sleeps.
+ * A thread's groups are the digits of its number. A timer that is there in exactly the looks of one thread, for the
+ * same nanosecond each time, is that thread's. To let a thread go costs several times what its line in a look costs,
+ * hence few rounds of several groups. A thread whose sleep ends meanwhile has just been stopped a little later than
+ * the others.
  */
 #include <inttypes.h>
 #include <sched.h>
@@ -27,13 +29,14 @@
 #include "libct/task/restart.h"
 #include "libct/task/timer-list.h"
 
-#define MAX_ROUNDS 64
+#define MAX_GROUPS 12 /* of a round: 5 of them are enough for 248,832 threads, and make 64 looks */
+#define MAX_ROUNDS 5  /* threads above that share their numbers: the time of such begins anew */
 #define LOOKS 2000 /* at a thread that does not fall asleep */
 
 struct seen_timer {
 	uint64_t expires;
 	unsigned int clock; /* of the list: monotonic, wall, boot, TAI, and the same four again */
-	uint64_t rounds; /* a bit for each in which it was there */
+	uint64_t looks; /* a bit for each in which it was there */
 };
 
 struct measure {
@@ -41,9 +44,10 @@ struct measure {
 	struct dump_thread **threads;
 	bool *running;
 	size_t n;
-	struct seen_timer *timers; /* as read; then, by measure(), each once, ascending */
+	struct seen_timer *timers; /* each once, ascending, and behind them those just read */
 	size_t n_timers, max_timers;
-	unsigned int round;
+	unsigned int round, n_rounds, n_groups;
+	unsigned int look; /* the next one */
 };
 
 static void measure_release(struct measure *m)
@@ -83,7 +87,7 @@ static int add_timer(struct measure *m, uint64_t expires, unsigned int clock)
 		m->timers = grown;
 		m->max_timers = max;
 	}
-	m->timers[m->n_timers++] = (struct seen_timer){ expires, clock % 4, 1ULL << m->round };
+	m->timers[m->n_timers++] = (struct seen_timer){ expires, clock % 4, 1ULL << m->look };
 	return 0;
 }
 
@@ -94,7 +98,7 @@ static int by_expiry(const void *a, const void *b)
 	return (x->expires > y->expires) - (x->expires < y->expires);
 }
 
-/* Each timer once, with all its rounds. */
+/* Each timer once, with all its looks. */
 static void fold_timers(struct measure *m)
 {
 	size_t n = 0;
@@ -104,7 +108,7 @@ static void fold_timers(struct measure *m)
 	qsort(m->timers, m->n_timers, sizeof(*m->timers), by_expiry);
 	for (size_t i = 1; i < m->n_timers; i++)
 		if (m->timers[i].expires == m->timers[n].expires)
-			m->timers[n].rounds |= m->timers[i].rounds;
+			m->timers[n].looks |= m->timers[i].looks;
 		else
 			m->timers[++n] = m->timers[i];
 	m->n_timers = n + 1;
@@ -113,6 +117,16 @@ static void fold_timers(struct measure *m)
 static int sleeper(void *context, unsigned int clock, uint64_t expires)
 {
 	return add_timer(context, expires, clock);
+}
+
+static int look(struct measure *m, struct ct_error *err)
+{
+	int r = timer_list_read(m->d->proc, "hrtimer_wakeup", sleeper, m);
+
+	fold_timers(m);
+	m->look++;
+	/* A host that hides the list: the registers must do then. */
+	return r == -ENOMEM ? error_errno(err, r, "timers") : 0;
 }
 
 /* ---- rounds ---- */
@@ -217,22 +231,27 @@ static int stop_again(struct dump_thread *t, struct ct_error *err)
 	}
 }
 
-static bool in_round(unsigned int round, size_t index)
+static unsigned int group_of(const struct measure *m, unsigned int round, size_t index)
 {
-	return round == 0 || round == 2 || (round > 2 && (index + 1) >> (round - 3) & 1);
+	while (round--)
+		index /= m->n_groups;
+	return (unsigned int)(index % m->n_groups);
 }
 
+#define ALL_GROUPS MAX_GROUPS
+
 /*
- * Each step for all threads before the next one, so that they do it side by side. A thread that a step fails for is
- * left out of the others; the first error counts.
+ * Each step for a whole group before the next one, so that its threads do it side by side. A thread that a step fails
+ * for is left out of the others; the first error counts.
  */
-static int for_all(struct measure *m, int (*step)(struct dump_thread *, struct ct_error *),
-		   struct ct_error *err)
+static int for_group(struct measure *m, unsigned int group,
+		     int (*step)(struct dump_thread *, struct ct_error *), struct ct_error *err)
 {
 	int r = 0;
 
 	for (size_t i = 0; i < m->n; i++) {
-		int e = m->running[i] ? step(m->threads[i], r < 0 ? NULL : err) : 0;
+		bool in = m->running[i] && (group == ALL_GROUPS || group_of(m, m->round, i) == group);
+		int e = in ? step(m->threads[i], r < 0 ? NULL : err) : 0;
 
 		m->running[i] &= e == 0;
 		r = r < 0 ? r : e;
@@ -240,49 +259,88 @@ static int for_all(struct measure *m, int (*step)(struct dump_thread *, struct c
 	return r;
 }
 
-static int run_round(struct measure *m, struct ct_error *err)
+static int fall_asleep(struct dump_thread *t, struct ct_error *err)
 {
-	int r, stopped, e = 0;
-
-	for (size_t i = 0; i < m->n; i++)
-		m->running[i] = in_round(m->round, i) && wanted(m->threads[i]);
-	r = for_all(m, go_on, err);
-	if (r == 0)
-		r = for_all(m, pass_entry, err);
-	for (size_t i = 0; r == 0 && i < m->n; i++) {
-		if (!m->running[i])
-			continue;
-		await_sleep(m->threads[i]);
-		if (m->threads[i]->restart == RESTART_UNKNOWN)
-			look_at_stack(m->threads[i]);
-	}
-	if (r == 0)
-		e = timer_list_read(m->d->proc, "hrtimer_wakeup", sleeper, m);
-	stopped = for_all(m, interrupt, r < 0 ? NULL : err);
-	r = r < 0 ? r : stopped;
-	stopped = for_all(m, stop_again, r < 0 ? NULL : err);
-	r = r < 0 ? r : stopped;
-	/* A host that hides the list: the registers must do then. */
-	return r < 0 ? r : e == -ENOMEM ? error_errno(err, e, "timers") : 0;
+	await_sleep(t);
+	if (t->restart == RESTART_UNKNOWN)
+		look_at_stack(t);
+	return 0;
 }
 
-/* The one timer that was there in the thread's rounds and in no other. */
+static int let_go(struct measure *m, unsigned int group, struct ct_error *err)
+{
+	int r;
+
+	for (size_t i = 0; i < m->n; i++)
+		if (group_of(m, m->round, i) == group)
+			m->running[i] = wanted(m->threads[i]);
+	r = for_group(m, group, go_on, err);
+	if (r == 0)
+		r = for_group(m, group, pass_entry, err);
+	if (r == 0)
+		r = for_group(m, group, fall_asleep, err);
+	return r < 0 ? r : look(m, err);
+}
+
+static int run_round(struct measure *m, struct ct_error *err)
+{
+	int r = 0, stopped;
+
+	memset(m->running, 0, m->n * sizeof(*m->running));
+	for (unsigned int group = 0; r == 0 && group < m->n_groups; group++)
+		r = let_go(m, group, err);
+	stopped = for_group(m, ALL_GROUPS, interrupt, r < 0 ? NULL : err);
+	r = r < 0 ? r : stopped;
+	stopped = for_group(m, ALL_GROUPS, stop_again, r < 0 ? NULL : err);
+	return r < 0 ? r : stopped;
+}
+
+/* Of each round: from its group's look to the last one. Then comes the look while none sleeps. */
+static uint64_t looks_of(const struct measure *m, size_t index)
+{
+	uint64_t looks = 0;
+
+	for (unsigned int round = 0; round < m->n_rounds; round++)
+		for (unsigned int group = group_of(m, round, index); group < m->n_groups; group++)
+			looks |= 1ULL << (round * (m->n_groups + 1) + group);
+	return looks;
+}
+
+static int by_looks(const void *a, const void *b)
+{
+	const struct seen_timer *x = a, *y = b;
+
+	return (x->looks > y->looks) - (x->looks < y->looks);
+}
+
+/* The one timer that was there in the thread's looks and in no other. */
 static const struct seen_timer *find_timer(const struct measure *m, size_t index)
 {
-	const struct seen_timer *found = NULL;
-	uint64_t rounds = 0;
+	const struct seen_timer key = { .looks = looks_of(m, index) }, *found;
+	const struct seen_timer *end = m->timers + m->n_timers;
 
-	for (unsigned int round = 0; round < m->round; round++)
-		if (in_round(round, index))
-			rounds |= 1ULL << round;
-	for (size_t i = 0; i < m->n_timers; i++) {
-		if (m->timers[i].rounds != rounds)
-			continue;
-		if (found)
-			return NULL;
-		found = &m->timers[i];
-	}
+	found = m->n_timers ? bsearch(&key, m->timers, m->n_timers, sizeof(key), by_looks) : NULL;
+	if (!found || (found > m->timers && found[-1].looks == key.looks) ||
+	    (found + 1 < end && found[1].looks == key.looks))
+		return NULL;
 	return found;
+}
+
+/* At least two rounds, as few as their number allows, and no more groups in them than that needs. */
+static void plan_rounds(struct measure *m)
+{
+	size_t numbers = 0;
+
+	for (m->n_rounds = 2; m->n_rounds <= MAX_ROUNDS; m->n_rounds++)
+		for (m->n_groups = 1; m->n_groups <= MAX_GROUPS; m->n_groups++) {
+			numbers = 1;
+			for (unsigned int round = 0; round < m->n_rounds; round++)
+				numbers *= m->n_groups;
+			if (numbers >= m->n)
+				return;
+		}
+	m->n_rounds = MAX_ROUNDS;
+	m->n_groups = MAX_GROUPS;
 }
 
 static int64_t as_monotonic(const struct seen_timer *t)
@@ -294,18 +352,17 @@ static int64_t as_monotonic(const struct seen_timer *t)
 
 static int measure(struct measure *m, struct ct_error *err)
 {
-	unsigned int rounds = 3;
+	plan_rounds(m);
+	for (m->round = 0; m->round < m->n_rounds; m->round++) {
+		int r = m->round ? look(m, err) : 0;
 
-	/* One thread alone needs no bits. */
-	while (m->n > 1 && rounds < MAX_ROUNDS && m->n >> (rounds - 3))
-		rounds++;
-	for (m->round = 0; m->round < rounds; m->round++) {
-		int r = run_round(m, err);
-
+		if (r == 0)
+			r = run_round(m, err);
 		if (r < 0)
 			return r;
 	}
-	fold_timers(m);
+	if (m->n_timers)
+		qsort(m->timers, m->n_timers, sizeof(*m->timers), by_looks);
 	for (size_t i = 0; i < m->n; i++) {
 		const struct seen_timer *timer = find_timer(m, i);
 
