@@ -148,6 +148,37 @@ CT_PUBLIC int ct_wait(struct ct *ct, const char *name, struct ct_error *err);
 /* Removes an ended pod; with `force` ends it first. */
 CT_PUBLIC int ct_remove(struct ct *ct, const char *name, bool force, struct ct_error *err);
 
+/* ---- networks ------------------------------------------------------------------------------ */
+
+struct ct_network_info {
+	char name[16];
+	char address[20]; /* the bridge's own with its prefix, "a.b.c.d/n"; "": none */
+	char subnet[20];  /* "": none */
+	char ports[256];  /* those that are no pods', separated by blanks */
+	size_t n_pods;
+	bool own; /* made by podckpt, which may remove it */
+	bool up;
+};
+
+/* Every bridge of this host. The caller frees *ret with free(). */
+CT_PUBLIC int ct_network_list(struct ct_network_info **ret, size_t *ret_n, struct ct_error *err);
+
+struct ct_network_options {
+	size_t size;
+	const char *name;
+	const char *subnet; /* "a.b.c.d/n"; with host bits the bridge's own address; NULL: a free one (none with an uplink) */
+	const char *uplink; /* a link of the host that becomes a port: -EBUSY if it has addresses or belongs to another */
+	const char *vxlan;  /* IPv4 address of a multicast group, or of the one other host */
+	const char *dev;    /* the link that the VXLAN runs over */
+	uint32_t id;	    /* its number; 0: 1 */
+};
+
+/* Makes a bridge that pods can hang on (ct_run_options.bridge), also those of other hosts. Everything or nothing. */
+CT_PUBLIC int ct_network_create(const struct ct_network_options *options, struct ct_error *err);
+
+/* Removes what ct_network_create() made, or podckpt0. -EBUSY: pods hang on it; -EINVAL: somebody else made it. */
+CT_PUBLIC int ct_network_remove(const char *name, struct ct_error *err);
+
 /* ---- looking ------------------------------------------------------------------------------- */
 
 enum ct_status { CT_CREATED, CT_RUNNING, CT_CHECKPOINTING, CT_RESTORING, CT_EXITED };

@@ -15,7 +15,7 @@
 
 #define IP_FORWARD "/proc/sys/net/ipv4/ip_forward"
 
-static int forwarding_on(struct ct_error *err)
+int forwarding_on(struct ct_error *err)
 {
 	cleanup_free char *text = NULL;
 	ssize_t n = io_read_file(AT_FDCWD, IP_FORWARD, 64, &text);
@@ -33,7 +33,7 @@ static int forwarding_on(struct ct_error *err)
  * Hosts may share an Ethernet through their bridges, so the address must differ: a random local
  * one.
  */
-static int bridge_make(struct nl_sock *sock, struct rt_link *ret, struct ct_error *err)
+int bridge_make(struct nl_sock *sock, const char *name, struct rt_link *ret, struct ct_error *err)
 {
 	uint8_t mac[6];
 	int r;
@@ -41,11 +41,11 @@ static int bridge_make(struct nl_sock *sock, struct rt_link *ret, struct ct_erro
 	if (getrandom(mac, sizeof(mac), 0) != sizeof(mac))
 		return error_errno(err, -errno, "getrandom");
 	mac[0] = (mac[0] & 0xfc) | 0x02;
-	r = rt_bridge_add(sock, NET_BRIDGE, mac);
+	r = rt_bridge_add(sock, name, mac);
 	if (r < 0)
-		return error_errno(err, r, "create bridge '" NET_BRIDGE "'");
-	r = rt_link_get(sock, NET_BRIDGE, ret);
-	return r < 0 ? error_errno(err, r, "look at bridge '" NET_BRIDGE "'") : 0;
+		return error_errno(err, r, "create bridge '%s'", name);
+	r = rt_link_get(sock, name, ret);
+	return r < 0 ? error_errno(err, r, "look at bridge '%s'", name) : 0;
 }
 
 static int check_same(const char *bridge, const struct net_subnet *wish,
@@ -82,7 +82,7 @@ int net_bridge_ensure(const struct net_subnet *wish, struct net_subnet *ret, boo
 		return r;
 	r = rt_link_get(sock, NET_BRIDGE, &bridge);
 	if (r == -ENODEV)
-		r = bridge_make(sock, &bridge, err);
+		r = bridge_make(sock, NET_BRIDGE, &bridge, err);
 	else if (r < 0)
 		error_errno(err, r, "look at bridge '" NET_BRIDGE "'");
 	if (r < 0)
@@ -115,7 +115,7 @@ int net_bridge_ensure(const struct net_subnet *wish, struct net_subnet *ret, boo
 	r = forwarding_on(err);
 	if (r < 0)
 		return r;
-	r = nat_ensure(&subnet, ret_nat, err);
+	r = nat_ensure(NET_BRIDGE, &subnet, ret_nat, err);
 	if (r < 0)
 		return r;
 	*ret = subnet;

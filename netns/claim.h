@@ -52,6 +52,10 @@ int claim_choose(struct nl_sock *sock, const struct claim_space *space, struct i
 /* Whether a link is a pod's, and with it the number of the address that it claims. */
 bool claim_of_link(const struct rt_link *link, struct in_addr *ret);
 
+/* A bridge with a hardware address of its own, still down. */
+int bridge_make(struct nl_sock *sock, const char *name, struct rt_link *ret, struct ct_error *err);
+int forwarding_on(struct ct_error *err);
+
 /* Whether a bridge has ports that are no pods': others may have addresses behind them. */
 bool bridge_is_shared(const struct rt_link *links, size_t n, int bridge);
 

@@ -115,6 +115,43 @@ struct net_finding {
 	char text[160];
 };
 
+/* A bridge of this host, as `podckpt network ls` shows it. */
+struct net_network {
+	char name[16];
+	struct in_addr ip; /* its own; zero: none */
+	unsigned int prefix;
+	char ports[256];   /* those that are no pods', separated by blanks */
+	size_t n_pods;
+	bool own; /* made by podckpt */
+	bool up;
+};
+
+/* All bridges in the order of the kernel; the caller frees *ret. */
+int net_network_list(struct net_network **ret, size_t *ret_n, struct ct_error *err);
+
+/* How a bridge for pods is to be made. NULL, 0: not. */
+struct net_network_options {
+	const char *name;
+	struct in_addr ip; /* its own address; without host bits the first of the subnet that is free */
+	unsigned int prefix;
+	const char *uplink;	/* a link that becomes a port of it */
+	struct in_addr vxlan;	/* the group (or the one other host) of a VXLAN that becomes a port of it */
+	const char *dev;	/* the link it runs over */
+	uint32_t id;		/* its number, 24 bits */
+};
+
+/*
+ * Makes a bridge for pods of several hosts, and marks what it made (ifalias "podckpt network").
+ * Everything or nothing. Without an uplink what leaves the subnet is masqueraded, as on podckpt0.
+ */
+int net_network_create(const struct net_network_options *options, struct ct_error *err);
+
+/*
+ * Removes what net_network_create() made, or podckpt0. An uplink is let go. -EBUSY: pods hang on it;
+ * -EINVAL: somebody else made it; -ENODEV.
+ */
+int net_network_remove(const char *name, struct ct_error *err);
+
 /*
  * Everything in a namespace that net_attach() with that configuration (NULL: net_loopback_up())
  * would not make again: links, addresses, routes, rules, permanent neighbours, queueing

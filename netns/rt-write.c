@@ -183,3 +183,25 @@ int rt_default_route_add(struct nl_sock *sock, int index, struct in_addr gateway
 	sum += nla_put_u32(msg, RTA_OIF, (uint32_t)index);
 	return finish(sock, msg, sum);
 }
+
+int rt_vxlan_add(struct nl_sock *sock, const char *name, struct in_addr group, int dev, uint32_t id)
+{
+	struct ifinfomsg fixed = { .ifi_family = AF_UNSPEC };
+	cleanup_msg struct nl_msg *msg = netlink_message(RTM_NEWLINK, NEW, &fixed, sizeof(fixed));
+	struct nlattr *linkinfo, *data;
+	int sum = 0;
+
+	if (!msg)
+		return -ENOMEM;
+	sum += nla_put_string(msg, IFLA_IFNAME, name);
+	if (put_kind(msg, "vxlan", &linkinfo, &data) < 0)
+		return -ENOMEM;
+	sum += nla_put_u32(msg, IFLA_VXLAN_ID, id);
+	sum += nla_put(msg, IFLA_VXLAN_GROUP, sizeof(group), &group);
+	sum += nla_put_u32(msg, IFLA_VXLAN_LINK, (uint32_t)dev);
+	sum += nla_put_u16(msg, IFLA_VXLAN_PORT, htons(4789));
+	sum += nla_put_u8(msg, IFLA_VXLAN_LEARNING, 1);
+	nla_nest_end(msg, data);
+	nla_nest_end(msg, linkinfo);
+	return finish(sock, msg, sum);
+}

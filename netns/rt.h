@@ -76,6 +76,22 @@ struct rt_link_change {
 int rt_link_set(struct nl_sock *sock, int index, const struct rt_link_change *change);
 int rt_link_delete(struct nl_sock *sock, int index);
 
+/*
+ * Waits until the kernel has seen the carrier of a bridge's port and the port forwards; with `operating` also until
+ * the link itself says that it is up, which a veth does on both ends. That happens a little after the links
+ * are brought up, and it would undo a later BR_STATE_DISABLED. `events` has been subscribed to changes
+ * of links since before. -ETIMEDOUT.
+ */
+struct ct_error;
+int carrier_wait(struct nl_sock *sock, struct nl_sock *events, const char *name, bool operating,
+		 struct ct_error *err);
+
+/*
+ * A VXLAN, still down: Ethernet in UDP (port 4789, RFC 7348) by the link `dev` to a group of hosts, or to
+ * the one other host. -EEXIST.
+ */
+int rt_vxlan_add(struct nl_sock *sock, const char *name, struct in_addr group, int dev, uint32_t id);
+
 /* A bridge without STP and without delay, still down. -EEXIST. */
 int rt_bridge_add(struct nl_sock *sock, const char *name, const uint8_t mac[6]);
 

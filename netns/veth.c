@@ -2,13 +2,10 @@
 /* The pod's link: a veth pair from the bridge into its namespace. */
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <linux/if_bridge.h>
 #include <linux/rtnetlink.h>
 #include <netlink/netlink.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "libct/base/error.h"
 #include "libct/base/io.h"
@@ -17,7 +14,6 @@
 #include "netns/netlink.h"
 
 #define INSIDE "eth0"
-#define CARRIER_TIMEOUT_MS 5000
 #define PROBED_MAX 32
 
 /* A pair that was made and does not stay unless everything else succeeds. */
@@ -248,46 +244,6 @@ static int loopback_up(struct nl_sock *inside, struct ct_error *err)
 	return r < 0 ? error_errno(err, r, "bring link 'lo' up inside") : 0;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-/*
- * Waits until the kernel has seen the carrier of both ends and the port forwards. That happens a
- * little after the links are brought up, and it would undo a later BR_STATE_DISABLED. `events` has
- * been subscribed to changes of links since before.
- */
-static int wait_carrier(struct nl_sock *sock, struct nl_sock *events, const char *name,
-			struct ct_error *err)
-{
-	int64_t end = now_ms() + CARRIER_TIMEOUT_MS;
-	char drain[8192];
-
-	for (;;) {
-		struct pollfd p = { .fd = nl_socket_get_fd(events), .events = POLLIN };
-		int64_t left = end - now_ms();
-		struct rt_link link;
-		int r;
-
-		while (recv(p.fd, drain, sizeof(drain), MSG_DONTWAIT | MSG_TRUNC) >= 0 ||
-		       errno == ENOBUFS)
-			;
-		r = rt_link_get(sock, name, &link);
-		if (r < 0)
-			return error_errno(err, r, "wait for link '%s'", name);
-		if (link.operstate == RT_OPER_UP && link.port_state == BR_STATE_FORWARDING)
-			return 0;
-		if (left <= 0)
-			return error_set(err, -ETIMEDOUT, "link '%s' has no carrier after %d s",
-					 name, CARRIER_TIMEOUT_MS / 1000);
-		poll(&p, 1, (int)left);
-	}
-}
-
 /* Brings both ends up: first the host's, so that the carrier is there when the pod's comes up. */
 static int links_up(struct pair *pair, struct nl_sock *inside, const char *host_name, int eth0,
 		    struct ct_error *err)
@@ -306,7 +262,7 @@ static int links_up(struct pair *pair, struct nl_sock *inside, const char *host_
 	r = rt_link_set(inside, eth0, &up);
 	if (r < 0)
 		return error_errno(err, r, "bring link '" INSIDE "' up inside");
-	return wait_carrier(pair->sock, events, host_name, err);
+	return carrier_wait(pair->sock, events, host_name, true, err);
 }
 
 static int set_up_inside(struct pair *pair, int netns_fd, const char *host_name,

@@ -131,3 +131,97 @@ while True:
 	assert_failure
 	assert_output --partial "bridge 'br9' is down; bring it up (ip link set br9 up)"
 }
+
+networks() {
+	podckpt network ls --format json | jq -r ".networks[] | select(.name == \"$1\") | $2"
+}
+
+@test "two hosts on one VXLAN: their pods reach each other by addresses of one subnet" {
+	unshare -n sleep 1000 3>&- &
+	other=$!
+	until_ok 10 differs
+	ip link add wire type veth peer name far netns "/proc/$other/ns/net"
+	ip address add 198.51.100.1/24 dev wire
+	ip link set wire up
+	on_other ip address add 198.51.100.2/24 dev far
+	on_other ip link set far up
+	on_other ip link set lo up
+	run podckpt network create br9 --vxlan 239.1.1.1 --dev wire --id 77
+	assert_failure
+	assert_output --partial "a bridge with a VXLAN needs a subnet, the same on every host: --subnet"
+	podckpt network create br9 --vxlan 239.1.1.1 --dev wire --id 77 --subnet 10.99.0.0/24
+	on_other "$PODCKPT" network create br9 --vxlan 239.1.1.1 --dev far --id 77 --subnet 10.99.0.0/24
+	assert_equal "$(networks br9 '.address, .ports[], .own')" "$(printf '10.99.0.1/24\nvx-br9\ntrue')"
+	run on_other ip -4 -br address show br9
+	assert_output --partial 10.99.0.2/24
+	net_server web --net bridge:br9
+	run on_other timeout 5 socat -T 5 "TCP:$(pod_ip web):7000" -
+	assert_output "hello 10.99.0.2"
+	run podckpt network rm br9
+	assert_failure 10
+	assert_output --partial "bridge 'br9' is in use by the pod at $(pod_ip web); end them first"
+	podckpt rm -f web
+	podckpt network rm br9
+	run ip link show vx-br9
+	assert_failure
+}
+
+@test "a network card becomes the uplink of a bridge, unless it has addresses or belongs to another" {
+	two_hosts 10.99.0.2/24
+	run podckpt network create lan --uplink wire
+	assert_failure 10
+	assert_output --partial "link 'wire' already belongs to 'br9'; take it out first (ip link set wire nomaster), or use that one"
+	ip link delete br9
+	ip address add 198.51.100.7/24 dev wire
+	run podckpt network create lan --uplink wire
+	assert_failure 10
+	assert_output --partial "link 'wire' has the address 198.51.100.7/24, by which this host is not reached any more"
+	ip address flush dev wire
+	run podckpt network create lan --uplink wire --subnet 10.99.0.2/24
+	assert_failure 8
+	assert_output --partial "address 10.99.0.2 is taken: $(far_mac) answers for it"
+	run podckpt network ls
+	refute_output --partial lan
+	podckpt network create lan --uplink wire --subnet 10.99.0.0/24
+	net_server web --net bridge:lan
+	run on_other timeout 5 socat -T 5 "TCP:$(pod_ip web):7000" -
+	assert_output "hello 10.99.0.2"
+	podckpt rm -f web
+	podckpt network rm lan
+	run ip link show wire
+	assert_success
+	refute_output --partial master
+}
+
+@test "bridges that others made are shown and left alone" {
+	two_hosts
+	ip address add 10.99.0.1/24 dev br9
+	run podckpt network ls
+	assert_output --regexp "br9 +10\.99\.0\.1/24 +0 +up +others +wire"
+	run podckpt network rm br9
+	assert_failure
+	assert_output --partial "bridge 'br9' was not made by podckpt network create; it is left alone"
+	run podckpt network rm wire
+	assert_failure
+	assert_output --partial "there is no bridge 'wire' on this host"
+	run podckpt network create br9
+	assert_failure 8
+	assert_output --partial "link 'br9' exists"
+	run podckpt network create plain --subnet 10.99.0.0/25
+	assert_failure
+	assert_output --partial "subnet 10.99.0.0/25 overlaps an address of this host"
+	run podckpt network create plain --uplink nothing
+	assert_failure
+	assert_output --partial "there is no link 'nothing' on this host"
+	run podckpt network create a.b
+	assert_failure
+	assert_output --partial "'a.b' cannot be the name of a bridge for pods"
+	podckpt network create plain
+	net_server web --net bridge:plain
+	run timeout 5 socat -T 5 "TCP:$(pod_ip web):7000" -
+	assert_output --partial hello
+	podckpt rm -f web
+	podckpt network rm plain
+	run podckpt network sell
+	assert_failure 2
+}
