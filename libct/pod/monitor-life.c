@@ -247,9 +247,10 @@ int monitor_guard_continue(struct monitor *m, bool undo, struct ct_error *err)
 		if (m->repaired_fd >= 0 && tcp_repairing(m->repaired_fd))
 			tcp_repair_off(m->repaired_fd, m->repaired_reuse, false, NULL);
 		cgroup_thaw(s->cgroup, NULL);
-		if (s->link[0])
-			net_unlock(s->link, NULL);
 	}
+	/* Also where all went well: whoever could not let the packets through again counts on us. */
+	if (s->link[0])
+		net_unlock(s->link, NULL);
 	m->repaired_fd = fd_close(m->repaired_fd);
 	s->status = CT_RUNNING;
 	if (m->reaped || proc_wait(m->child.pid1_pidfd, 0) == 1) {

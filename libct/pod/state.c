@@ -495,6 +495,7 @@ static void pods_sweep(int podsfd)
 static int name_claim(int podsfd, struct pod *pod)
 {
 	char state[80];
+	int r;
 
 	snprintf(state, sizeof(state), "%s/state.json", pod->name);
 	if (mkdirat(podsfd, pod->name, 0700) < 0) {
@@ -507,7 +508,10 @@ static int name_claim(int podsfd, struct pod *pod)
 			return -EEXIST;
 	}
 	pod->dirfd = openat(podsfd, pod->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return pod->dirfd < 0 ? -errno : lock_take(pod, false);
+	r = pod->dirfd < 0 ? -errno : lock_take(pod, false);
+	if (r < 0)
+		io_remove_tree(podsfd, pod->name);
+	return r;
 }
 
 static int name_claim_any(struct ct *ct, int podsfd, const struct pod_config *config,
