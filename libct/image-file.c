@@ -78,19 +78,26 @@ int image_file_open(const char *path, struct image_file *ret, struct ct_error *e
 	return 0;
 }
 
-/* A link cannot replace a name, a rename can: so a nameless file gets a temporary name in between. */
-static int give_temporary_name(struct image_file *f)
+/*
+ * A link cannot replace a name, a rename can: so where the name is in use a nameless file gets a temporary one in
+ * between. Elsewhere whoever is killed leaves nothing.
+ */
+static int give_name(struct image_file *f)
 {
 	char from[64], *name;
 	uint64_t unique;
 
 	if (f->temporary)
 		return 0;
+	snprintf(from, sizeof(from), "/proc/self/fd/%d", f->fd);
+	if (linkat(AT_FDCWD, from, f->dirfd, f->name, AT_SYMLINK_FOLLOW) == 0)
+		return 0;
+	if (errno != EEXIST)
+		return -errno;
 	if (getrandom(&unique, sizeof(unique), 0) != sizeof(unique))
 		return -errno;
 	if (asprintf(&name, ".podckpt-%016llx.partial", (unsigned long long)unique) < 0)
 		return -ENOMEM;
-	snprintf(from, sizeof(from), "/proc/self/fd/%d", f->fd);
 	if (linkat(AT_FDCWD, from, f->dirfd, name, AT_SYMLINK_FOLLOW) < 0) {
 		int e = -errno;
 
@@ -107,10 +114,10 @@ int image_file_commit(struct image_file *f, struct ct_error *err)
 
 	if (fsync(f->fd) < 0)
 		return error_errno(err, -errno, "write '%s' to the disk", f->name);
-	r = give_temporary_name(f);
+	r = give_name(f);
 	if (r < 0)
 		return error_errno(err, r, "name '%s'", f->name);
-	if (renameat(f->dirfd, f->temporary, f->dirfd, f->name) < 0)
+	if (f->temporary && renameat(f->dirfd, f->temporary, f->dirfd, f->name) < 0)
 		return error_errno(err, -errno, "rename to '%s'", f->name);
 	free(take_ptr(f->temporary));
 	if (fsync(f->dirfd) < 0)

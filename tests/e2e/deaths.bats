@@ -32,7 +32,7 @@ keeper_of() {
 # A checkpoint of pod c to a FIFO that stands still; its PID in $checkpoint, the reader's end is 8.
 begin_checkpoint() {
 	mkfifo pipe
-	"$PODCKPT" checkpoint -o - "$@" c >pipe 2>err &
+	"$PODCKPT" checkpoint -o - c >pipe 2>err &
 	checkpoint=$!
 	exec 8<pipe
 	head -c 100000 <&8 >part
