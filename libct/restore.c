@@ -375,6 +375,27 @@ static int find_main(struct restore *r, struct init_go *ret, struct ct_error *er
 	return doc_check(r->doc, err);
 }
 
+/* From here on packets come and go, and who knew the pod elsewhere learns where it is now. */
+static int let_packets_pass(struct restore *r, struct ct_error *err)
+{
+	const struct net_config *address = &r->pod->config.address;
+	cleanup_fd int netns = -1;
+	char path[64];
+	int e;
+
+	if (!*r->pod->state.link)
+		return 0;
+	e = net_unlock(r->pod->state.link, err);
+	if (e < 0)
+		return e;
+	snprintf(path, sizeof(path), "%d/ns/net", (int)r->pod->state.pid1);
+	netns = openat(r->proc, path, O_RDONLY | O_CLOEXEC);
+	/* Where that fails, the pod's own packets tell them a little later. */
+	if (netns >= 0)
+		net_announce(netns, address, NULL);
+	return 0;
+}
+
 static int restore(struct restore *r, struct ct *ct, struct ct_error *err)
 {
 	struct init_go go = { 0 };
@@ -405,8 +426,8 @@ static int restore(struct restore *r, struct ct *ct, struct ct_error *err)
 		e = verify(r, err);
 	if (e == 0)
 		e = restore_start(r, err);
-	if (e == 0 && *r->pod->state.link)
-		e = net_unlock(r->pod->state.link, err);
+	if (e == 0)
+		e = let_packets_pass(r, err);
 	if (e == 0)
 		e = tcp_release_all(r, err);
 	if (e < 0)

@@ -104,7 +104,7 @@ int net_detach(const char *host_name, struct ct_error *err);
 int net_lock(const char *host_name, struct ct_error *err);
 int net_unlock(const char *host_name, struct ct_error *err);
 
-/* Announces the address: gratuitous ARP from inside the namespace. */
+/* Announces the addresses from inside the namespace: gratuitous ARP, unsolicited neighbour advertisements. */
 int net_announce(int netns_fd, const struct net_config *config, struct ct_error *err);
 
 /*

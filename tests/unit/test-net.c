@@ -554,6 +554,40 @@ static void test_announce(int pod)
 	CHECK("the bridge hears it as a request and as a reply", request && reply);
 }
 
+/* Whether the advertisement of the pod's link-local address is heard on the bridge. */
+static bool hears_advertisement(int ear, const uint8_t mac[6])
+{
+	const uint8_t address[16] = { 0xfe, 0x80, [8] = mac[0] ^ 2, mac[1], mac[2],
+				      0xff, 0xfe, mac[3], mac[4], mac[5] };
+
+	while (readable(ear, WAIT_MS)) {
+		uint8_t f[256];
+
+		/* Ethernet, IPv6 with hop limit 255, type 136 with the override bit, target and its option. */
+		if (recv(ear, f, sizeof(f), 0) >= 14 + 40 + 32 && !memcmp(f + 6, mac, 6) && f[14 + 6] == 58 &&
+		    f[14 + 7] == 255 && f[54] == 136 && f[58] & 0x20 && !memcmp(f + 62, address, 16) &&
+		    f[78] == 2 && !memcmp(f + 80, mac, 6))
+			return true;
+	}
+	return false;
+}
+
+static void test_advertise(int pod)
+{
+	const struct net_config config = { .ip = ip("10.89.0.2"),
+					   .mac = { 0x02, 0x42, 10, 89, 0, 2 } };
+	cleanup_fd int ear = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETHERTYPE_IPV6));
+	struct sockaddr_ll on = { .sll_family = AF_PACKET,
+				  .sll_protocol = htons(ETHERTYPE_IPV6),
+				  .sll_ifindex = (int)if_nametoindex(NET_BRIDGE) };
+
+	if (access("/proc/sys/net/ipv6", F_OK) < 0)
+		return;
+	REQUIRE("a packet socket for IPv6", !bind(ear, (struct sockaddr *)&on, sizeof(on)));
+	CHECK("the addresses are announced", !net_announce(pod, &config, &err));
+	CHECK("the bridge hears the IPv6 address as an advertisement", hears_advertisement(ear, config.mac));
+}
+
 static void test_loopback(void)
 {
 	cleanup_fd int pod = new_ns();
@@ -597,6 +631,7 @@ int main(void)
 	test_lock(pod);
 	test_attach_locked();
 	test_announce(pod);
+	test_advertise(pod);
 	test_loopback();
 	CHECK("the pod is detached", !net_detach("poda", &err));
 	CHECK("no claim is left", no_claims());
