@@ -6,7 +6,8 @@
 
 extern const struct command command_run, command_ps, command_inspect, command_logs, command_exec,
 	command_attach, command_kill, command_stop, command_wait, command_rm, command_checkpoint,
-	command_restore, command_network, command_check, command_help, command_version, command_completion,
+	command_restore, command_migrate, command_receive, command_network, command_check, command_help,
+	command_version, command_completion,
 	command_complete, command_man, command_commands;
 
 const struct command *const commands[] = {
@@ -22,6 +23,8 @@ const struct command *const commands[] = {
 	&command_rm,
 	&command_checkpoint,
 	&command_restore,
+	&command_migrate,
+	&command_receive,
 	&command_network,
 	&command_check,
 	&command_help,

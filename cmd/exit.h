@@ -16,6 +16,7 @@
 	X(BUSY, 10, "another operation on the pod is under way")                                   \
 	X(NOT_ROOT, 11, "root is needed")                                                          \
 	X(GRANT, 12, "the image asks for rights or paths of the host that were not given")                      \
+	X(UNDECIDED, 13, "a pod was handed over to another host, which does not answer: see migrate")        \
 	X(SELF, 125, "run, exec, attach: podckpt itself failed")                                   \
 	X(NOT_EXECUTABLE, 126, "run, exec: the command cannot be executed")                        \
 	X(NOT_FOUND, 127, "run, exec: the command was not found")

@@ -7,12 +7,14 @@
 
 #include "cmd/output.h"
 #include "cmd/pod-options.h"
+#include "cmd/remote.h"
 
 struct restore_options {
 	const char *name, *ip, *mac, *rootfs, *seccomp;
 	struct string_list volumes, cap_add, publish;
 	bool detach, verify, leave_stopped, stats, remove;
 	struct net_choice net;
+	struct remote remote;
 };
 
 #define OPTION(field) offsetof(struct restore_options, field)
@@ -41,6 +43,7 @@ static const struct option_spec restore_specs[] = {
 	  OPTION(publish) },
 	{ "net", 0, "MODE", "network: image (default), or let it have the host's (host) or that bridge (bridge:NAME)",
 	  set_net, OPTION(net), COMPLETE_WORDS, "image host" },
+	REMOTE_OPTIONS(struct restore_options, remote),
 	{ 0 },
 };
 #undef OPTION
@@ -78,6 +81,28 @@ static int attach(struct context *context, const struct restore_options *o, cons
 	return detached ? 0 : r;
 }
 
+static int restore_there(struct context *context, const struct restore_options *o,
+			 const struct ct_restore_options *ct_options)
+{
+	struct remote remote = o->remote;
+	struct ct_remote_options there = remote_begin(&remote, context);
+	struct ct_remote_stats stats = { 0 };
+	cleanup_free char *name = NULL;
+	struct ct_error err = { 0 };
+	int r = ct_restore_remote(ct_options, &there, &name, &stats, &err);
+
+	remote_end(&remote);
+	if (r < 0) {
+		r = report(context, ct_options->path, &err);
+		return err.code == -EINPROGRESS ? PODCKPT_UNDECIDED : r == PODCKPT_NO_POD ? PODCKPT_FAILURE : r;
+	}
+	if (o->stats)
+		remote_stats_print(stdout, &stats);
+	else if (!o->remote.dry_run)
+		puts(name);
+	return output_finish() < 0 ? PODCKPT_FAILURE : 0;
+}
+
 static int restore(struct context *context, const struct restore_options *o, const char *image,
 		   const struct volumes *volumes)
 {
@@ -104,6 +129,8 @@ static int restore(struct context *context, const struct restore_options *o, con
 	ct_options.host_net = o->net.mode == 1; /* of "image host" */
 	ct_options.publish = o->publish.v;
 	ct_options.bridge = o->net.bridge;
+	if (o->remote.host)
+		return restore_there(context, o, &ct_options);
 	r = ct_restore(context->ct, &ct_options, &name, &stats, &err);
 	if (r < 0) {
 		r = report(context, image, &err);
@@ -130,6 +157,8 @@ static int restore_run(struct context *context, void *options, int argc, char **
 
 	if (!strcmp(argv[0], "-") && isatty(STDIN_FILENO))
 		return report_text(context, PODCKPT_USAGE, "an image is not read from a terminal");
+	if (!o->remote.host && o->remote.dry_run)
+		return report_text(context, PODCKPT_USAGE, "--dry-run asks another host: --host is missing");
 	code = context_open(context);
 	if (!code)
 		code = volumes_parse(context, &o->volumes, &volumes);
@@ -157,6 +186,10 @@ const struct command command_restore = {
 		"compared with the image before the pod goes on; if something differs, it says what, the\n"
 		"copy is removed and the exit code is 7.\n"
 		"\n"
+		"With --host it is restored on another host, in the background, and stays here as a file. What\n"
+		"that host refuses it refuses before the image is sent. Files in the image which it has itself\n"
+		"are not sent.\n"
+		"\n"
 		"An image gets no more than podckpt run would give it. What run gives only by an option has\n"
 		"to be given again: each volume with -v, capabilities with --cap-add, another system call\n"
 		"filter than the usual one with --seccomp, the host's network with --net host, another bridge\n"
@@ -164,7 +197,8 @@ const struct command command_restore = {
 		"for each says what to add, nothing is made, and the exit code is 12.",
 	.examples = "podckpt restore -d pod1.tar\tBring it back into the background\n"
 		    "podckpt restore -d --name pod2 --ip 10.88.0.20 pod1.tar\tA second one beside it\n"
-		    "podckpt restore --verify pod1.tar\tCompare first, then go on in the foreground",
+		    "podckpt restore --verify pod1.tar\tCompare first, then go on in the foreground\n"
+		    "podckpt restore --host b pod1.tar\tBring it back on host b",
 	.options = restore_specs,
 	.options_size = sizeof(struct restore_options),
 	.min_arguments = 1,

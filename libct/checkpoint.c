@@ -141,11 +141,13 @@ static int write_image(struct pod *pod, struct dump *d, struct archive_writer *w
  */
 static int stopped_part(struct pod *pod, struct guard *guard, struct archive_writer *w,
 			struct image_file *file, struct rootfs_early *early,
-			const struct ct_checkpoint_options *options, struct ct_stats *stats,
+			const struct ct_checkpoint_options *options,
+			const struct checkpoint_hooks *hooks, struct ct_stats *stats,
 			struct ct_error *err)
 {
 	__cleanup(dump_free_cleanup) struct dump *d = NULL;
 	uint64_t began, written;
+	char digest[33];
 	int r = stop(pod, guard, early, &d, &began, err);
 
 	if (r == 0)
@@ -169,6 +171,10 @@ static int stopped_part(struct pod *pod, struct guard *guard, struct archive_wri
 	stats->memwrite_time = now_us() - written;
 	stats->pages_written = archive_pages_written(w);
 	stats->image_bytes = archive_bytes_written(w);
+	if (r == 0 && hooks) {
+		archive_writer_digest(w, digest);
+		r = hooks->whole(hooks->context, digest, err);
+	}
 	if (r < 0 || options->leave_running)
 		return r;
 	/*
@@ -181,11 +187,13 @@ static int stopped_part(struct pod *pod, struct guard *guard, struct archive_wri
 		d->locked = false;
 	dump_free(take_ptr(d));
 	stats->frozen_time = now_us() - began;
+	if (r == 0 && hooks)
+		r = hooks->leave(hooks->context, pod, guard, err);
 	return r < 0 ? r : guard_end(pod, guard, GUARD_CHECKPOINTED, err);
 }
 
-static int checkpoint(struct pod *pod, struct dump *found, const struct ct_checkpoint_options *options,
-		      struct ct_stats *stats, struct ct_error *err)
+int checkpoint_pod(struct pod *pod, struct dump *found, const struct ct_checkpoint_options *options,
+		   const struct checkpoint_hooks *hooks, struct ct_stats *stats, struct ct_error *err)
 {
 	__cleanup(rootfs_early_free_cleanup) struct rootfs_early *early = NULL;
 	__cleanup(image_file_release) struct image_file file = { -1, -1, NULL, NULL };
@@ -209,7 +217,8 @@ static int checkpoint(struct pod *pod, struct dump *found, const struct ct_check
 	if (r == 0)
 		r = guard_begin(pod, &guard, err);
 	if (r == 0)
-		r = stopped_part(pod, &guard, w, options->path ? &file : NULL, early, options, stats, err);
+		r = stopped_part(pod, &guard, w, options->path ? &file : NULL, early, options, hooks,
+				 stats, err);
 	if (r == 0 && options->leave_running)
 		r = guard_end(pod, &guard, GUARD_CONTINUE, err);
 	return r;
@@ -225,13 +234,10 @@ static int not_of_the_pod(int r, struct ct_error *err)
 	return -EIO;
 }
 
-int ct_checkpoint(struct ct *ct, const char *name, const struct ct_checkpoint_options *options,
-		  struct ct_stats *stats, struct ct_error *err)
+int checkpoint_open(struct ct *ct, const char *name, struct pod **ret, struct dump **ret_found,
+		    struct ct_error *err)
 {
-	cleanup_descriptor_room struct descriptor_room room = descriptor_room_make();
 	__cleanup(pod_free_cleanup) struct pod *pod = NULL;
-	__cleanup(dump_free_cleanup) struct dump *found = NULL;
-	struct ct_stats mine = { 0 };
 	int r;
 
 	if (geteuid() != 0)
@@ -247,9 +253,23 @@ int ct_checkpoint(struct ct *ct, const char *name, const struct ct_checkpoint_op
 	if (r == 0)
 		r = cgroup_check_thawed(pod->state.cgroup, err);
 	if (r == 0)
-		r = preflight(pod, &found, err);
+		r = preflight(pod, ret_found, err);
+	if (r == 0)
+		*ret = take_ptr(pod);
+	return r;
+}
+
+int ct_checkpoint(struct ct *ct, const char *name, const struct ct_checkpoint_options *options,
+		  struct ct_stats *stats, struct ct_error *err)
+{
+	cleanup_descriptor_room struct descriptor_room room = descriptor_room_make();
+	__cleanup(pod_free_cleanup) struct pod *pod = NULL;
+	__cleanup(dump_free_cleanup) struct dump *found = NULL;
+	struct ct_stats mine = { 0 };
+	int r = checkpoint_open(ct, name, &pod, &found, err);
+
 	if (r == 0 && !options->dry_run)
-		r = not_of_the_pod(checkpoint(pod, found, options, &mine, err), err);
+		r = not_of_the_pod(checkpoint_pod(pod, found, options, NULL, &mine, err), err);
 	if (stats)
 		*stats = mine;
 	return r;

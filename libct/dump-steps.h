@@ -52,6 +52,26 @@ int dump_restarts(struct dump *d, struct ct_error *err);
 /* Registers as they go into the image. */
 void dump_restart_regs(const struct dump_thread *t, struct user_regs_struct *regs);
 
+struct guard;
+
+/* A checkpoint that is a part of something greater: a migration. */
+struct checkpoint_hooks {
+	void *context;
+	/* The image is whole, every process still stopped and traced. Fails: the pod runs on. */
+	int (*whole)(void *context, const char digest[33], struct ct_error *err);
+	/*
+	 * Nobody traces the pod any more, it is frozen. 0: it has left, and what is here ends. Else it runs on,
+	 * unless it was handed over (guard_hand_over()).
+	 */
+	int (*leave)(void *context, struct pod *pod, struct guard *guard, struct ct_error *err);
+};
+
+/* ct_checkpoint() in two steps: opens and locks a running pod that can be carried, then carries it. */
+int checkpoint_open(struct ct *ct, const char *name, struct pod **ret, struct dump **ret_found,
+		    struct ct_error *err);
+int checkpoint_pod(struct pod *pod, struct dump *found, const struct ct_checkpoint_options *options,
+		   const struct checkpoint_hooks *hooks, struct ct_stats *stats, struct ct_error *err);
+
 /* The version of the manifest's format that this program writes; it reads this and earlier ones. */
 #define IMAGE_FORMAT 1
 

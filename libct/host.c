@@ -3,6 +3,7 @@
 
 #include <cpuid.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/utsname.h>
@@ -11,6 +12,7 @@
 #include "libct/base/cleanup.h"
 #include "libct/base/error.h"
 #include "libct/base/io.h"
+#include "libct/findings.h"
 #include "libct/task/proc.h"
 
 /*
@@ -109,16 +111,26 @@ int host_put(struct node *to, struct ct_error *err)
 	return 0;
 }
 
-static int cpu_check(const struct node *cpu, struct ct_error *err)
+static void __attribute__((format(printf, 2, 3))) lacks(char **list, const char *format, ...)
+{
+	char line[512];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(line, sizeof(line), format, ap);
+	va_end(ap);
+	finding_add(list, line);
+}
+
+static int cpu_check(const struct node *cpu, char **list, struct ct_error *err)
 {
 	cleanup_free char *flags = NULL;
 	int r = cpu_flags(&flags, err);
 
 	for (size_t i = 0; r == 0 && i < node_count(cpu); i++)
 		if (!has_word(flags, node_at_str(cpu, i)))
-			return error_set(err, -ENOSYS,
-					 "this host's CPU lacks '%s', which the pod's programs may use",
-					 node_at_str(cpu, i));
+			lacks(list, "this host's CPU lacks '%s', which the pod's programs may use",
+			      node_at_str(cpu, i));
 	return r;
 }
 
@@ -130,6 +142,7 @@ int host_check(struct doc *image, struct ct_error *err)
 	uint64_t page = node_u64(host, "page_size", 1 << 20);
 	uint64_t wanted_size = node_u64(host, "xstate_size", 1 << 20);
 	const struct node *cpu = node_array(host, "cpu");
+	cleanup_free char *list = NULL;
 	uint64_t ours, xfeatures, size;
 	struct utsname u;
 	int r;
@@ -137,24 +150,24 @@ int host_check(struct doc *image, struct ct_error *err)
 	for (size_t i = 0; i < node_count(cpu); i++)
 		node_at_str(cpu, i);
 	r = doc_check(image, err);
+	if (r == 0)
+		r = cpu_check(cpu, &list, err);
+	if (r == 0)
+		r = vdso_digest(&ours, err);
 	if (r < 0)
 		return r;
 	uname(&u);
 	xstate(&xfeatures, &size);
 	if (strcmp(machine, u.machine))
-		return error_set(err, -ENOSYS, "the image is of a %s machine, this one is %s", machine, u.machine);
+		lacks(&list, "the image is of a %s machine, this one is %s", machine, u.machine);
 	if (page != (uint64_t)sysconf(_SC_PAGESIZE))
-		return error_set(err, -ENOSYS, "the image has another page size than this host");
-	r = cpu_check(cpu, err);
-	if (r < 0)
-		return r;
+		lacks(&list, "the image has another page size than this host");
 	if (wanted & ~xfeatures || wanted_size > size)
-		return error_set(err, -ENOSYS, "this host's CPU has less register state than the image needs");
-	r = vdso_digest(&ours, err);
-	if (r < 0 || vdso == ours)
-		return r;
-	return error_set(err, -ENOSYS,
-			 "this kernel's vdso differs from that of the image (kernel %s, here %s); "
-			 "restore on a host with the same kernel",
-			 kernel, u.release);
+		lacks(&list, "this host's CPU has less register state than the image needs");
+	if (vdso != ours)
+		lacks(&list,
+		      "this kernel's vdso differs from that of the image (kernel %s, here %s); "
+		      "restore on a host with the same kernel",
+		      kernel, u.release);
+	return list ? error_lines(err, -ENOSYS, list) : 0;
 }

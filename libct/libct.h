@@ -181,7 +181,8 @@ CT_PUBLIC int ct_network_remove(const char *name, struct ct_error *err);
 
 /* ---- looking ------------------------------------------------------------------------------- */
 
-enum ct_status { CT_CREATED, CT_RUNNING, CT_CHECKPOINTING, CT_RESTORING, CT_EXITED };
+/* CT_MIGRATING: frozen, handed over to another host, which has not confirmed it: see ct_migrate_resolve(). */
+enum ct_status { CT_CREATED, CT_RUNNING, CT_CHECKPOINTING, CT_RESTORING, CT_MIGRATING, CT_EXITED };
 
 CT_PUBLIC const char *ct_status_name(enum ct_status status);
 
@@ -292,6 +293,81 @@ struct ct_restore_options {
 /* Restores a pod; on failure nothing of it is left. *ret_name as in ct_run(). */
 CT_PUBLIC int ct_restore(struct ct *ct, const struct ct_restore_options *options, char **ret_name,
 			 struct ct_stats *stats, struct ct_error *err);
+
+/* ---- other hosts --------------------------------------------------------------------------- */
+
+struct ct_progress {
+	const char *phase; /* "connect", "check", "send", ... */
+	uint64_t done, total; /* bytes of this phase; total 0: not known */
+};
+
+/* How another host is reached: `podckpt receive` runs there, at the end of a remote shell. */
+struct ct_remote_options {
+	size_t size;
+	const char *host;	    /* anything that the remote shell understands */
+	const char *rsh;	    /* the remote shell and its options; NULL: ssh */
+	const char *remote_podckpt; /* the program there; NULL: podckpt */
+	bool dry_run;		    /* only ask whether it would work */
+	/* Called from threads of the library, one at a time each. NULL: not wanted. */
+	void (*progress)(void *context, const struct ct_progress *progress);
+	void (*words)(void *context, const char *line); /* what the remote shell or podckpt there prints */
+	void *context;
+};
+
+struct ct_remote_stats {
+	struct ct_remote_phase {
+		const char *name;
+		uint64_t time;	/* microseconds */
+		uint64_t bytes; /* sent and received */
+	} phases[8];
+	size_t n_phases;
+	uint64_t downtime; /* of a migrated pod, from its freeze to the word that it runs there; microseconds */
+	uint64_t image_bytes, sent_bytes;
+	uint64_t n_files_left_out, bytes_left_out; /* the other host had them */
+};
+
+/*
+ * Restores an image on another host. SIGPIPE must be ignored. What that host refuses (all findings at once) comes with
+ * the codes of ct_restore(), and -ENOMEM, -ENOSPC, -ENOENT (a volume); -EPIPE: the connection has ended.
+ */
+CT_PUBLIC int ct_restore_remote(const struct ct_restore_options *options,
+				const struct ct_remote_options *remote, char **ret_name,
+				struct ct_remote_stats *stats, struct ct_error *err);
+
+struct ct_volume_map {
+	const char *from, *to; /* source of a volume here, and there */
+};
+
+struct ct_migrate_options {
+	size_t size;
+	const struct ct_volume_map *volumes; /* sources that are not listed are the same there */
+	size_t n_volumes;
+	bool verify;
+	enum ct_compress compress;
+	int compress_level;
+};
+
+/*
+ * Moves a running pod to another host. Whatever goes wrong it runs on here, but for -EINPROGRESS: it was handed over,
+ * and the other host does not answer; it is frozen (CT_MIGRATING) until ct_migrate_resolve(). SIGPIPE must be ignored.
+ */
+CT_PUBLIC int ct_migrate(struct ct *ct, const char *name, const struct ct_migrate_options *options,
+			 const struct ct_remote_options *remote, struct ct_remote_stats *stats,
+			 struct ct_error *err);
+
+enum ct_resolve { CT_RESOLVE_ASK, CT_RESOLVE_KEEP, CT_RESOLVE_DROP };
+
+/*
+ * Decides about a pod in CT_MIGRATING: by what the other host says, or by hand where that is not to be asked. A decision
+ * that the other host contradicts is refused. `remote` gives the callbacks; host and way are those of the migration
+ * where NULL. *ret_kept: it runs here again; else it is removed. -EINPROGRESS: still not known.
+ */
+CT_PUBLIC int ct_migrate_resolve(struct ct *ct, const char *name, enum ct_resolve what,
+				 const struct ct_remote_options *remote, bool *ret_kept,
+				 struct ct_error *err);
+
+/* The other end of both: speaks on `in` and `out` until it has a pod, or not. SIGPIPE must be ignored. */
+CT_PUBLIC int ct_receive(struct ct *ct, int in, int out, struct ct_error *err);
 
 #ifdef __cplusplus
 }

@@ -8,6 +8,28 @@
 #define TAPE_HOLE_SIZE (TAPE_AREA_SIZE + (1UL << 20))
 #define TAPE_ENTRIES 8192
 
+/* A restore that is a part of something greater: the other end of a migration. */
+struct restore_hooks {
+	/* The name was taken before: by pod_reserve(), for the configuration of restore_config(). Taken over. */
+	struct pod *pod;
+	void *context;
+	/* Everything is there and verified, nothing moves. 0: go on. */
+	int (*built)(void *context, const char digest[33], struct ct_error *err);
+	/* Right before the point of no return. */
+	int (*release)(void *context, struct ct_error *err);
+};
+
+/* ct_restore(), with hooks. */
+int restore_image(struct ct *ct, const struct ct_restore_options *options, struct restore_hooks *hooks,
+		  char **ret_name, struct ct_stats *stats, struct ct_error *err);
+
+/*
+ * The configuration of a restored pod: "pod" of its manifest and what the user wants otherwise. Whatever it has that
+ * was not granted is refused when the image is read.
+ */
+int restore_config(const struct node *pod, const struct ct_restore_options *options,
+		   struct pod_config *ret, struct ct_error *err);
+
 /* Reads processes, threads and areas of the manifest: what the tree needs. */
 int restore_parse(struct restore *r, struct ct_error *err);
 /* Finds out which descriptions belong together. -ENOMEM. */
@@ -53,7 +75,7 @@ bool restore_enters(const struct restore_process *p);
 int restore_enter(struct restore_process *p, uint64_t room, struct ct_error *err);
 /* Sets timers and the like going, right before the release. */
 int restore_start(struct restore *r, struct ct_error *err);
-/* Lets all of them go at once. */
+/* Lets go of all of them, frozen: pod_release() sets them going. */
 int restore_release_tasks(struct restore *r, bool stopped, struct ct_error *err);
 /* After a failure: ends and reaps every task that was made. What else there is of the pod is left to pod_destroy(). */
 void restore_abandon(struct restore *r);

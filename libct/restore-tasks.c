@@ -308,12 +308,15 @@ static int let_go(struct restore_process *p, bool stopped, struct ct_error *err)
 
 int restore_release_tasks(struct restore *r, bool stopped, struct ct_error *err)
 {
-	/* Frozen while they are let go one by one, so that none runs before all may. */
+	/*
+	 * Let go by us, they stay frozen: the monitor thaws them when it has taken the pod over, so that they run all at
+	 * once, and never with nobody to look after them.
+	 */
 	int e = cgroup_freeze(r->pod->state.cgroup, 10000, err);
 
 	for (size_t i = 0; e == 0 && i < r->n_processes; i++)
 		e = let_go(&r->processes[i], stopped, err);
 	if (e == 0 && r->init.pid)
 		e = tracee_detach(&r->init.threads[0].t, err);
-	return e < 0 ? e : cgroup_thaw(r->pod->state.cgroup, err);
+	return e;
 }

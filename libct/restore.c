@@ -143,19 +143,30 @@ static int apply_options(struct pod_config *config, const struct ct_restore_opti
 	return e;
 }
 
+int restore_config(const struct node *pod, const struct ct_restore_options *options,
+		   struct pod_config *ret, struct ct_error *err)
+{
+	int e = pod_config_get(pod, ret, err);
+
+	return e < 0 ? e : apply_options(ret, options, err);
+}
+
 static int reserve(struct restore *r, struct ct *ct, struct ct_error *err)
 {
 	struct pod_config config = { 0 };
-	int e = pod_config_get(node_object(r->root, "pod"), &config, err);
+	int e = restore_config(node_object(r->root, "pod"), r->options, &config, err);
 
 	if (e == 0)
 		e = doc_check(r->doc, err);
 	if (e == 0)
-		e = apply_options(&config, r->options, err);
-	if (e == 0)
 		e = grants_begin(ct, &config, r->options, &r->grants, err);
-	if (e == 0)
+	if (e == 0 && r->hooks) {
+		e = pod_reconfigure(r->hooks->pod, &config, err);
+		if (e == 0)
+			r->pod = take_ptr(r->hooks->pod);
+	} else if (e == 0) {
 		e = pod_reserve(ct, &config, &r->pod, err);
+	}
 	if (e < 0)
 		pod_config_release(&config);
 	return e;
@@ -375,30 +386,16 @@ static int find_main(struct restore *r, struct init_go *ret, struct ct_error *er
 	return doc_check(r->doc, err);
 }
 
-/* From here on packets come and go, and who knew the pod elsewhere learns where it is now. */
-static int let_packets_pass(struct restore *r, struct ct_error *err)
+/* Packets flow, and nobody can answer yet but the connections themselves. */
+static int hear(void *context, struct ct_error *err)
 {
-	const struct net_config *address = &r->pod->config.address;
-	cleanup_fd int netns = -1;
-	char path[64];
-	int e;
-
-	if (!*r->pod->state.link)
-		return 0;
-	e = net_unlock(r->pod->state.link, err);
-	if (e < 0)
-		return e;
-	snprintf(path, sizeof(path), "%d/ns/net", (int)r->pod->state.pid1);
-	netns = openat(r->proc, path, O_RDONLY | O_CLOEXEC);
-	/* Where that fails, the pod's own packets tell them a little later. */
-	if (netns >= 0)
-		net_announce(netns, address, NULL);
-	return 0;
+	return tcp_release_all(context, err);
 }
 
 static int restore(struct restore *r, struct ct *ct, struct ct_error *err)
 {
 	struct init_go go = { 0 };
+	char digest[33];
 	int e = read_manifest(r, err);
 
 	if (e == 0)
@@ -424,19 +421,21 @@ static int restore(struct restore *r, struct ct *ct, struct ct_error *err)
 		e = doc_check_all_read(r->doc, err);
 	if (e == 0 && r->options->verify)
 		e = verify(r, err);
+	if (e == 0 && r->hooks) {
+		archive_reader_digest(r->archive, digest);
+		e = r->hooks->built(r->hooks->context, digest, err);
+	}
 	if (e == 0)
 		e = restore_start(r, err);
 	if (e == 0)
-		e = let_packets_pass(r, err);
-	if (e == 0)
-		e = tcp_release_all(r, err);
-	if (e < 0)
-		return e;
-	/* The point of no return: from here on the pod runs. */
-	e = restore_release_tasks(r, r->options->leave_stopped, err);
-	if (e == 0)
-		e = pod_release(r->pod, &go, err);
-	return e;
+		e = restore_release_tasks(r, r->options->leave_stopped, err);
+	if (e == 0 && r->hooks)
+		e = r->hooks->release(r->hooks->context, err);
+	/*
+	 * The point of no return: the monitor takes the pod over, opens its link and sets it going. Killed before it we
+	 * leave nothing, killed after it we leave a pod that runs.
+	 */
+	return e < 0 ? e : pod_release(r->pod, &go, hear, r, err);
 }
 
 /*
@@ -454,26 +453,33 @@ static int explain(struct restore *r, int e, struct ct_error *err)
 	return e;
 }
 
-int ct_restore(struct ct *ct, const struct ct_restore_options *options, char **ret_name,
-	       struct ct_stats *stats, struct ct_error *err)
+static int restore_open(struct restore *r, struct ct *ct, int *ret_file, struct ct_error *err)
+{
+	const struct ct_restore_options *options = r->options;
+
+	r->proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (options->path)
+		*ret_file = open(options->path, O_RDONLY | O_CLOEXEC);
+	if (r->proc < 0 || (options->path && *ret_file < 0))
+		return error_errno(err, -errno, "open '%s'", options->path ? options->path : "/proc");
+	/* What comes from another host does not come from a pod of this one. */
+	return options->path || r->hooks ? 0 : spool_image(ct, options->fd, ret_file, err);
+}
+
+int restore_image(struct ct *ct, const struct ct_restore_options *options, struct restore_hooks *hooks,
+		  char **ret_name, struct ct_stats *stats, struct ct_error *err)
 {
 	cleanup_descriptor_room struct descriptor_room room = descriptor_room_make();
-	struct restore r = { .options = options, .proc = -1, .stream = { -1, -1, -1 },
+	struct restore r = { .options = options, .hooks = hooks, .proc = -1, .stream = { -1, -1, -1 },
 			     .init = { .pidfd = -1, .mem = -1, .uffd = -1 } };
 	__cleanup(archive_reader_free_cleanup) struct archive_reader *archive = NULL;
 	uint64_t began = now_ns(CLOCK_MONOTONIC);
 	cleanup_fd int file = -1;
-	int e = 0;
+	int e;
 
 	if (geteuid() != 0)
 		return error_set(err, -EPERM, "this needs root");
-	r.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (options->path)
-		file = open(options->path, O_RDONLY | O_CLOEXEC);
-	if (r.proc < 0 || (options->path && file < 0))
-		e = error_errno(err, -errno, "open '%s'", options->path ? options->path : "/proc");
-	else if (!options->path)
-		e = spool_image(ct, options->fd, &file, err);
+	e = restore_open(&r, ct, &file, err);
 	if (e == 0)
 		e = archive_reader_new(file >= 0 ? file : options->fd, &archive, err);
 	r.archive = archive;
@@ -496,4 +502,10 @@ int ct_restore(struct ct *ct, const struct ct_restore_options *options, char **r
 	restore_release(&r);
 	pod_free(r.pod);
 	return e;
+}
+
+int ct_restore(struct ct *ct, const struct ct_restore_options *options, char **ret_name,
+	       struct ct_stats *stats, struct ct_error *err)
+{
+	return restore_image(ct, options, NULL, ret_name, stats, err);
 }

@@ -15,6 +15,7 @@
 struct archive_reader;
 struct kept;
 struct page_run;
+struct restore_hooks;
 struct restore_shared;
 struct archive;
 struct archive_entry;
@@ -76,6 +77,7 @@ struct restore_process {
 struct restore {
 	struct pod *pod;
 	const struct ct_restore_options *options;
+	struct restore_hooks *hooks; /* NULL: none; see restore-steps.h */
 	struct grants grants; /* what the user gave, and what was found to need more */
 	int proc; /* the host's /proc */
 	struct doc *doc;

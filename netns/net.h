@@ -70,6 +70,12 @@ int net_bridge_check(const struct net_config *config, struct ct_error *err);
 int net_attach(int netns_fd, const char *host_name, struct net_config *config,
 	       struct ct_error *err);
 
+/*
+ * Would net_attach() get this address? 0; -ENODEV: there is no bridge yet; -EADDRINUSE, -EINVAL with words: no. It is
+ * free at this moment only.
+ */
+int net_check(const struct net_config *config, struct ct_error *err);
+
 /* Only lo, for pods without a network. */
 int net_loopback_up(int netns_fd, struct ct_error *err);
 

@@ -341,6 +341,18 @@ int net_attach(int netns_fd, const char *host_name, struct net_config *config, s
 	return 0;
 }
 
+int net_check(const struct net_config *config, struct ct_error *err)
+{
+	cleanup_sock struct nl_sock *sock = NULL;
+	struct ground ground = { 0 };
+	struct in_addr chosen;
+	int r = netlink_open(-1, NETLINK_ROUTE, &sock, err);
+
+	if (r == 0)
+		r = look_at_bridge(sock, config, &ground, err);
+	return r < 0 ? r : claim_choose(sock, &ground.space, config->ip, &chosen, err);
+}
+
 int net_loopback_up(int netns_fd, struct ct_error *err)
 {
 	cleanup_sock struct nl_sock *inside = NULL;

@@ -105,21 +105,32 @@ static const struct node *find_embedded(struct files *f, size_t tree, const char
 	return NULL;
 }
 
-/* Does the host have the very same file? */
-static bool host_has(struct files *f, size_t tree, const char *rel, const struct node *n)
+int rootfs_open_host(const struct pod_config *config, size_t tree, const char *rel, uint64_t size)
 {
-	cleanup_fd int lower = open(f->r->pod->config.trees[tree].lower, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	uint64_t size = node_u64(n, "size", INT64_MAX), digest = node_hex(n, "digest"), there;
-	cleanup_fd int fd = -1;
+	cleanup_fd int lower = -1, fd = -1;
 	struct stat st;
 
+	if (tree >= config->n_trees || !tree_path_valid(rel))
+		return -ENOENT;
+	lower = open(config->trees[tree].lower, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (lower < 0)
-		return false;
+		return -errno;
 	fd = sys_openat2(lower, rel, O_PATH | O_NOFOLLOW, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != size)
-		return false;
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != size)
+		return -ENOENT;
 	fd_close(fd);
 	fd = sys_openat2(lower, rel, O_RDONLY | O_NOFOLLOW, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+	return take_fd(&fd);
+}
+
+bool rootfs_host_has(const struct pod_config *config, size_t tree, const char *rel, uint64_t size,
+		     uint64_t digest)
+{
+	cleanup_fd int fd = rootfs_open_host(config, tree, rel, size);
+	uint64_t there;
+
 	return fd >= 0 && rootfs_digest(fd, &size, &there) == 0 && there == digest;
 }
 
@@ -190,7 +201,8 @@ static int extract_embedded(struct files *f, size_t tree, const char *rel, struc
 	if ((uint64_t)archive_entry_size(entry) != node_u64(n, "size", INT64_MAX))
 		return error_set(err, -EBADMSG, "another size than the manifest says");
 	e = doc_check(f->r->doc, err);
-	if (e < 0 || host_has(f, tree, rel, n))
+	if (e < 0 || rootfs_host_has(&f->r->pod->config, tree, rel, node_u64(n, "size", INT64_MAX),
+				     node_hex(n, "digest")))
 		return e;
 	e = open_tree_root(f, tree, err);
 	if (e == 0)

@@ -55,6 +55,15 @@ int tmpfs_dump(struct dump *d, struct tree_dump *t, struct ct_error *err);
 /* Size and XXH3 digest of a file from its beginning. */
 int rootfs_digest(int fd, uint64_t *ret_size, uint64_t *ret_digest);
 
+/*
+ * A regular file of that size which this host has in the pod's lower tree, opened for reading; -ENOENT and others: it
+ * has not. Its path is an image's word.
+ */
+int rootfs_open_host(const struct pod_config *config, size_t tree, const char *rel, uint64_t size);
+/* Has it the very same file? */
+bool rootfs_host_has(const struct pod_config *config, size_t tree, const char *rel, uint64_t size,
+		     uint64_t digest);
+
 /* A file of a lower tree that some description leads to. */
 struct lower_file {
 	size_t tree;

@@ -63,12 +63,71 @@ int guard_drain(struct pod *pod, struct guard *guard, void **ret_input, size_t *
 	return 0;
 }
 
+static int guard_ask(struct guard *guard, enum monitor_type type, struct ct_error *err)
+{
+	struct monitor_msg msg;
+	int r = monitor_send(guard->fd, type, 0, 0);
+
+	if (r < 0)
+		return error_errno(err, r, "the pod's monitor");
+	r = monitor_answer(guard->fd, &msg, NULL, err);
+	return r < 0 ? r : 0;
+}
+
+int guard_hand_over(struct pod *pod, struct guard *guard, struct ct_error *err)
+{
+	int r = guard_ask(guard, MSG_GUARD_HAND_OVER, err);
+
+	if (r == 0)
+		pod->state.status = CT_MIGRATING;
+	return r;
+}
+
+int guard_take_up(struct pod *pod, struct guard *ret, struct ct_error *err)
+{
+	struct guard guard = { -1, -1 };
+	int r;
+
+	guard.fd = monitor_connect(pod, err);
+	if (guard.fd == -ECONNREFUSED) {
+		*ret = (struct guard){ -1, -1 };
+		return 0;
+	}
+	if (guard.fd < 0)
+		return guard.fd;
+	r = guard_ask(&guard, MSG_GUARD_TAKE_UP, err);
+	if (r < 0)
+		guard_release(&guard);
+	else
+		*ret = guard;
+	return r;
+}
+
+/* In place of a monitor that was killed. */
+static int end_without_monitor(struct pod *pod, enum guard_outcome outcome, struct ct_error *err)
+{
+	int r;
+
+	if (outcome == GUARD_CHECKPOINTED)
+		return pod_destroy(pod, err);
+	r = pod->state.link[0] ? net_unlock(pod->state.link, err) : 0;
+	if (r == 0)
+		r = cgroup_thaw(pod->state.cgroup, err);
+	if (r < 0)
+		return r;
+	pod->state.status = CT_RUNNING;
+	return pod_state_write(pod, err);
+}
+
 int guard_end(struct pod *pod, struct guard *guard, enum guard_outcome outcome,
 	      struct ct_error *err)
 {
 	struct monitor_msg msg;
-	int r = monitor_send(guard->fd, MSG_GUARD_END, outcome, 0);
+	int r;
 
+	if (guard->fd < 0)
+		return end_without_monitor(pod, outcome, err);
+	r = monitor_send(guard->fd, MSG_GUARD_END, outcome, 0);
 	if (r >= 0)
 		r = monitor_answer(guard->fd, &msg, NULL, err);
 	else

@@ -14,7 +14,7 @@ const char *ct_status_name(enum ct_status status)
 	static const char *const names[] = {
 		[CT_CREATED] = "created",     [CT_RUNNING] = "running",
 		[CT_CHECKPOINTING] = "checkpointing", [CT_RESTORING] = "restoring",
-		[CT_EXITED] = "exited",
+		[CT_MIGRATING] = "migrating",	      [CT_EXITED] = "exited",
 	};
 
 	return (unsigned int)status <= CT_EXITED ? names[status] : "unknown";

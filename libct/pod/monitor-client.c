@@ -162,6 +162,12 @@ static int guard_request(struct monitor *m, struct client *c, const struct monit
 			send_with_fd(c, MSG_OK, 0, 0, NULL, 0, m->child.master_fd);
 		return r;
 	}
+	if (msg->type == MSG_GUARD_TAKE_UP) {
+		r = monitor_guard_take_up(m, c, err);
+		if (r >= 0)
+			client_send(c, MSG_OK, 0, 0);
+		return r;
+	}
 	if (m->guard != c)
 		return error_set(err, -EPROTO, "no guard was begun");
 	if (msg->type == MSG_GUARD_DRAIN) {
@@ -169,6 +175,8 @@ static int guard_request(struct monitor *m, struct client *c, const struct monit
 		streams_drain(m);
 		input_report(m, c);
 		r = 0;
+	} else if (msg->type == MSG_GUARD_HAND_OVER) {
+		r = monitor_guard_hand_over(m, err);
 	} else if (msg->value == GUARD_CHECKPOINTED) {
 		r = monitor_guard_checkpointed(m, err);
 	} else {
@@ -202,7 +210,7 @@ static int stream_request(struct monitor *m, struct client *c, const struct moni
 	default: /* MSG_SIGNAL */
 		if (msg->value < 1 || msg->value > 64)
 			return -EPROTO;
-		if (m->guard)
+		if (m->guard || m->pod->state.status == CT_MIGRATING)
 			m->deferred_signals |= 1ull << (msg->value - 1);
 		else
 			monitor_signal(m, msg->value, NULL);
@@ -221,6 +229,11 @@ static int request(struct monitor *m, struct client *c, const struct monitor_msg
 			return error_set(err, -EPROTO, "not to be released");
 		monitor_release(m, &(struct init_go){ msg->value, (int)(msg->number & 0xff) });
 		return 0;
+	case MSG_SET_GOING:
+		r = c->starter ? monitor_set_going(m, err) : error_set(err, -EPROTO, "not to be set going");
+		if (r >= 0)
+			client_send(c, MSG_OK, 0, 0);
+		return r;
 	case MSG_GIVE_UP:
 		if (!c->starter || m->phase > PHASE_RELEASING)
 			return error_set(err, -EPROTO, "released already");
@@ -233,7 +246,8 @@ static int request(struct monitor *m, struct client *c, const struct monitor_msg
 		wait_end(m, c);
 		return 0;
 	case MSG_KILL:
-		r = m->guard ? error_set(err, -EBUSY, "the pod is being checkpointed")
+		r = m->guard || m->pod->state.status == CT_MIGRATING
+			    ? error_set(err, -EBUSY, "the pod is being checkpointed or moved to another host")
 			     : monitor_signal(m, msg->value, err);
 		if (r >= 0)
 			client_send(c, MSG_OK, 0, 0);
@@ -245,6 +259,8 @@ static int request(struct monitor *m, struct client *c, const struct monitor_msg
 	case MSG_GUARD_BEGIN:
 	case MSG_GUARD_DRAIN:
 	case MSG_GUARD_END:
+	case MSG_GUARD_HAND_OVER:
+	case MSG_GUARD_TAKE_UP:
 		return guard_request(m, c, msg, err);
 	case MSG_INPUT:
 	case MSG_INPUT_END:

@@ -49,6 +49,7 @@ struct monitor {
 	enum phase phase;
 	bool reaped;	   /* PID 1 has ended, `code` holds */
 	bool checkpointed; /* the pod went into an image */
+	bool waits;	   /* restored, frozen: its starter is about to set it going */
 	bool killed;	   /* by a signal */
 	int code;
 	int main_vpid;
@@ -122,6 +123,7 @@ void stream_resize(struct monitor *m, unsigned short rows, unsigned short column
 
 /* ---- monitor-life.c: what happens to the pod ---- */
 void monitor_release(struct monitor *m, const struct init_go *go);
+int monitor_set_going(struct monitor *m, struct ct_error *err);
 /* exec_error_fd is readable. */
 void monitor_executed(struct monitor *m);
 /* PID 1 may have ended. */
@@ -133,6 +135,9 @@ int monitor_guard_begin(struct monitor *m, struct client *c, struct ct_error *er
 int monitor_guard_continue(struct monitor *m, bool undo, struct ct_error *err);
 /* Takes `fd`. */
 void monitor_guard_socket(struct monitor *m, int fd, int reuse_address);
+/* It becomes CT_MIGRATING and stays frozen when the guard's holder hangs up. */
+int monitor_guard_hand_over(struct monitor *m, struct ct_error *err);
+int monitor_guard_take_up(struct monitor *m, struct client *c, struct ct_error *err);
 int monitor_guard_checkpointed(struct monitor *m, struct ct_error *err);
 int monitor_signal(struct monitor *m, int sig, struct ct_error *err);
 
@@ -141,6 +146,8 @@ int monitor_signal(struct monitor *m, int sig, struct ct_error *err);
 void keeper_run(struct monitor *m);
 /* In the server. */
 void keeper_phase(struct monitor *m); /* m->phase has changed */
+void keeper_migrating(struct monitor *m, bool migrating); /* what a new server must not undo */
+bool keeper_is_migrating(const struct monitor *m);
 void keeper_input_ended(struct monitor *m);
 bool keeper_heard(struct monitor *m); /* keeper_fd is readable; false: the keeper is gone */
 bool keeper_reaped(struct monitor *m); /* has PID 1 ended? Then m->code and m->killed hold. */

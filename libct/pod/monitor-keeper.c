@@ -36,6 +36,7 @@
 struct keeper_shared {
 	enum phase phase;
 	int main_vpid;
+	bool migrating;
 	bool reaped, killed;
 	int code;
 };
@@ -53,6 +54,16 @@ void keeper_phase(struct monitor *m)
 {
 	m->shared->phase = m->phase;
 	m->shared->main_vpid = m->main_vpid;
+}
+
+void keeper_migrating(struct monitor *m, bool migrating)
+{
+	m->shared->migrating = migrating;
+}
+
+bool keeper_is_migrating(const struct monitor *m)
+{
+	return m->shared->migrating;
 }
 
 void keeper_input_ended(struct monitor *m)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What happens to a pod in the hands of its monitor: release, end, removal, and the guard of a checkpoint. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -120,18 +121,52 @@ void monitor_abort(struct monitor *m, const struct ct_error *err)
 
 /* ---- release ---- */
 
+/* The link of a restored pod is locked until here; its neighbours learn where it is now. */
+static int open_link(struct monitor *m, struct ct_error *err)
+{
+	struct pod_state *s = &m->pod->state;
+	cleanup_fd int netns = -1;
+	char path[64];
+	int r;
+
+	if (!s->link[0])
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", m->child.pid1);
+	netns = open(path, O_RDONLY | O_CLOEXEC);
+	r = net_unlock(s->link, err);
+	if (r >= 0 && netns >= 0)
+		net_announce(netns, &m->pod->config.address, NULL);
+	return r;
+}
+
+int monitor_set_going(struct monitor *m, struct ct_error *err)
+{
+	if (!m->waits)
+		return error_set(err, -EPROTO, "not to be set going");
+	m->waits = false;
+	return cgroup_thaw(m->pod->state.cgroup, err);
+}
+
 static void released(struct monitor *m)
 {
 	struct pod_state *s = &m->pod->state;
+	bool restored = s->status == CT_RESTORING;
 	struct ct_error err = {};
+	int r;
 
 	s->status = CT_RUNNING;
 	s->main_vpid = m->main_vpid;
-	if (pod_state_write(m->pod, &err) < 0) {
+	/* From here on the pod is the monitor's, whatever becomes of the one who made it. */
+	r = pod_state_write(m->pod, &err);
+	if (r >= 0) {
+		phase_set(m, PHASE_RUNNING);
+		m->waits = restored;
+		r = restored ? open_link(m, &err) : 0;
+	}
+	if (r < 0) {
 		monitor_abort(m, &err);
 		return;
 	}
-	phase_set(m, PHASE_RUNNING);
 	if (m->starter)
 		client_send(m->starter, MSG_OK, 0, 0);
 	monitor_reap(m);
@@ -205,7 +240,7 @@ int monitor_guard_begin(struct monitor *m, struct client *c, struct ct_error *er
 
 	if (m->phase != PHASE_RUNNING || m->reaped)
 		return error_set(err, -ESRCH, "the pod is not running");
-	if (m->guard)
+	if (m->guard || s->status == CT_MIGRATING)
 		return error_set(err, -EBUSY, "another checkpoint of the pod is under way");
 	s->status = CT_CHECKPOINTING;
 	r = pod_state_write(m->pod, err);
@@ -235,15 +270,47 @@ void monitor_guard_socket(struct monitor *m, int fd, int reuse_address)
 	m->repaired_reuse = reuse_address;
 }
 
+int monitor_guard_hand_over(struct monitor *m, struct ct_error *err)
+{
+	struct pod_state *s = &m->pod->state;
+	int r;
+
+	s->status = CT_MIGRATING;
+	r = pod_state_write(m->pod, err);
+	if (r < 0)
+		s->status = CT_CHECKPOINTING;
+	else
+		keeper_migrating(m, true);
+	return r;
+}
+
+int monitor_guard_take_up(struct monitor *m, struct client *c, struct ct_error *err)
+{
+	if (m->pod->state.status != CT_MIGRATING)
+		return error_set(err, -EINVAL, "the pod was not handed over to another host");
+	if (m->guard)
+		return error_set(err, -EBUSY, "its migration is still under way");
+	m->guard = c;
+	c->guard = true;
+	return 0;
+}
+
 int monitor_guard_continue(struct monitor *m, bool undo, struct ct_error *err)
 {
 	struct pod_state *s = &m->pod->state;
+	bool migrating = s->status == CT_MIGRATING;
 	int r = 0;
 
 	m->guard->guard = false;
 	m->guard = NULL;
+	/* Its holder is gone: somebody who knows more has to say what becomes of the pod. */
+	if (undo && migrating) {
+		monitor_reap(m);
+		return 0;
+	}
+	keeper_migrating(m, false);
 	m->input_paused = false;
-	if (undo) {
+	if (undo || migrating) {
 		if (m->repaired_fd >= 0 && tcp_repairing(m->repaired_fd))
 			tcp_repair_off(m->repaired_fd, m->repaired_reuse, false, NULL);
 		cgroup_thaw(s->cgroup, NULL);

@@ -75,18 +75,27 @@ int pod_make(struct pod *pod, const struct pod_start *start, struct ct_error *er
 	return r;
 }
 
-int pod_release(struct pod *pod, const struct init_go *go, struct ct_error *err)
+static int ask(struct pod *pod, enum monitor_type type, int value, uint64_t number, struct ct_error *err)
+{
+	struct monitor_msg msg;
+	int r = monitor_send(pod->monitor_fd, type, value, number);
+
+	return r < 0 ? error_errno(err, r, "the pod's monitor")
+		     : monitor_answer(pod->monitor_fd, &msg, NULL, err);
+}
+
+int pod_release(struct pod *pod, const struct init_go *go, int (*opened)(void *context, struct ct_error *err),
+		void *context, struct ct_error *err)
 {
 	struct ct *ct = pod->ct;
-	struct monitor_msg msg;
 	char *name;
-	int r;
+	int r = ask(pod, MSG_RELEASE, go->main_vpid, (uint64_t)go->code, err);
 
-	r = monitor_send(pod->monitor_fd, MSG_RELEASE, go->main_vpid, (uint64_t)go->code);
-	if (r >= 0)
-		r = monitor_answer(pod->monitor_fd, &msg, NULL, err);
-	else
-		error_errno(err, r, "the pod's monitor");
+	if (r >= 0 && pod->state.status == CT_RESTORING) {
+		r = opened ? opened(context, err) : 0;
+		if (r >= 0)
+			r = ask(pod, MSG_SET_GOING, 0, 0, err);
+	}
 	if (r < 0) {
 		pod_destroy(pod, NULL);
 		return r;

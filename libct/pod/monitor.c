@@ -291,6 +291,8 @@ static void bury_clients(struct monitor *m)
 			m->starter = NULL;
 			if (m->phase < PHASE_RUNNING)
 				monitor_abort(m, NULL);
+			else if (m->waits)
+				monitor_set_going(m, NULL);
 		}
 		client_free(m, c);
 	}
@@ -321,10 +323,15 @@ static void resume(struct monitor *m)
 
 	streams_resume(m);
 	/* Whoever had the guard cannot end it any more. */
-	cgroup_thaw(s->cgroup, NULL);
-	if (s->link[0])
-		net_unlock(s->link, NULL);
-	s->status = CT_RUNNING;
+	if (keeper_is_migrating(m)) {
+		s->status = CT_MIGRATING;
+		m->input_paused = true;
+	} else {
+		cgroup_thaw(s->cgroup, NULL);
+		if (s->link[0])
+			net_unlock(s->link, NULL);
+		s->status = CT_RUNNING;
+	}
 	s->main_vpid = m->main_vpid;
 	m->phase = PHASE_RUNNING; /* an end that was begun is done again */
 	if (!keeper_reaped(m))

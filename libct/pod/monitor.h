@@ -48,6 +48,10 @@ enum monitor_type {
 	MSG_GUARD_DRAIN = 11, /* answered by INPUT ..., OK */
 	MSG_GUARD_END = 12,  /* value: enum guard_outcome; answered by OK or FAILED */
 	MSG_GUARD_SOCKET = 13, /* with a TCP socket; value: its SO_REUSEADDR; not answered */
+	MSG_GUARD_HAND_OVER = 14, /* the pod stays frozen whatever becomes of the client; OK or FAILED */
+	MSG_GUARD_TAKE_UP = 15,	  /* the guard of a pod that was handed over; OK or FAILED */
+
+	MSG_SET_GOING = 16,	  /* from the starter of a restored pod, after RELEASE; OK or FAILED */
 
 	/* answers */
 	MSG_OK = 64,

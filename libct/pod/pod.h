@@ -147,6 +147,12 @@ DEFINE_CLEANUP(struct pod *, pod_free)
 int pod_reserve(struct ct *ct, struct pod_config *config, struct pod **ret, struct ct_error *err);
 
 /*
+ * Gives a pod that was reserved, and not made, another configuration of the same name; takes it over on success.
+ * -EBADMSG: it is of another pod.
+ */
+int pod_reconfigure(struct pod *pod, struct pod_config *config, struct ct_error *err);
+
+/*
  * Ends whatever there is of a pod (cgroup, processes, links) and removes its directory; at any time
  * after pod_reserve(). The caller holds the pod's lock.
  */
@@ -197,8 +203,12 @@ int pod_make(struct pod *pod, const struct pod_start *start, struct ct_error *er
  * Lets the pod go: podckpt-init begins to reap (go->main_vpid 0: the command it forked), the command is
  * executed; the pod no longer depends on the caller. A command that cannot be executed is -ENOENT,
  * -EACCES, ... and the pod is gone.
+ *
+ * A restored pod is frozen until it is released. `opened` (or NULL) is called when its packets flow again, right before
+ * it is set going; killed there or later, we leave a pod that goes on.
  */
-int pod_release(struct pod *pod, const struct init_go *go, struct ct_error *err);
+int pod_release(struct pod *pod, const struct init_go *go, int (*opened)(void *context, struct ct_error *err),
+		void *context, struct ct_error *err);
 
 /*
  * The guard of an operation on a running pod: from guard_begin() on, the monitor thaws the pod and
@@ -210,6 +220,13 @@ struct guard {
 	int fd;	       /* connection to the monitor, -1: none */
 	int master_fd; /* a duplicate of the master of the pod's terminal, -1: it has none */
 };
+/*
+ * From here on the end of this process changes nothing for the pod: it stays as it is, frozen, and is CT_MIGRATING, on
+ * the disk, until guard_end(). Later another process may take the guard up, without monitor_connect() to one that was
+ * killed: then guard->fd is -1 and guard_end() does itself what is to be done.
+ */
+int guard_hand_over(struct pod *pod, struct guard *guard, struct ct_error *err);
+int guard_take_up(struct pod *pod, struct guard *ret, struct ct_error *err);
 enum guard_outcome { GUARD_CONTINUE, GUARD_CHECKPOINTED };
 int guard_begin(struct pod *pod, struct guard *ret, struct ct_error *err);
 int guard_end(struct pod *pod, struct guard *guard, enum guard_outcome outcome,

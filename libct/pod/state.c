@@ -108,7 +108,8 @@ bool pod_name_valid(const char *name)
 
 /* ---- documents ---- */
 
-static int document_write(struct pod *pod, const char *file, struct doc *doc, struct ct_error *err)
+static int document_write(struct pod *pod, const char *file, struct doc *doc, bool sync,
+			  struct ct_error *err)
 {
 	cleanup_free char *text = NULL;
 	cleanup_fd int fd = -1;
@@ -127,6 +128,8 @@ static int document_write(struct pod *pod, const char *file, struct doc *doc, st
 	if (fd < 0)
 		return error_errno(err, -errno, "write '%s/%s'", pod->dir, file);
 	r = io_write_all(fd, text, len);
+	if (r >= 0 && sync && fsync(fd) < 0)
+		r = -errno;
 	if (r >= 0 && renameat(pod->dirfd, temporary, pod->dirfd, file) < 0)
 		r = -errno;
 	if (r < 0) {
@@ -155,7 +158,7 @@ int pod_config_write(struct pod *pod, struct ct_error *err)
 	if (!doc)
 		return error_errno(err, -ENOMEM, "config.json");
 	pod_config_put(&pod->config, doc_root(doc));
-	return document_write(pod, "config.json", doc, err);
+	return document_write(pod, "config.json", doc, false, err);
 }
 
 static int config_read(struct pod *pod, struct ct_error *err)
@@ -238,7 +241,8 @@ int pod_state_write(struct pod *pod, struct ct_error *err)
 	if (!doc)
 		return error_errno(err, -ENOMEM, "state.json");
 	pod_state_put(&pod->state, doc_root(doc));
-	return document_write(pod, "state.json", doc, err);
+	/* After the move to another host is decided this is all that speaks against going on here. */
+	return document_write(pod, "state.json", doc, pod->state.status == CT_MIGRATING, err);
 }
 
 static int state_load(struct pod *pod, struct pod_state *ret, struct ct_error *err)
@@ -325,7 +329,8 @@ static int state_read(struct pod *pod, bool idle, struct ct_error *err)
 			pod->pid1_pidfd = proc_pidfd(s->pid1, s->pid1_started);
 		if (s->monitor > 0 && proc_alive(s->monitor, s->monitor_started))
 			return 0;
-		if (s->monitor == 0 && s->status == CT_RUNNING && pod->pid1_pidfd >= 0)
+		if (s->monitor == 0 && (s->status == CT_RUNNING || s->status == CT_MIGRATING) &&
+		    pod->pid1_pidfd >= 0)
 			return 0;
 	}
 	return state_correct(pod, idle);
@@ -606,6 +611,17 @@ int pod_reserve(struct ct *ct, struct pod_config *config, struct pod **ret, stru
 	}
 	*ret = take_ptr(pod);
 	return 0;
+}
+
+int pod_reconfigure(struct pod *pod, struct pod_config *config, struct ct_error *err)
+{
+	if (strcmp(config->name, pod->name) || config->net != pod->config.net)
+		return error_set(err, -EBADMSG, "the image is of another pod than was announced");
+	config->subnet = pod->config.subnet;
+	pod_config_release(&pod->config);
+	pod->config = *config;
+	memset(config, 0, sizeof(*config));
+	return pod_config_write(pod, err);
 }
 
 int pod_remove_directory(struct pod *pod, struct ct_error *err)

@@ -44,7 +44,7 @@ runs_to_its_end() {
 	run podckpt restore -d --verify --rootfs "$PWD/root" --seccomp unconfined "$FIXTURES/pod-1.tar"
 	if [ -n "$words" ]; then
 		assert_failure 5
-		assert_output "podckpt: restore $FIXTURES/pod-1.tar: $words"
+		assert_line "podckpt: restore $FIXTURES/pod-1.tar: $words"
 	else
 		assert_success
 		runs_to_its_end

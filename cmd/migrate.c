@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cmd/command.h"
+
+#include <string.h>
+
+#include "cmd/output.h"
+#include "cmd/remote.h"
+
+struct migrate_options {
+	struct remote remote;
+	struct string_list maps;
+	bool verify, stats, resolve;
+	int compress;
+};
+
+#define OPTION(field) offsetof(struct migrate_options, field)
+static const struct option_spec migrate_specs[] = {
+	REMOTE_OPTIONS(struct migrate_options, remote),
+	{ "volume-map", 0, "HERE:THERE", "a volume's source is another path there", set_list, OPTION(maps) },
+	{ "verify", 0, NULL, "compare the pod with its image there before it goes on", set_flag,
+	  OPTION(verify) },
+	{ "compress", 0, "METHOD", "compress memory on its way", set_choice, OPTION(compress),
+	  COMPLETE_WORDS, "none lz4 zstd" },
+	{ "stats", 0, NULL, "print times and sizes as JSON", set_flag, OPTION(stats) },
+	{ "resolve", 0, NULL, "say what becomes of a pod whose move was not confirmed", set_flag,
+	  OPTION(resolve) },
+	{ 0 },
+};
+#undef OPTION
+
+/* A pod that runs on has failed to move; other codes say more. */
+static int code_of(int code, const struct ct_error *err)
+{
+	if (err->code == -EINPROGRESS)
+		return PODCKPT_UNDECIDED;
+	return code == PODCKPT_FAILURE ? PODCKPT_MIGRATION : code;
+}
+
+static int resolve(struct context *context, struct migrate_options *o, int argc, char **argv)
+{
+	struct ct_remote_options remote = remote_begin(&o->remote, context);
+	enum ct_resolve what = CT_RESOLVE_ASK;
+	struct ct_error err = { 0 };
+	bool kept;
+
+	if (argc > 1 && !strcmp(argv[1], "keep"))
+		what = CT_RESOLVE_KEEP;
+	else if (argc > 1 && !strcmp(argv[1], "drop"))
+		what = CT_RESOLVE_DROP;
+	else if (argc > 1)
+		return report_text(context, PODCKPT_USAGE, "'%s' is neither keep nor drop", argv[1]);
+	if (ct_migrate_resolve(context->ct, argv[0], what, &remote, &kept, &err) < 0)
+		return code_of(report(context, argv[0], &err), &err);
+	if (!context->quiet)
+		puts(kept ? "it runs on here" : "it was removed here");
+	return output_finish() < 0 ? PODCKPT_FAILURE : 0;
+}
+
+/* "HERE:THERE" each; the strings stay argv's, cut at the colon. */
+static int parse_maps(struct context *context, const struct string_list *texts, struct ct_volume_map *maps)
+{
+	for (size_t i = 0; i < texts->n; i++) {
+		char *colon = strchr((char *)texts->v[i], ':');
+
+		if (texts->v[i][0] != '/' || !colon || colon[1] != '/')
+			return report_text(context, PODCKPT_USAGE,
+					   "--volume-map '%s': not two absolute paths with a colon between them",
+					   texts->v[i]);
+		*colon = '\0';
+		maps[i] = (struct ct_volume_map){ texts->v[i], colon + 1 };
+	}
+	return 0;
+}
+
+static int migrate(struct context *context, struct migrate_options *o, const char *pod)
+{
+	cleanup_free struct ct_volume_map *maps = calloc(o->maps.n + 1, sizeof(*maps));
+	struct ct_remote_options remote = remote_begin(&o->remote, context);
+	CT_OPTIONS(ct_migrate_options, options);
+	struct ct_remote_stats stats = { 0 };
+	struct ct_error err = { 0 };
+	int r;
+
+	if (!maps)
+		return report_text(context, PODCKPT_FAILURE, "out of memory");
+	r = parse_maps(context, &o->maps, maps);
+	if (r)
+		return r;
+	options.volumes = maps;
+	options.n_volumes = o->maps.n;
+	options.verify = o->verify;
+	options.compress = (enum ct_compress)o->compress;
+	r = ct_migrate(context->ct, pod, &options, &remote, &stats, &err);
+	remote_end(&o->remote);
+	if (r < 0)
+		return code_of(report(context, pod, &err), &err);
+	if (o->stats)
+		remote_stats_print(stdout, &stats);
+	return output_finish() < 0 ? PODCKPT_FAILURE : 0;
+}
+
+static int migrate_run(struct context *context, void *options, int argc, char **argv)
+{
+	struct migrate_options *o = options;
+	int code;
+
+	if (!o->resolve && !o->remote.host)
+		return report_text(context, PODCKPT_USAGE, "--host is missing: to which host?");
+	if (!o->resolve && argc > 1)
+		return report_text(context, PODCKPT_USAGE, "too many arguments");
+	code = context_open(context);
+	if (code)
+		return code;
+	return o->resolve ? resolve(context, o, argc, argv) : migrate(context, o, argv[0]);
+}
+
+const struct command command_migrate = {
+	.name = "migrate",
+	.arguments = "POD [keep|drop]",
+	.help = "move a running pod to another host",
+	.description =
+		"Stops the pod, builds it on the other host, and lets it go on there, with its address. It runs\n"
+		"on one of the two hosts only, and whatever goes wrong it runs on here.\n"
+		"\n"
+		"HOST is anything that ssh understands; podckpt has to be installed there. The pod gets there\n"
+		"exactly what it may do here (capabilities, system calls, volumes), so one has to be root there.\n"
+		"Before it is stopped the other host says whether it can have it: CPU, kernel, memory, disk,\n"
+		"name, address, volumes. All that speaks against it is printed at once. --dry-run stops there.\n"
+		"\n"
+		"For the address to go on working both hosts' bridges have to be on one Ethernet.\n"
+		"\n"
+		"If the connection dies after the pod was handed over, and the other host cannot be asked what\n"
+		"became of it, the pod stays frozen here (ps shows it as migrating) and the exit code is 13.\n"
+		"--resolve asks again. keep lets the pod go on here, drop removes it: say so only when you know\n"
+		"that it does not run there, or that it does.",
+	.examples = "podckpt migrate pod1 --host b\tMove it to host b\n"
+		    "podckpt migrate -n pod1 --host b\tWould that work?\n"
+		    "podckpt migrate --resolve pod1\tAsk host b what became of it",
+	.options = migrate_specs,
+	.options_size = sizeof(struct migrate_options),
+	.min_arguments = 1,
+	.max_arguments = 2,
+	.complete = COMPLETE_POD,
+	.run = migrate_run,
+};

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "libct/migrate/check.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "libct/base/error.h"
+#include "libct/base/io.h"
+#include "libct/dump-steps.h"
+#include "libct/findings.h"
+#include "libct/host.h"
+#include "libct/pod/grants.h"
+#include "libct/restore-steps.h"
+
+void verdict_add(struct verdict *v, const struct ct_error *finding)
+{
+	if (!v->code)
+		v->code = finding->code;
+	finding_add(&v->lines, finding->text);
+}
+
+void verdict_release(struct verdict *v)
+{
+	free(v->lines);
+	*v = (struct verdict){ 0 };
+}
+
+static void __attribute__((format(printf, 3, 4))) add(struct verdict *v, int code,
+						      const char *format, ...)
+{
+	struct ct_error finding = { .code = code };
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(finding.text, sizeof(finding.text), format, ap);
+	va_end(ap);
+	verdict_add(v, &finding);
+}
+
+/* "MemAvailable:    1234 kB" of /proc/meminfo, in bytes; UINT64_MAX: not told. */
+static uint64_t memory_available(void)
+{
+	cleanup_free char *text = NULL;
+	const char *at;
+	uint64_t kb;
+
+	if (io_read_file(AT_FDCWD, "/proc/meminfo", 1 << 20, &text) < 0)
+		return UINT64_MAX;
+	at = strstr(text, "MemAvailable:");
+	return at && sscanf(at, "MemAvailable: %" SCNu64, &kb) == 1 ? kb << 10 : UINT64_MAX;
+}
+
+static void check_room(struct ct *ct, const struct node *offer, struct verdict *v)
+{
+	uint64_t memory = node_u64(offer, "memory", INT64_MAX), disk = node_u64(offer, "disk", INT64_MAX);
+	uint64_t have = memory_available();
+	struct statvfs fs;
+
+	if (memory > have)
+		add(v, -ENOMEM, "the pod needs %" PRIu64 " MB of memory, %" PRIu64 " MB are available",
+		    memory >> 20, have >> 20);
+	if (statvfs(ct->root, &fs) < 0)
+		return;
+	have = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (disk > have)
+		add(v, -ENOSPC, "the pod's files need %" PRIu64 " MB in '%s', %" PRIu64 " MB are free",
+		    disk >> 20, ct->root, have >> 20);
+}
+
+static void check_volumes(const struct pod_config *config, struct verdict *v)
+{
+	for (size_t i = 0; i < config->n_volumes; i++) {
+		const struct pod_volume *volume = &config->volumes[i];
+		struct stat st;
+
+		if (stat(volume->source, &st) < 0)
+			add(v, -ENOENT, "'%s', the volume for '%s', is not there: %s; map it to another path "
+					"with --volume-map",
+			    volume->source, volume->destination, strerror(errno));
+	}
+}
+
+/* A bridge that is not there yet gets the subnet that the pod's address is of. */
+static void check_network(struct pod_config *config, struct verdict *v)
+{
+	struct ct_error finding = { 0 };
+	int r;
+
+	if (config->net != CT_NET_BRIDGE || !config->address.ip.s_addr)
+		return;
+	r = net_check(&config->address, &finding);
+	if (r == -ENODEV && !config->address.bridge[0]) {
+		uint32_t mask = config->address.prefix ? ~0u << (32 - config->address.prefix) : 0;
+
+		config->subnet.prefix = config->address.prefix;
+		config->subnet.address.s_addr = config->address.ip.s_addr & htonl(mask);
+	} else if (r < 0) {
+		verdict_add(v, &finding);
+	}
+}
+
+static void check_grants(struct ct *ct, struct pod_config *config,
+			 const struct ct_restore_options *options, struct verdict *v)
+{
+	struct ct_error finding = { 0 };
+	struct grants grants = { 0 };
+	int r = grants_begin(ct, config, options, &grants, &finding);
+
+	if (r == 0)
+		r = grants_verdict(&grants, &finding);
+	if (r < 0)
+		verdict_add(v, &finding);
+	grants_release(&grants);
+}
+
+int check_offer(struct ct *ct, struct doc *doc, const struct ct_restore_options *options,
+		struct verdict *verdict, struct pod **ret, struct ct_error *err)
+{
+	const struct node *offer = doc_root(doc);
+	uint64_t format = node_u64(offer, "format", UINT32_MAX);
+	struct pod_config config = { 0 };
+	struct ct_error finding = { 0 };
+	int r;
+
+	if (format != IMAGE_FORMAT)
+		add(verdict, -EPROTONOSUPPORT, "the image is of format %u, this version reads format %d",
+		    (unsigned int)format, IMAGE_FORMAT);
+	if (host_check(doc, &finding) < 0)
+		verdict_add(verdict, &finding);
+	check_room(ct, offer, verdict);
+	r = restore_config(node_object(offer, "pod"), options, &config, &finding);
+	if (r < 0) {
+		verdict_add(verdict, &finding);
+		pod_config_release(&config);
+		return 0;
+	}
+	check_grants(ct, &config, options, verdict);
+	check_volumes(&config, verdict);
+	check_network(&config, verdict);
+	finding = (struct ct_error){ 0 };
+	r = pod_reserve(ct, &config, ret, &finding);
+	if (r < 0)
+		verdict_add(verdict, &finding);
+	pod_config_release(&config);
+	if (*ret && verdict->code) {
+		pod_destroy(*ret, NULL);
+		pod_free(take_ptr(*ret));
+	}
+	return 0;
+}

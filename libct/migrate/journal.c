@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "libct/migrate/journal.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+
+#include "libct/base/error.h"
+#include "libct/base/io.h"
+#include "libct/pod/proc.h"
+
+#define ENTRY_MAX 65536
+
+DEFINE_CLEANUP(struct doc *, doc_free)
+
+static const char *const phase_names[] = {
+	[JOURNAL_BUILDING] = "building",
+	[JOURNAL_RELEASED] = "released",
+	[JOURNAL_RUNNING] = "running",
+};
+
+static const char *const arrival_names[] = {
+	[ARRIVAL_GONE] = "gone",     [ARRIVAL_BUILDING] = "building", [ARRIVAL_RUNNING] = "running",
+	[ARRIVAL_ENDED] = "ended",   [ARRIVAL_UNKNOWN] = "unknown",
+};
+
+const char *arrival_name(enum arrival arrival)
+{
+	return arrival_names[arrival];
+}
+
+enum arrival arrival_of(const char *name)
+{
+	for (int i = 0; i <= ARRIVAL_UNKNOWN; i++)
+		if (!strcmp(name, arrival_names[i]))
+			return i;
+	return ARRIVAL_UNKNOWN;
+}
+
+static int journal_open(struct ct *ct, struct ct_error *err)
+{
+	char path[PATH_MAX];
+	int fd, r;
+
+	snprintf(path, sizeof(path), "%s/migrations", ct->root);
+	r = io_mkdir_p(path, 0700);
+	if (r < 0)
+		return error_errno(err, r, "mkdir '%s'", path);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? error_errno(err, -errno, "open '%s'", path) : fd;
+}
+
+static int write_entry(int dirfd, const char *id, const char *text, size_t len)
+{
+	cleanup_fd int fd = -1;
+	char name[64], temporary[64];
+	int r;
+
+	snprintf(name, sizeof(name), "%s.json", id);
+	snprintf(temporary, sizeof(temporary), ".%s", id);
+	fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	r = io_write_all(fd, text, len);
+	if (r == 0 && (fsync(fd) < 0 || renameat(dirfd, temporary, dirfd, name) < 0 || fsync(dirfd) < 0))
+		r = -errno;
+	if (r < 0)
+		unlinkat(dirfd, temporary, 0);
+	return r;
+}
+
+int journal_write(struct ct *ct, const char *id, const struct pod *pod, enum journal_phase phase,
+		  struct ct_error *err)
+{
+	__cleanup(doc_free_cleanup) struct doc *doc = doc_new();
+	cleanup_fd int dirfd = journal_open(ct, err);
+	struct node *root = doc ? doc_root(doc) : NULL, *builder;
+	cleanup_free char *text = NULL;
+	size_t len;
+	int r;
+
+	if (dirfd < 0)
+		return dirfd;
+	if (!doc)
+		return error_errno(err, -ENOMEM, "migration");
+	node_put_str(root, "pod", pod->name);
+	node_put_str(root, "cgroup", pod->state.cgroup);
+	node_put_str(root, "phase", phase_names[phase]);
+	builder = node_put_object(root, "builder");
+	node_put_i64(builder, "pid", getpid());
+	node_put_u64(builder, "started", proc_started(getpid()));
+	r = doc_check(doc, err);
+	if (r == 0)
+		r = doc_format(doc, &text, &len, err);
+	if (r < 0)
+		return r;
+	r = write_entry(dirfd, id, text, len);
+	return r < 0 ? error_errno(err, r, "write '%s/migrations/%s.json'", ct->root, id) : 0;
+}
+
+int journal_remove(struct ct *ct, const char *id, struct ct_error *err)
+{
+	cleanup_fd int dirfd = journal_open(ct, err);
+	char name[64];
+
+	if (dirfd < 0)
+		return dirfd;
+	snprintf(name, sizeof(name), "%s.json", id);
+	if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
+		return error_errno(err, -errno, "remove '%s/migrations/%s'", ct->root, name);
+	fsync(dirfd);
+	return 0;
+}
+
+/* -ENOENT: there is none. */
+static int journal_read(struct ct *ct, const char *id, struct journal *ret, struct ct_error *err)
+{
+	__cleanup(doc_free_cleanup) struct doc *doc = NULL;
+	cleanup_fd int dirfd = journal_open(ct, err);
+	const struct node *root, *builder;
+	cleanup_free char *text = NULL;
+	const char *phase;
+	char name[64];
+	ssize_t len;
+	int r, i = 0;
+
+	if (dirfd < 0)
+		return dirfd;
+	snprintf(name, sizeof(name), "%s.json", id);
+	len = io_read_file(dirfd, name, ENTRY_MAX, &text);
+	if (len < 0)
+		return error_errno(err, (int)len, "read '%s/migrations/%s'", ct->root, name);
+	r = doc_parse(text, (size_t)len, &doc, err);
+	if (r < 0)
+		return r;
+	root = doc_root(doc);
+	snprintf(ret->pod, sizeof(ret->pod), "%s", node_str(root, "pod"));
+	snprintf(ret->cgroup, sizeof(ret->cgroup), "%s", node_str(root, "cgroup"));
+	phase = node_str(root, "phase");
+	while (i < JOURNAL_RUNNING && strcmp(phase, phase_names[i]))
+		i++;
+	if (strcmp(phase, phase_names[i]))
+		node_complain(root, "unknown phase");
+	ret->phase = i;
+	builder = node_object(root, "builder");
+	ret->builder = (pid_t)node_i64(builder, "pid", 0, INT_MAX);
+	ret->builder_started = node_u64(builder, "started", UINT64_MAX);
+	return doc_check(doc, err);
+}
+
+int journal_ask(struct ct *ct, const char *id, enum arrival *ret, struct ct_error *err)
+{
+	__cleanup(pod_free_cleanup) struct pod *pod = NULL;
+	struct journal j = { 0 };
+	struct ct_error why = { 0 };
+	bool there;
+	int r = journal_read(ct, id, &j, err);
+
+	if (r == -ENOENT) {
+		*ret = ARRIVAL_GONE;
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	if (j.phase != JOURNAL_RUNNING && proc_alive(j.builder, j.builder_started)) {
+		*ret = ARRIVAL_BUILDING;
+		return 0;
+	}
+	r = pod_open(ct, j.pod, &pod, &why);
+	if (r < 0 && r != -ENOENT)
+		return error_lines(err, r, why.text);
+	there = r == 0 && !strcmp(pod->state.cgroup, j.cgroup);
+	if (there && pod->state.status == CT_EXITED)
+		*ret = ARRIVAL_ENDED;
+	else if (there && (pod->state.status == CT_CREATED || pod->state.status == CT_RESTORING))
+		*ret = ARRIVAL_BUILDING; /* its monitor is about to remove it */
+	else if (there)
+		*ret = ARRIVAL_RUNNING;
+	else if (j.phase == JOURNAL_RUNNING)
+		*ret = ARRIVAL_ENDED;
+	else
+		*ret = j.phase == JOURNAL_RELEASED ? ARRIVAL_UNKNOWN : ARRIVAL_GONE;
+	return 0;
+}

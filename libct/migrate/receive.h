@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Within the receiving side: the conversation (receive.c) and the image that comes in (intake.c). */
+#pragma once
+#include <pthread.h>
+
+#include "libct/migrate/message.h"
+#include "libct/pod/pod.h"
+
+struct intake_file {
+	char *path; /* below its tree */
+	uint64_t size;
+	size_t tree;
+	bool have; /* the very same is here */
+};
+
+struct session {
+	struct ct *ct;
+	struct wire wire;
+	char id[MIGRATION_ID_SIZE];
+	struct doc *offer;
+	struct message_options options;
+	struct pod *pod;	 /* reserved, not made yet; NULL: none, or the restore has it */
+	const struct pod *built; /* the one that the restore has */
+	bool entered;		 /* in the journal, for nothing as long as it does not run */
+	bool released;
+
+	/* The thread that takes the image in has the wire until intake_end(). */
+	int image_fd; /* the image, to be read */
+	int feed_fd;  /* and where it is written */
+	pthread_t thread;
+	bool began;
+	struct ct_error error; /* of the thread; code 0: it came in whole */
+	struct pod_config config; /* only its trees: where files of the host are looked for */
+	struct intake_file *known; /* files that were asked for */
+	size_t n_known;
+};
+
+/* Starts to take the image in: it is read from s->image_fd. */
+int intake_begin(struct session *s, struct ct_error *err);
+/*
+ * Waits for its end: 0 it came in whole; else s->error (-ECANCELED: it was not read to its end). Closes
+ * s->image_fd, so that nobody waits for a reader. May be called again.
+ */
+int intake_end(struct session *s);

@@ -1,0 +1,191 @@
+#!/usr/bin/env bats
+# Pods that go to another host: podckpt restore --host, podckpt migrate.
+
+bats_require_minimum_version 1.5.0
+load helpers
+load hosts
+
+setup_file() {
+	lib_setup migrate
+	hosts_setup
+}
+
+teardown_file() {
+	hosts_teardown
+	lib_teardown
+}
+
+teardown() {
+	local host
+
+	if [ -z "${BATS_TEST_COMPLETED:-}" ]; then
+		for host in hosta hostb; do
+			echo "-- $host:"
+			on "$host" "$PODCKPT" ps
+			tail -n 5 "$HOSTS/ssh-$host/log"
+		done
+	fi
+	ona rm -f -a
+	onb rm -f -a
+	# Nothing half-made, whatever the test did.
+	run find "$HOSTS/state-hosta/pods" "$HOSTS/state-hostb/pods" -mindepth 1
+	assert_output ""
+}
+
+# podckpt on hosta, towards hostb.
+there() {
+	ona "$@" --host "$HOSTB" --rsh "$RSH" --remote-podckpt "$PODCKPT"
+}
+
+counter() {
+	ona run -d --name "$1" --net none "${@:2}" -- python3 "$BATS_TEST_DIRNAME/programs/counter.py"
+	until_ok 30 counts hosta "$1" 3
+}
+
+# The last number a counter on that host has printed.
+number() {
+	on "$1" "$PODCKPT" logs "$2" 2>/dev/null | sed -n 's/^count \([0-9]*\) .*/\1/p' | tail -n 1
+}
+
+counts() {
+	local n
+
+	n=$(number "$1" "$2")
+	[ "${n:-0}" -ge "$3" ]
+}
+
+goes_on() {
+	until_ok 20 counts "$1" "$2" "$(($(number "$1" "$2") + 3))"
+}
+
+# No number left out, none twice.
+unbroken() {
+	on "$1" "$PODCKPT" logs "$2" | sed -n 's/^count \([0-9]*\) .*/\1/p' >got
+	seq 0 "$(tail -n 1 got)" | cmp got -
+}
+
+absent() {
+	! on "$1" "$PODCKPT" inspect "$2" >/dev/null 2>&1
+}
+
+@test "restore --host brings an image back on the other host" {
+	counter c
+	ona checkpoint -o "$PWD/c.tar" c
+	run there restore "$PWD/c.tar"
+	assert_success
+	assert_output c
+	goes_on hostb c
+	unbroken hostb c
+	assert absent hosta c
+}
+
+@test "migrate moves a running pod, and nothing of it stays" {
+	counter c
+	run there migrate c
+	assert_success
+	goes_on hostb c
+	unbroken hostb c
+	assert absent hosta c
+	assert_equal "$(ls "$HOSTS/state-hostb/migrations")" ""
+}
+
+@test "what the other host has itself is not sent" {
+	counter c
+	run --separate-stderr there migrate --stats c
+	assert_success
+	echo "$output" | jq -e '.version == 1 and .downtime > 0 and .files_left_out > 0 and
+		.bytes_left_out > 1000000 and .sent_bytes < .image_bytes + .bytes_left_out and
+		([.phases[].name] == ["connect", "check", "send", "build", "hand over", "remove"])'
+	goes_on hostb c
+	unbroken hostb c
+}
+
+@test "a pod goes back and forth, with its memory" {
+	local mode
+
+	ona run -d --name c --net none -- python3 "$BATS_TEST_DIRNAME/programs/counter.py" 32
+	until_ok 30 counts hosta c 3
+	for mode in --verify --compress=lz4; do
+		there migrate "$mode" c
+		onb migrate c --host "$HOSTA" --rsh "$RSH" --remote-podckpt "$PODCKPT"
+	done
+	goes_on hosta c
+	unbroken hosta c
+	assert absent hostb c
+}
+
+@test "an address moves with its pod, and new connections find it" {
+	ona run -d --name web --ip 10.77.0.50 -- python3 -u -c '
+import socket
+s = socket.create_server(("0.0.0.0", 7000))
+n = 0
+while True:
+    c, peer = s.accept()
+    n += 1
+    c.sendall(b"answer %d" % n)
+    c.close()'
+	ask() { on client timeout 5 socat -T 5 TCP:10.77.0.50:7000 - </dev/null; }
+	until_ok 20 ask
+	run ask
+	assert_output --regexp '^answer [0-9]+$'
+	there migrate web
+	assert absent hosta web
+	run ask
+	assert_success
+	assert_output --regexp '^answer [0-9]+$'
+	assert [ "${output#answer }" -ge 3 ]
+}
+
+@test "--dry-run asks and changes nothing" {
+	counter c
+	run there migrate -n c
+	assert_success
+	assert_output ""
+	goes_on hosta c
+	assert absent hostb c
+	assert_equal "$(ls "$HOSTS/state-hostb/migrations")" ""
+}
+
+@test "what speaks against it is said at once, and the pod runs on" {
+	mkdir vol
+	onb run -d --name c --net none -- sleep 1000
+	ona run -d --name c --net none -v "$PWD/vol:/vol" -- \
+		python3 "$BATS_TEST_DIRNAME/programs/counter.py"
+	until_ok 30 counts hosta c 3
+	run there migrate --volume-map "$PWD/vol:/no/such/place" c
+	assert_failure
+	assert_line --partial "$HOSTB: '/no/such/place', the volume for '/vol', is not there"
+	assert_line --partial "$HOSTB: the name 'c' is taken"
+	goes_on hosta c
+	onb rm -f c
+	run there migrate c
+	assert_success
+	goes_on hostb c
+}
+
+@test "an image of another CPU is refused there, before it is sent" {
+	counter c
+	ona checkpoint -o "$PWD/c.tar" c
+	python3 "$BATS_TEST_DIRNAME/image-edit.py" 'm["host"]["cpu"].append("no_such_feature")' <c.tar >cpu.tar
+	run there restore "$PWD/cpu.tar"
+	assert_failure 5
+	assert_output --partial "this host's CPU lacks 'no_such_feature'"
+	assert absent hostb c
+}
+
+@test "a host that cannot be reached, or has no podckpt, is an error and the pod runs on" {
+	counter c
+	run ona migrate c --host 10.77.0.99 --rsh "$RSH -o ConnectTimeout=1"
+	assert_failure 9
+	assert_output --partial "connect to '10.77.0.99'"
+	run ona migrate c --host "$HOSTB" --rsh "$RSH" --remote-podckpt /no/such/podckpt
+	assert_failure 9
+	assert_output --partial "podckpt was not found there"
+	run ona migrate c --host "$HOSTB" --rsh "$RSH" --remote-podckpt "echo hello world #"
+	assert_failure 9
+	assert_output --partial "does not speak podckpt's protocol"
+	run ona migrate c --host -oProxyCommand=x
+	assert_failure 2
+	goes_on hosta c
+	unbroken hosta c
+}
