@@ -12,7 +12,7 @@
 struct restore_options {
 	const char *name, *ip, *mac, *rootfs, *seccomp;
 	struct string_list volumes, cap_add, publish;
-	bool detach, verify, leave_stopped, stats, remove;
+	bool detach, verify, leave_stopped, stats, remove, tcp_close;
 	struct net_choice net;
 	struct remote remote;
 };
@@ -31,6 +31,8 @@ static const struct option_spec restore_specs[] = {
 	  set_flag, OPTION(leave_stopped) },
 	{ "stats", 0, NULL, "print times and sizes as JSON", set_flag, OPTION(stats) },
 	{ "rm", 0, NULL, "remove the pod when it ends", set_flag, OPTION(remove) },
+	{ "tcp-close", 0, NULL, "reset the TCP connections that lead out of the pod", set_flag,
+	  OPTION(tcp_close) },
 	{ "volume", 'v', "SRC:DST[:ro]", "what stands behind the pod's volume DST on this host",
 	  set_list, OPTION(volumes), COMPLETE_FILE },
 	{ "rootfs", 0, "DIR", "file tree below the pod's own files (default: the image's)", set_string,
@@ -121,6 +123,7 @@ static int restore(struct context *context, const struct restore_options *o, con
 	ct_options.verify = o->verify;
 	ct_options.leave_stopped = o->leave_stopped;
 	ct_options.remove = o->remove;
+	ct_options.tcp_close = o->tcp_close;
 	ct_options.volumes = volumes->v;
 	ct_options.n_volumes = volumes->n;
 	ct_options.rootfs = o->rootfs;
@@ -179,7 +182,9 @@ const struct command command_restore = {
 		"the exit code is the program's.\n"
 		"\n"
 		"A second pod from the same image, while the first runs, needs another --name and, where it\n"
-		"has an address, another --ip.\n"
+		"has an address, another --ip. TCP connections that lead out of the pod go on at its own address\n"
+		"only: with another one --tcp-close gives them up. The pod then finds them reset by the peer,\n"
+		"and so does the peer.\n"
 		"\n"
 		"Everything that can be refused is refused before anything is made; a restore that fails\n"
 		"leaves nothing behind. With --verify everything is read back from the restored pod and\n"

@@ -275,6 +275,7 @@ struct ct_restore_options {
 	bool verify;	   /* read everything back and compare before the first instruction */
 	bool leave_stopped; /* release the processes with SIGSTOP pending */
 	bool remove;
+	bool tcp_close;	   /* connections that lead out of the pod are reset */
 	const struct ct_volume *volumes; /* what stands behind the image's volumes here; every one must be given */
 	size_t n_volumes;
 	const char *rootfs; /* the lower tree here; NULL: the image's */

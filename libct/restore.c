@@ -151,6 +151,21 @@ int restore_config(const struct node *pod, const struct ct_restore_options *opti
 	return e < 0 ? e : apply_options(ret, options, err);
 }
 
+/* An Ethernet address that is none yet is made from the IP address. */
+static int find_moved(struct restore *r, const struct pod_config *config, struct ct_error *err)
+{
+	static const uint8_t none[6];
+	const struct net_config *now = &config->address;
+	struct pod_config image = { 0 };
+	int e = pod_config_get(node_object(r->root, "pod"), &image, err);
+
+	r->moved = image.net != config->net || image.address.ip.s_addr != now->ip.s_addr ||
+		   (memcmp(now->mac, none, sizeof(none)) &&
+		    memcmp(now->mac, image.address.mac, sizeof(none)));
+	pod_config_release(&image);
+	return e;
+}
+
 static int reserve(struct restore *r, struct ct *ct, struct ct_error *err)
 {
 	struct pod_config config = { 0 };
@@ -158,6 +173,8 @@ static int reserve(struct restore *r, struct ct *ct, struct ct_error *err)
 
 	if (e == 0)
 		e = doc_check(r->doc, err);
+	if (e == 0)
+		e = find_moved(r, &config, err);
 	if (e == 0)
 		e = grants_begin(ct, &config, r->options, &r->grants, err);
 	if (e == 0 && r->hooks) {
@@ -404,6 +421,8 @@ static int restore(struct restore *r, struct ct *ct, struct ct_error *err)
 		e = restore_parse(r, err);
 	if (e == 0)
 		e = find_main(r, &go, err);
+	if (e == 0)
+		e = tcp_check_address(r, err);
 	if (e == 0)
 		e = check_grants(r, err);
 	if (e == 0)

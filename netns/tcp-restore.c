@@ -13,6 +13,7 @@
 #define CHUNK (32 << 10) /* bytes put into a queue at a time */
 #define ARRIVAL_MS 2000
 #define MSS_DEFAULT 536
+#define MSS_MAX 32767 /* that can be asked for */
 #define ROOM 65535 /* a receive window, for the peer's FIN to be heard */
 
 static socklen_t name_len(const struct sockaddr_storage *a)
@@ -176,16 +177,25 @@ static int end(int fd, const struct tcp_connection *c, uint32_t seq, struct ct_e
 }
 
 /* Both ways and all numbers; no packet. */
-static int make(int fd, const struct tcp_connection *c, uint32_t snd, uint32_t rcv, struct ct_error *err)
+static int make(int fd, struct tcp_connection *c, uint32_t snd, uint32_t rcv, struct ct_error *err)
 {
+	socklen_t len = sizeof(c->local);
 	int r = set_number(fd, TCP_SEND_QUEUE, snd, err);
 
 	if (r == 0)
 		r = set_number(fd, TCP_RECV_QUEUE, rcv, err);
 	if (r == 0)
 		r = bind_local(fd, &c->local, err);
+	/* What is asked for now is what segments are cut to; what the peer takes is told later (set_agreed()). */
+	if (r == 0)
+		tcp_set_int(fd, TCP_MAXSEG, c->max_segment < MSS_MAX ? (int)c->max_segment : MSS_MAX);
 	if (r == 0 && connect(fd, (const struct sockaddr *)&c->remote, name_len(&c->remote)) < 0)
 		r = error_errno(err, -errno, "connect");
+	if (r == 0)
+		tcp_set_int(fd, TCP_MAXSEG, 0);
+	/* Where it was bound to no address it has one now. */
+	if (r == 0 && getsockname(fd, (struct sockaddr *)&c->local, &len) < 0)
+		r = error_errno(err, -errno, "getsockname");
 	if (r == 0)
 		r = set_agreed(fd, c, err);
 	if (r == 0)
@@ -239,6 +249,31 @@ int tcp_restore(int fd, const struct tcp_connection *c, struct ct_error *err)
 		r = end(fd, &mine, seq, err);
 	if (r == 0 && c->state != TCP_STATE_CLOSED)
 		r = set_window(fd, &c->window, err);
+	return r;
+}
+
+int tcp_abort(int fd, const struct tcp_connection *c, int reuse_address, bool tell,
+	      struct ct_error *err)
+{
+	const uint32_t end = c->snd_una + (uint32_t)c->sent_len + tcp_fin_sent(c->state) -
+			     (c->state == TCP_STATE_FIN_WAIT_2);
+	const uint8_t flags = TCP_FLAG_BYTE_RST | TCP_FLAG_BYTE_ACK;
+	bool opening = c->state == TCP_STATE_SYN_SENT;
+	int r;
+
+	if (c->state == TCP_STATE_CLOSED)
+		return tcp_release(fd, reuse_address, err);
+	/* Of a SYN the reset acknowledges it. */
+	r = tcp_inject(&c->remote, &c->local, c->rcv_nxt, c->snd_una + opening, flags);
+	if (r == 0 && tell)
+		r = tcp_inject(&c->local, &c->remote, opening ? c->snd_una + 1 : end, c->rcv_nxt, flags);
+	if (r < 0)
+		return error_errno(err, r, "send a reset");
+	r = await(fd, TCP_STATE_CLOSED, err);
+	if (r == 0)
+		r = tcp_hear(fd, err);
+	if (r == 0 && tcp_repairing(fd))
+		r = tcp_repair_off(fd, reuse_address, false, err);
 	return r;
 }
 

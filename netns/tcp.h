@@ -125,3 +125,10 @@ bool tcp_is_deaf(int fd);
  * not deaf before.
  */
 int tcp_release(int fd, int reuse_address, struct ct_error *err);
+
+/*
+ * Ends a connection that tcp_restore() has made as if the peer had reset it, in place of tcp_release(): what was received
+ * can still be read. `tell`: the peer gets a reset too; packets flow again.
+ */
+int tcp_abort(int fd, const struct tcp_connection *c, int reuse_address, bool tell,
+	      struct ct_error *err);

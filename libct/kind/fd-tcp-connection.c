@@ -10,7 +10,8 @@
  * What begins anew in the restored connection: congestion window and round-trip time, ECN. What was not
  * acknowledged counts as sent. An error that waits to be read is refused: the only way to learn it takes it away.
  */
-#include <linux/tcp.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 
 #include "libct/base/cleanup.h"
 #include "libct/kind/tcp.h"
+#include "netns/netlink.h"
 #include "netns/sockdiag.h"
 
 struct tcp_registry {
@@ -89,7 +91,8 @@ static int read_half(struct dump *d, const struct fd_view *v,
 	/* A restored one is in repair mode until it is let go. */
 	if (tcp_repairing(v->dup))
 		return read(v->dup, c, err);
-	r = guard_socket(d->guard, v->dup, reuse, err);
+	/* Of a pod that is being restored nothing is left if we are killed. */
+	r = d->guard ? guard_socket(d->guard, v->dup, reuse, err) : 0;
 	if (r < 0)
 		return r;
 	r = tcp_repair_on(v->dup, err);
@@ -250,12 +253,40 @@ static int connection_link(struct dump *d, const struct fd_view *v, struct node 
 	return 0;
 }
 
+/*
+ * Connections that no descriptor leads to: those that a program has closed and whose last bytes or whose end
+ * the peer does not have yet, and those that are just being made. All of it is over in a moment. Nothing is at
+ * stake where only the peer's end is waited for (FIN_WAIT_2, TIME_WAIT): these are not carried.
+ */
+int tcp_check_orphans(struct dump *d, struct ct_error *err)
+{
+	cleanup_free struct sockdiag_inet *list = NULL;
+	size_t count = 0;
+	int r;
+
+	r = sockdiag_inet_all(d->netns, IPPROTO_TCP, &list, &count, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < count; i++) {
+		const struct sockdiag_inet *s = &list[i];
+		bool opening = s->state == TCP_STATE_SYN_RECEIVED;
+
+		if (s->ino || (!opening && (!tcp_fin_sent((enum tcp_state)s->state) || !s->wqlen)))
+			continue;
+		dump_refuse(d, "a TCP connection (port %u to port %u of its peer) that %s is not carried; try again",
+			    s->local_port, s->remote_port,
+			    opening ? "is just being made" : "was closed while bytes are under way");
+		dump_passing(d);
+	}
+	return 0;
+}
+
 /* ---- restore ---- */
 
 static int connection_restore(struct restore *r, const struct node *n, uint32_t id, int *ret_fd,
 			      struct ct_error *err)
 {
-	int e = inet_make(r, n, ret_fd, err);
+	int e = inet_make(r, n, false, ret_fd, err);
 
 	return e < 0 ? e : tcp_options_get(r, n, true, *ret_fd, err);
 }
@@ -321,18 +352,41 @@ static int parse(struct restore *r, const struct node *n, int fd, struct tcp_con
 	return e < 0 ? e : doc_check(r->doc, err);
 }
 
+/* Is the other end another host, or this one outside the pod? */
+static bool leads_outside(const struct node *n)
+{
+	const struct node *local = node_object(n, "local"), *remote;
+	const char *ip;
+
+	if (!node_has(n, "remote"))
+		return false;
+	remote = node_object(n, "remote");
+	if (node_has(remote, "own"))
+		return false;
+	ip = node_str(remote, "ip");
+	if (node_has(local, "ip") && !strcmp(ip, node_str(local, "ip")))
+		return false;
+	return strncmp(ip, "127.", 4) && strcmp(ip, "::1") && strncmp(ip, "::ffff:127.", 11);
+}
+
 /* A port below 1024 is for those who may have it, as ever. */
-static int bind_local(struct restore *r, const struct tcp_connection *c, int fd, struct ct_error *err)
+static int bind_local(struct restore *r, const struct node *n, struct tcp_connection *c, int fd,
+		      struct ct_error *err)
 {
 	__cleanup(sock_limit_end) struct sock_limit limit = { 0 };
 	char text[INET_TEXT];
 	int e = sock_limit(r, &limit, err);
 
-	if (e == 0 && bind(fd, (const struct sockaddr *)&c->local,
-			   c->local.ss_family == AF_INET ? sizeof(struct sockaddr_in)
-							 : sizeof(struct sockaddr_in6)) < 0)
-		e = error_errno(err, -errno, "bind to %s", inet_text(&c->local, text));
-	return e;
+	if (e < 0)
+		return e;
+	/* Given up, at a link-local address that went with the Ethernet address: any will do. */
+	if (r->moved && c->local.ss_family == AF_INET6 && !inet_ipv4(&c->local) && leads_outside(n))
+		((struct sockaddr_in6 *)&c->local)->sin6_addr = in6addr_any;
+	if (bind(fd, (const struct sockaddr *)&c->local,
+		 c->local.ss_family == AF_INET ? sizeof(struct sockaddr_in)
+					       : sizeof(struct sockaddr_in6)) < 0)
+		return error_errno(err, -errno, "bind to %s", inet_text(&c->local, text));
+	return 0;
 }
 
 /* After the listening sockets: several of these may have the port of one that could not be bound behind them. */
@@ -346,11 +400,11 @@ static int connection_restore_late(struct restore *r, const struct node *n, int 
 	if (e == 0)
 		e = tcp_repair_on(fd, err);
 	if (e == 0)
-		e = bind_local(r, &c, fd, err);
+		e = bind_local(r, n, &c, fd, err);
 	if (e == 0)
 		e = tcp_restore(fd, &c, err);
 	if (e == 0)
-		e = sock_buffers_get(n, fd, err);
+		e = tcp_buffers_get(r, n, fd, err);
 	if (e < 0)
 		return e;
 	if (node_has(n, "window_clamp")) {
@@ -368,20 +422,71 @@ static int connection_restore_late(struct restore *r, const struct node *n, int 
 	return 0;
 }
 
-int tcp_release_all(struct restore *r, struct ct_error *err)
+int tcp_check_address(struct restore *r, struct ct_error *err)
 {
+	size_t count = 0;
+
+	for (size_t i = 0; i < r->n_ofds; i++) {
+		const struct node *n = restore_ofd_node(r, (uint32_t)i, r->root);
+
+		if (!strcmp(node_str(n, "kind"), kind_tcp_connection.name) && leads_outside(n))
+			count++;
+	}
+	if (!count || !r->moved || r->options->tcp_close)
+		return doc_check(r->doc, err);
+	return error_set(err, -EINVAL,
+			 "the pod has %zu TCP connection%s that cannot go on at another address; restore it "
+			 "without --ip and --mac, or give %s up with --tcp-close",
+			 count, count > 1 ? "s" : "", count > 1 ? "them" : "it");
+}
+
+static int release(struct restore *r, const struct node *n, int fd, struct ct_error *err)
+{
+	int reuse = (int)node_i64(node_object(n, "options"), "reuse_address", 0, 1);
+	struct tcp_connection c = { 0 };
+	int e;
+
+	if (!r->options->tcp_close || !leads_outside(n))
+		return tcp_release(fd, reuse, err);
+	e = parse(r, n, fd, &c, err);
+	if (e == 0)
+		e = inet_local(fd, &c.local);
+	/* The peer of the old address knows nothing of the new one. */
+	return e < 0 ? e : tcp_abort(fd, &c, reuse, !r->moved, err);
+}
+
+struct release {
+	struct restore *r;
+	struct ct_error *err;
+};
+
+static int release_all(void *context)
+{
+	struct restore *r = ((struct release *)context)->r;
+	struct ct_error *err = ((struct release *)context)->err;
+
 	for (size_t i = 0; i < r->n_ofds; i++) {
 		const struct node *n = restore_ofd_node(r, (uint32_t)i, r->root);
 		int e;
 
 		if (strcmp(node_str(n, "kind"), kind_tcp_connection.name))
 			continue;
-		e = tcp_release(r->ofds[i],
-				(int)node_i64(node_object(n, "options"), "reuse_address", 0, 1), err);
+		e = release(r, n, r->ofds[i], err);
 		if (e < 0)
 			return error_prefix(err, e, "descriptors[%zu] (%s)", i, kind_tcp_connection.name);
 	}
 	return 0;
+}
+
+/* In the pod's network: a reset is sent there. */
+int tcp_release_all(struct restore *r, struct ct_error *err)
+{
+	struct release call = { r, err };
+	cleanup_fd int netns = proc_open(r->proc, r->pod->state.pid1, "ns/net", O_RDONLY);
+
+	if (netns < 0)
+		return error_errno(err, netns, "open the pod's network namespace");
+	return netns_call(netns, release_all, &call);
 }
 
 const struct kind kind_tcp_connection = {
@@ -389,7 +494,7 @@ const struct kind kind_tcp_connection = {
 	.carries = "TCP connections in every state, both ends in the pod or one outside: what was not sent, not "
 		   "acknowledged, not read; windows, options",
 	.refuses = "an error that waits to be read; kernel TLS and other upper layer protocols",
-	.victims = "tcp-established tcp-queues tcp-half-closed",
+	.victims = "tcp-established tcp-queues tcp-half-closed tcp-opening tcp-options tcp-shared-port",
 	.fd_is = connection_is,
 	.fd_dump = connection_dump,
 	.fd_link = connection_link,

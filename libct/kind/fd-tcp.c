@@ -58,7 +58,7 @@ static int tcp_dump(struct dump *d, const struct fd_view *v, struct node *n, str
 static int tcp_restore_socket(struct restore *r, const struct node *n, uint32_t id, int *ret_fd,
 			      struct ct_error *err)
 {
-	int e = inet_make(r, n, ret_fd, err);
+	int e = inet_make(r, n, true, ret_fd, err);
 
 	if (e == 0)
 		e = tcp_options_get(r, n, false, *ret_fd, err);

@@ -186,7 +186,7 @@ static int udp_restore(struct restore *r, const struct node *n, uint32_t id, int
 	if (node_i64(n, "type", 1, 10) == SOCK_RAW &&
 	    !(r->pod->config.capabilities >> CAP_NET_RAW & 1))
 		return error_set(err, -EPERM, "a raw socket in a pod without cap_net_raw");
-	e = inet_make(r, n, ret_fd, err);
+	e = inet_make(r, n, true, ret_fd, err);
 	if (e == 0)
 		e = sock_options_get(*ret_fd, options, N_OPTIONS, node_object(n, "options"), err);
 	if (e == 0)

@@ -222,7 +222,8 @@ struct node *inet_put(struct dump *d, const struct fd_view *v, struct node *n)
 	return to;
 }
 
-int inet_make(struct restore *r, const struct node *n, int *ret_fd, struct ct_error *err)
+int inet_make(struct restore *r, const struct node *n, bool sized, int *ret_fd,
+	      struct ct_error *err)
 {
 	__cleanup(sock_limit_end) struct sock_limit limit = { 0 };
 	const struct node *from = node_object(n, "options");
@@ -246,7 +247,7 @@ int inet_make(struct restore *r, const struct node *n, int *ret_fd, struct ct_er
 		e = get_blobs(r, fd, from, err);
 	/* After IP_TOS, which sets SO_PRIORITY. */
 	if (e == 0)
-		e = sock_get(n, fd, err);
+		e = sized ? sock_get(n, fd, err) : sock_get_unsized(n, fd, err);
 	if (e == 0)
 		e = doc_check(r->doc, err);
 	if (e == 0)

@@ -33,8 +33,9 @@ int inet_address_get(const struct restore *r, int fd, int family, const struct n
 
 /* "family" and everything of sock_put() and of IP and IPv6; returns the node of the options. */
 struct node *inet_put(struct dump *d, const struct fd_view *v, struct node *n);
-/* The socket with all of that set; not bound yet. */
-int inet_make(struct restore *r, const struct node *n, int *ret_fd, struct ct_error *err);
+/* The socket with all of that set (not the sizes of its buffers, unless `sized`); not bound yet. */
+int inet_make(struct restore *r, const struct node *n, bool sized, int *ret_fd,
+	      struct ct_error *err);
 /* Binds to "local", if there is one, also where the address is not usable yet. */
 int inet_bind(struct restore *r, const struct node *n, int fd, struct ct_error *err);
 

@@ -4,7 +4,7 @@
  * made or changed beside them is refused, each by name. A pod on the host's own network has none.
  */
 #include "libct/base/cleanup.h"
-#include "libct/kind.h"
+#include "libct/kind/tcp.h"
 #include "netns/net.h"
 
 static int net_dump(struct dump *d, struct node *n, struct ct_error *err)
@@ -24,7 +24,7 @@ static int net_dump(struct dump *d, struct node *n, struct ct_error *err)
 	for (size_t i = 0; i < count; i++)
 		dump_refuse(d, "%s was set up inside the pod's network, which is not carried yet; remove it "
 			       "before the checkpoint", list[i].text);
-	return 0;
+	return tcp_check_orphans(d, err);
 }
 
 static int net_restore(struct restore *r, const struct node *n, struct ct_error *err)

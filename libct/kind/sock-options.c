@@ -183,8 +183,9 @@ static void put_structs(int fd, struct node *to)
 	}
 	put_time(fd, SO_RCVTIMEO, "receive_timeout", to);
 	put_time(fd, SO_SNDTIMEO, "send_timeout", to);
-	node_put_i64(to, "receive_buffer", sock_int(fd, SOL_SOCKET, SO_RCVBUF, 0));
-	node_put_i64(to, "send_buffer", sock_int(fd, SOL_SOCKET, SO_SNDBUF, 0));
+	/* Even, as they can be set: the kernel's own may not be. */
+	node_put_i64(to, "receive_buffer", sock_int(fd, SOL_SOCKET, SO_RCVBUF, 0) & ~1);
+	node_put_i64(to, "send_buffer", sock_int(fd, SOL_SOCKET, SO_SNDBUF, 0) & ~1);
 	node_put_i64(to, "buffer_lock", sock_int(fd, SOL_SOCKET, SO_BUF_LOCK, 0));
 }
 
@@ -219,7 +220,7 @@ static int get_structs(int fd, const struct node *from, struct ct_error *err)
 }
 
 /* The kernel doubles what it is given (man 7 socket, SO_RCVBUF) and notes that it was given. */
-int sock_buffers_get(const struct node *n, int fd, struct ct_error *err)
+static int get_buffers(const struct node *n, int fd, struct ct_error *err)
 {
 	const struct node *from = node_object(n, "options");
 	static const struct {
@@ -345,7 +346,7 @@ int sock_make(const struct node *n, int family, int *ret_fd, struct ct_error *er
 	return e;
 }
 
-int sock_get(const struct node *n, int fd, struct ct_error *err)
+int sock_get_unsized(const struct node *n, int fd, struct ct_error *err)
 {
 	const struct node *from = node_object(n, "options");
 	int e = sock_options_get(fd, options, N_OPTIONS, from, err);
@@ -356,7 +357,12 @@ int sock_get(const struct node *n, int fd, struct ct_error *err)
 		e = get_time(fd, SO_RCVTIMEO, "receive_timeout", from, err);
 	if (e == 0)
 		e = get_time(fd, SO_SNDTIMEO, "send_timeout", from, err);
-	if (e == 0)
-		e = sock_buffers_get(n, fd, err);
 	return e < 0 ? e : get_filter(fd, from, err);
+}
+
+int sock_get(const struct node *n, int fd, struct ct_error *err)
+{
+	int e = sock_get_unsized(n, fd, err);
+
+	return e < 0 ? e : get_buffers(n, fd, err);
 }

@@ -35,10 +35,10 @@ struct node *sock_put(struct dump *d, const struct fd_view *v, struct node *n);
 int sock_make(const struct node *n, int family, int *ret_fd, struct ct_error *err);
 /* Owner only, for a socket that was made otherwise. */
 int sock_own(const struct node *n, int fd, struct ct_error *err);
-/* The sizes of its buffers alone: part of sock_get(). */
-int sock_buffers_get(const struct node *n, int fd, struct ct_error *err);
 /* The options of SOL_SOCKET. A family whose own options change some of these (IP_TOS, SO_PRIORITY) sets them before. */
 int sock_get(const struct node *n, int fd, struct ct_error *err);
+/* All but the sizes of its buffers. */
+int sock_get_unsized(const struct node *n, int fd, struct ct_error *err);
 
 /*
  * While it lasts, this thread has only capabilities that the pod may have; sock_limit_end() gives the others back, and may be

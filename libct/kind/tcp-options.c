@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The options of man 7 tcp. */
+#include <fcntl.h>
 #include <linux/tcp.h>
 #include <poll.h>
 #include <string.h>
@@ -9,6 +10,9 @@
 
 #ifndef TCP_RTO_MAX_MS
 #define TCP_RTO_MAX_MS 44
+#endif
+#ifndef SO_BUF_LOCK
+#define SO_BUF_LOCK 72
 #endif
 
 static const struct sock_option options[] = {
@@ -113,5 +117,53 @@ int tcp_options_get(struct restore *r, const struct node *n, bool connection, in
 	if (strcmp(text, want) &&
 	    setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, want, (socklen_t)strlen(want)) < 0)
 		return error_errno(err, -errno, "set its congestion control to '%s'", want);
+	return 0;
+}
+
+/* The last of three numbers. */
+static int largest(int proc, const char *name)
+{
+	cleanup_fd int fd = openat(proc, name, O_RDONLY | O_CLOEXEC);
+	char text[100] = "";
+	int max = 0;
+
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0 || sscanf(text, "%*d %*d %d", &max) != 1)
+		return 0;
+	return max;
+}
+
+int tcp_buffers_get(struct restore *r, const struct node *n, int fd, struct ct_error *err)
+{
+	static const struct {
+		const char *name, *largest;
+		int plain, force, bit;
+	} buffers[] = {
+		{ "send_buffer", "sys/net/ipv4/tcp_wmem", SO_SNDBUF, SO_SNDBUFFORCE, 1 },
+		{ "receive_buffer", "sys/net/ipv4/tcp_rmem", SO_RCVBUF, SO_RCVBUFFORCE, 2 },
+	};
+	const struct node *from = node_object(n, "options");
+	int lock = (int)node_i64(from, "buffer_lock", 0, 3);
+
+	for (size_t i = 0; i < 2; i++) {
+		__cleanup(sock_limit_end) struct sock_limit limit = { 0 };
+		int want = (int)node_i64(from, buffers[i].name, 0, INT32_MAX), half, e = 0;
+
+		if (!(lock & buffers[i].bit) && want > largest(r->proc, buffers[i].largest))
+			want = largest(r->proc, buffers[i].largest);
+		half = want / 2;
+		if (lock & buffers[i].bit)
+			e = sock_limit(r, &limit, err);
+		if (e < 0)
+			return e;
+		if (setsockopt(fd, SOL_SOCKET, buffers[i].force, &half, sizeof(half)) < 0 &&
+		    setsockopt(fd, SOL_SOCKET, buffers[i].plain, &half, sizeof(half)) < 0)
+			return error_errno(err, -errno, "set the option '%s'", buffers[i].name);
+		if (sock_int(fd, SOL_SOCKET, buffers[i].plain, -1) < (want & ~1))
+			return error_set(err, -EPERM,
+					 "a %s of %d bytes is more than this pod may have; raise "
+					 "net.core.%cmem_max", buffers[i].name, want, i ? 'r' : 'w');
+	}
+	if (setsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &lock, sizeof(lock)) < 0)
+		return error_errno(err, -errno, "set the option 'buffer_lock'");
 	return 0;
 }

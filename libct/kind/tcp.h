@@ -13,6 +13,17 @@ void tcp_options_put(struct dump *d, const struct fd_view *v, bool connection, s
 int tcp_options_get(struct restore *r, const struct node *n, bool connection, int fd,
 		    struct ct_error *err);
 
+/*
+ * The sizes of a connection's buffers. What a program has set is for it to have or not, as ever; what the kernel
+ * has grown by itself grows to what it would here at most.
+ */
+int tcp_buffers_get(struct restore *r, const struct node *n, int fd, struct ct_error *err);
+
+/* Findings about connections that no descriptor leads to. */
+int tcp_check_orphans(struct dump *d, struct ct_error *err);
+
+/* Can the connections go on at the pod's address? -EINVAL with words. */
+int tcp_check_address(struct restore *r, struct ct_error *err);
 /* The restored connections hear and speak, when packets flow again and before the processes go on. */
 int tcp_release_all(struct restore *r, struct ct_error *err);
 extern const struct kind kind_tcp_connection;

@@ -79,3 +79,72 @@ has() {
 	until_ok 60 has echo "answer hello"
 	wait_output s "got 6"
 }
+
+@test "at another address connections are refused, or given up with --tcp-close at both ends" {
+	local ip other
+
+	server s 4
+	ip=$(pod_ip s)
+	client first "$ip" echo
+	client second "$ip" echo
+	until_ok 20 has first connected
+	until_ok 20 has second connected
+	podckpt checkpoint -o s.tar s
+	other=${ip%.*}.201
+	run podckpt restore -d --ip "$other" s.tar
+	assert_failure
+	assert_output "podckpt: restore s.tar: the pod has 2 TCP connections that cannot go on at another address; restore it without --ip and --mac, or give them up with --tcp-close"
+	podckpt restore -d --tcp-close --verify --ip "$other" s.tar
+	python3 -u "$CLIENT" "$other" 5000 echo >third 2>&1 3>&- &
+	until_ok 20 has third connected
+	podckpt rm -f s
+	podckpt restore -d --tcp-close s.tar
+	: >go
+	until_ok 20 has first "reset by peer"
+	until_ok 20 has second "reset by peer"
+	rm go
+	client fourth "$ip" echo
+	until_ok 20 has fourth connected
+	: >go
+	until_ok 20 has fourth "answer hello"
+}
+
+@test "podckpt killed at any moment leaves no connection behind that cannot speak" {
+	local ip i
+
+	server s 4
+	ip=$(pod_ip s)
+	client out "$ip" count
+	client echo "$ip" echo
+	until_ok 20 has out counting
+	until_ok 20 has echo connected
+	for i in $(seq 20); do
+		podckpt checkpoint -R -o k.tar s 3>&- &
+		sleep "0.$((RANDOM % 4))$((RANDOM % 10))"
+		kill -9 $! || true
+		wait $! || true
+		until_ok 10 status_is s running
+		run -0 has out counting
+	done
+	: >go
+	until_ok 60 has out received
+	until_ok 20 has echo "answer hello"
+	wait_output s "counted $(sed -n 's/^sent \([0-9]*\) .*/\1/p' out)"
+}
+
+@test "peers that are gone delay nothing, and the pod learns of it" {
+	local ip
+
+	server s 4
+	ip=$(pod_ip s)
+	client out "$ip" hold
+	until_ok 20 has out full
+	podckpt checkpoint -o s.tar s
+	kill -9 $!
+	wait $! || true
+	timeout 20 "$PODCKPT" restore -d --verify s.tar
+	client out "$ip" echo
+	until_ok 20 has out connected
+	: >go
+	until_ok 20 has out "answer hello"
+}
