@@ -150,7 +150,7 @@ static int make_directory(struct files *f, size_t tree, const char *rel, struct 
 			   : sys_openat2(lower, rel, O_PATH | O_NOFOLLOW, 0,
 					 RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
 	if (theirs >= 0 && (fstat(theirs, &st) < 0 || !S_ISDIR(st.st_mode)))
-		return error_set(err, -ENOTSUP,
+		return error_set(err, -ENOSYS,
 				 "the pod has a file in '/%s', which on this host is no directory; restore with "
 				 "--rootfs over a tree like that of the other host",
 				 rel);

@@ -286,11 +286,12 @@ static int copy_volumes(const struct pod_config *config, struct volume_copies *r
 		return error_errno(err, -ENOMEM, "volumes");
 	for (size_t i = 0; i < config->n_volumes; i++) {
 		const struct pod_volume *v = &config->volumes[i];
-		int fd = mount_copy(AT_FDCWD, v->source, true, err), r = fd;
+		int fd = mount_copy(AT_FDCWD, v->source, true, NULL), r = 0;
 
-		if (fd >= 0)
-			ret->fds[ret->n++] = fd;
-		if (fd >= 0 && v->read_only)
+		if (fd < 0)
+			return error_errno(err, fd, "volume '%s'", v->source);
+		ret->fds[ret->n++] = fd;
+		if (v->read_only)
 			r = mount_set(fd, MOUNT_ATTR_RDONLY, true, err);
 		if (r < 0)
 			return error_prefix(err, r, "volume '%s'", v->source);

@@ -76,7 +76,7 @@ go() {
 	podckpt checkpoint holder
 	rm -r tree/data/deep
 	echo file >tree/data/deep
-	run -4 podckpt restore -d holder.tar
+	run -5 podckpt restore -d holder.tar
 	assert_output "podckpt: restore holder.tar: rootfs/embedded/0/data/deep/file: the pod has a file in '/data/deep', which on this host is no directory; restore with --rootfs over a tree like that of the other host"
 	run podckpt ps -q
 	assert_output ""
