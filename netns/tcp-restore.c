@@ -13,7 +13,6 @@
 #define CHUNK (32 << 10) /* bytes put into a queue at a time */
 #define ARRIVAL_MS 2000
 #define MSS_DEFAULT 536
-#define MSS_MAX 32767 /* that can be asked for */
 #define ROOM 65535 /* a receive window, for the peer's FIN to be heard */
 
 static socklen_t name_len(const struct sockaddr_storage *a)
@@ -186,13 +185,8 @@ static int make(int fd, struct tcp_connection *c, uint32_t snd, uint32_t rcv, st
 		r = set_number(fd, TCP_RECV_QUEUE, rcv, err);
 	if (r == 0)
 		r = bind_local(fd, &c->local, err);
-	/* What is asked for now is what segments are cut to; what the peer takes is told later (set_agreed()). */
-	if (r == 0)
-		tcp_set_int(fd, TCP_MAXSEG, c->max_segment < MSS_MAX ? (int)c->max_segment : MSS_MAX);
 	if (r == 0 && connect(fd, (const struct sockaddr *)&c->remote, name_len(&c->remote)) < 0)
 		r = error_errno(err, -errno, "connect");
-	if (r == 0)
-		tcp_set_int(fd, TCP_MAXSEG, 0);
 	/* Where it was bound to no address it has one now. */
 	if (r == 0 && getsockname(fd, (struct sockaddr *)&c->local, &len) < 0)
 		r = error_errno(err, -errno, "getsockname");
