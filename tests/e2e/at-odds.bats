@@ -19,7 +19,7 @@ counts_past() {
 }
 
 goes_on() {
-	until_ok 20 counts_past "$1" "$(($(number "$1") + 2))"
+	until_ok 30 counts_past "$1" "$(($(number "$1") + 2))"
 }
 
 # The pod's directory in the v2 hierarchy, or in the v1 freezer where there is one.
@@ -103,7 +103,7 @@ cgroup_of() {
 	exec 7<>pipe
 	"$PODCKPT" checkpoint -o - c >pipe 2>err 7>&- &
 	checkpoint=$!
-	until_ok 10 status_is c checkpointing
+	until_ok 30 status_is c checkpointing
 	kill -KILL "$(pod_pid1 c)"
 	exec 8<pipe 7>&-
 	cat <&8 >/dev/null &
@@ -169,7 +169,7 @@ cgroup_of() {
 	exec 7<>pipe
 	"$PODCKPT" checkpoint -R -o - c >pipe 7>&- &
 	first=$!
-	until_ok 10 status_is c checkpointing
+	until_ok 30 status_is c checkpointing
 	for arguments in "checkpoint -o c.tar c" "checkpoint -n c" "rm -f c" "stop c"; do
 		# shellcheck disable=SC2086
 		run podckpt $arguments
@@ -229,7 +229,7 @@ cgroup_of() {
 	"$PODCKPT" restore -d - <pipe 7>&- &
 	restore=$!
 	head -c 4000000 c.tar >pipe
-	until_ok 10 bash -c '"$PODCKPT" ps -q | grep -qx c'
+	until_ok 30 bash -c '"$PODCKPT" ps -q | grep -qx c'
 	for arguments in "rm c" "rm -f c" "checkpoint c" "stop c"; do
 		# shellcheck disable=SC2086
 		run podckpt $arguments

@@ -18,7 +18,7 @@ counts_on() {
 }
 
 goes_on() {
-	until_ok 20 counts_on "$1" "$(($(number "$1") + 12))"
+	until_ok 30 counts_on "$1" "$(($(number "$1") + 12))"
 }
 
 image() {

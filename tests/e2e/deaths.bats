@@ -15,14 +15,14 @@ goes_on() {
 	local last
 
 	last=$(podckpt logs "$1" | grep -c ^count)
-	until_ok 15 bash -c '[ "$("$PODCKPT" logs '"$1"' | grep -c ^count)" -gt '"$((last + 2))"' ]'
+	until_ok 30 bash -c '[ "$("$PODCKPT" logs '"$1"' | grep -c ^count)" -gt '"$((last + 2))"' ]'
 	[ "$(podckpt logs "$1" | awk '/^count/ { if ($2 != n++) bad = 1 } END { print bad + 0 }')" = 0 ]
 }
 
 # One that outlives its monitors, which read what a pod says.
 silent_server() {
 	podckpt run -d --name "$1" -- sh -c 'exec python3 -m http.server 80 >/dev/null 2>&1'
-	until_ok 10 curl -sfo /dev/null "http://$(pod_ip "$1")/"
+	until_ok 30 curl -sfo /dev/null "http://$(pod_ip "$1")/"
 }
 
 keeper_of() {
@@ -36,7 +36,7 @@ begin_checkpoint() {
 	checkpoint=$!
 	exec 8<pipe
 	head -c 100000 <&8 >part
-	until_ok 10 status_is c checkpointing
+	until_ok 30 status_is c checkpointing
 }
 
 # The rest of it, into image.tar; its exit code in $status.
@@ -55,7 +55,7 @@ begin_restore() {
 	# In the memory, which comes behind the files: the pod's PID 1 is there.
 	most=$(($(stat -c %s c.tar) - 10000000))
 	head -c "$most" c.tar >pipe
-	until_ok 10 bash -c '[ "$(jq .pid1.pid "$PODCKPT_ROOT/pods/c/state.json")" -gt 1 ]'
+	until_ok 30 bash -c '[ "$(jq .pid1.pid "$PODCKPT_ROOT/pods/c/state.json")" -gt 1 ]'
 }
 
 end_restore() {
@@ -93,7 +93,7 @@ end_restore() {
 	run cat err
 	assert_output "podckpt: checkpoint c: the pod's monitor was killed during the checkpoint; try again"
 	assert status_is c running
-	until_ok 10 curl -sfo /dev/null "http://$(pod_ip c)/"
+	until_ok 30 curl -sfo /dev/null "http://$(pod_ip c)/"
 	podckpt exec c -- true
 	podckpt rm -f c
 }
@@ -113,7 +113,7 @@ end_restore() {
 	await "$checkpoint"
 	podckpt ps
 	assert status_is c running
-	until_ok 10 curl -sfo /dev/null "http://$ip/"
+	until_ok 30 curl -sfo /dev/null "http://$ip/"
 	podckpt rm -f c
 }
 

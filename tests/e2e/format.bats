@@ -46,7 +46,7 @@ is_ready() {
 
 @test "the format lists the fields of Python with threads and children" {
 	podckpt run -d --name pod --net none -- python3 "$BATS_TEST_DIRNAME/programs/pipeline.py"
-	until_ok 20 output_has pod "passed 300"
+	until_ok 30 output_has pod "passed 300"
 	listed pod
 }
 

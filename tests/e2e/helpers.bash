@@ -37,7 +37,7 @@ teardown() {
 	fi
 	remember_all
 	podckpt rm -f -a
-	until_ok 10 nothing_left || { show_left; return 1; }
+	until_ok 30 nothing_left || { show_left; return 1; }
 }
 
 # What is there of pods although there is none, a line each.

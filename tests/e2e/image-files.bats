@@ -20,7 +20,7 @@ counts_past() {
 }
 
 goes_on() {
-	until_ok 20 counts_past "${1:-c}" "$(($(number "${1:-c}") + 2))"
+	until_ok 30 counts_past "${1:-c}" "$(($(number "${1:-c}") + 2))"
 }
 
 # fails CODE TEXT COMMAND...: one line with the text, and the pod goes on.
@@ -28,7 +28,7 @@ fails() {
 	local code=$1 text=$2
 
 	shift 2
-	run timeout 60 "$@"
+	run timeout 300 "$@"
 	assert_equal "$status" "$code"
 	assert_equal "${#lines[@]}" 1
 	assert_output --partial "$text"

@@ -120,7 +120,7 @@ load helpers
 @test "what exec started belongs to the pod and ends with it" {
 	podckpt run -d --name box --net none -- sleep 100
 	"$PODCKPT" exec box -- sleep 4321 &
-	until_ok 10 pgrep -f 'sleep 432[1]'
+	until_ok 30 pgrep -f 'sleep 432[1]'
 	podckpt rm -f box
 	until_fails 10 pgrep -f 'sleep 432[1]'
 }

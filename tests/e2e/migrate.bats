@@ -55,7 +55,7 @@ counts() {
 }
 
 goes_on() {
-	until_ok 20 counts "$1" "$2" "$(($(number "$1" "$2") + 3))"
+	until_ok 30 counts "$1" "$2" "$(($(number "$1" "$2") + 3))"
 }
 
 # No number left out, none twice.
@@ -125,7 +125,7 @@ while True:
     c.sendall(b"answer %d" % n)
     c.close()'
 	ask() { on client timeout 5 socat -T 5 TCP:10.77.0.50:7000 - </dev/null; }
-	until_ok 20 ask
+	until_ok 30 ask
 	run ask
 	assert_output --regexp '^answer [0-9]+$'
 	there migrate web

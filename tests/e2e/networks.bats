@@ -9,7 +9,7 @@ teardown() {
 	ip link delete wire 2>/dev/null || :
 	[ -z "${other:-}" ] || kill "$other"
 	podckpt rm -f -a
-	until_ok 10 nothing_left || { show_left; return 1; }
+	until_ok 30 nothing_left || { show_left; return 1; }
 }
 
 on_other() {
@@ -24,7 +24,7 @@ two_hosts() {
 	ip link set br9 up
 	unshare -n sleep 1000 3>&- &
 	other=$!
-	until_ok 10 differs
+	until_ok 30 differs
 	ip link add wire type veth peer name far netns "/proc/$other/ns/net"
 	ip link set wire master br9 up
 	for address in "$@"; do
@@ -32,7 +32,7 @@ two_hosts() {
 	done
 	on_other ip link set far up
 	on_other ip link set lo up
-	until_ok 10 has_carrier
+	until_ok 30 has_carrier
 }
 
 differs() {
@@ -77,7 +77,7 @@ while True:
 	on_other sh -c 'echo 0 >/proc/sys/net/ipv4/neigh/far/locktime'
 	on_other ip neighbour replace 10.99.0.7 lladdr 02:00:00:00:00:99 dev far nud stale
 	podckpt restore --verify -d --net bridge:br9 web.tar
-	until_ok 10 neighbour_is 10.99.0.7 "$(podckpt exec web -- cat /sys/class/net/eth0/address)"
+	until_ok 30 neighbour_is 10.99.0.7 "$(podckpt exec web -- cat /sys/class/net/eth0/address)"
 	run on_other timeout 5 socat -T 5 TCP:10.99.0.7:7000 -
 	assert_output "hello 10.99.0.2"
 	podckpt checkpoint -o web.tar web
@@ -147,7 +147,7 @@ networks() {
 @test "two hosts on one VXLAN: their pods reach each other by addresses of one subnet" {
 	unshare -n sleep 1000 3>&- &
 	other=$!
-	until_ok 10 differs
+	until_ok 30 differs
 	ip link add wire type veth peer name far netns "/proc/$other/ns/net"
 	ip address add 198.51.100.1/24 dev wire
 	ip link set wire up

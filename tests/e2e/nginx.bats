@@ -40,7 +40,7 @@ serves() {
 	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR" "$PWD" "$PWD/.." "$PWD/../.."
 	PATH=$PATH:/usr/sbin podckpt run -d --name web -- nginx -c "$PWD/nginx.conf" -p "$PWD"
 	ip=$(pod_ip web)
-	until_ok 10 serves "$ip" index.html
+	until_ok 30 serves "$ip" index.html
 	before=$(pids)
 	assert_equal "$(wc -l <<<"$before")" 3
 

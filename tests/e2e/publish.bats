@@ -8,7 +8,7 @@ setup() {
 	cd "$BATS_TEST_TMPDIR" || return 1
 	unshare -n sleep 1000 3>&- &
 	world=$!
-	until_ok 10 differs
+	until_ok 30 differs
 	ip link add out type veth peer name far netns "/proc/$world/ns/net"
 	ip address add 198.51.100.2/24 dev out
 	ip address add 198.51.100.3/24 dev out
@@ -21,7 +21,7 @@ teardown() {
 	podckpt rm -f -a
 	ip link delete out
 	kill "$world"
-	until_ok 10 nothing_left || { show_left; return 1; }
+	until_ok 30 nothing_left || { show_left; return 1; }
 }
 
 differs() {
@@ -88,7 +88,7 @@ print(*u.recvfrom(99))'
 	assert_output --regexp "port 8080 \(TCP\) of this host is taken by another pod \(link 'pck[0-9a-f]+'\)"
 	podckpt run -d --name second -p 8080:80/udp -- sleep 100
 	socat TCP-LISTEN:8081 - 3>&- &
-	until_ok 10 listens 8081
+	until_ok 30 listens 8081
 	run podckpt run -d --name third -p 8081:80 -- sleep 100
 	kill %?8081
 	assert_failure 8
@@ -125,7 +125,7 @@ listens() {
 
 	server web -p 8080:80
 	for pid in $(jq .monitor.pid "$PODCKPT_ROOT/pods/web/state.json"); do kill -9 "$pid"; done
-	until_ok 10 is_published
+	until_ok 30 is_published
 	podckpt rm -f web
 	server again -p 8080:80
 	run from_world 198.51.100.2:8080

@@ -277,7 +277,7 @@ new"
 
 @test "a signal to podckpt run reaches the command" {
 	"$PODCKPT" run --net none -- sh -c 'trap "echo got it; exit 5" TERM; echo ready; while :; do sleep 0.1; done' >out &
-	until_ok 10 grep -q ready out
+	until_ok 30 grep -q ready out
 	kill -TERM $!
 	await $!
 	assert_equal "$status" 5
@@ -286,13 +286,13 @@ new"
 
 @test "a detached pod outlives the terminal and the session it was started from" {
 	setsid "$PODCKPT" run -d --name stays --net none -- sleep 100
-	until_ok 5 status_is stays running
+	until_ok 30 status_is stays running
 	assert_equal "$(podckpt exec stays -- cat /proc/2/comm)" sleep
 }
 
 @test "when podckpt run is killed, its pod goes on" {
 	"$PODCKPT" run --name on --net none -- sleep 100 &
-	until_ok 10 status_is on running
+	until_ok 30 status_is on running
 	kill -KILL $!
 	sleep 0.3
 	assert status_is on running

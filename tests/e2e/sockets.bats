@@ -15,7 +15,7 @@ host_server() {
 		c.recv(100)
 		c.send(b"gone")
 	END
-	until_ok 10 test -S "$1"
+	until_ok 30 test -S "$1"
 }
 
 @test "a connection to a socket of the host is refused by name, and carried once its end is gone" {

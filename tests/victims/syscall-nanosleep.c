@@ -5,7 +5,8 @@
 
 #include <pthread.h>
 
-#define SPAN 4000 /* ms: longer than two checkpoints and restores take, mostly */
+#define SPAN 6000 /* ms: longer than two checkpoints and restores take, mostly */
+#define EARLY 2000 /* ms of it are over before the first checkpoint: what begins anew is late by them */
 
 static volatile int up;
 
@@ -51,7 +52,7 @@ static void *work(void *arg)
 	}
 	passed = now_ms() - began;
 	CHECK_EQ(r, 0);
-	if (passed < SPAN || passed > SPAN + 200)
+	if (passed < SPAN || passed > SPAN + EARLY - 500)
 		VICTIM_FAIL("sleep %d took %lld ms", (int)(intptr_t)arg, (long long)passed);
 	return arg;
 }
@@ -63,6 +64,7 @@ int main(void)
 	for (intptr_t i = 0; i < 7; i++)
 		CHECK_EQ(pthread_create(&threads[i], NULL, work, (void *)i), 0);
 	VICTIM_UNTIL(up == 7);
+	victim_sleep_ms(EARLY);
 	victim_ready();
 	for (int i = 0; i < 7; i++)
 		CHECK_EQ(pthread_join(threads[i], NULL), 0);
