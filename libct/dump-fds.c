@@ -12,6 +12,7 @@
 #include "libct/base/sys.h"
 #include "libct/dump-steps.h"
 #include "libct/kind.h"
+#include "libct/kind/clock.h"
 #include "libct/kind/locks.h"
 
 #define BUCKETS 4096
@@ -250,6 +251,7 @@ static int describe(struct dump *d, struct fd_view *v, struct fd_entry *e, struc
 		put_owner(d, v, e->node);
 		locks_put(d, v, e->node);
 		r = kinds[i]->fd_dump(d, v, e->node, err);
+		d->descriptors_at = clock_now(CLOCK_MONOTONIC);
 		return r < 0 ? error_prefix(err, r, "fd %d (%s)", v->fd, kinds[i]->name) : 0;
 	}
 	dump_refuse_fd(d, v, "%s is not carried yet; close it before the checkpoint", v->link);

@@ -78,6 +78,7 @@ struct dump {
 	int netns;	/* the pod's network namespace */
 	int master_fd;	/* the master of the pod's terminal, -1: it has none; not owned */
 	int64_t frozen_at; /* our monotonic clock when everything of the pod had stopped */
+	int64_t descriptors_at; /* the same when the last descriptor had been looked at */
 	struct doc *doc;
 	struct node *root, *process_array;
 	struct tracee init; /* podckpt-init, stopped too; it is not dumped */

@@ -9,6 +9,7 @@
  */
 #include <inttypes.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/timerfd.h>
 
@@ -22,6 +23,8 @@
 #endif
 #define SETTIME_FLAGS (TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET)
 #define MOST (INT64_MAX / 2)
+#define SETTLES 1000000 /* ns: an interrupt that was due has come by then */
+#define TRIES 100	/* of a look at a timer that expires all the time */
 
 static bool timerfd_is(const struct dump *d, const struct fd_view *v)
 {
@@ -48,43 +51,108 @@ static int64_t from_timespec(const struct timespec *t)
 	return t->tv_sec > MOST / NSEC_PER_SEC ? MOST : t->tv_sec * NSEC_PER_SEC + t->tv_nsec;
 }
 
-static int timerfd_dump(struct dump *d, const struct fd_view *v, struct node *n, struct ct_error *err)
+/* What one look finds. */
+struct timer_state {
+	uint64_t clock, flags;
+	int64_t interval, remaining; /* ns; remaining 0: nothing is to come, or it is due and not counted yet */
+	uint64_t ticks;
+};
+
+static int read_fdinfo(const struct dump *d, int fd, struct timer_state *ret, struct ct_error *err)
 {
 	cleanup_free char *info = NULL;
-	struct itimerspec t = { 0 };
-	uint64_t clock, flags, ticks;
-	struct node *state;
-	int64_t offset, remaining;
 	char name[32];
 	ssize_t len;
-	int r;
 
-	if (d->preflight)
-		return 0;
-	/* This also counts the expiries of an interval into the ticks, so fdinfo is read after it. */
-	if (timerfd_gettime(v->dup, &t) < 0)
-		return error_errno(err, -errno, "timerfd_gettime");
-	snprintf(name, sizeof(name), "fdinfo/%d", v->dup);
+	snprintf(name, sizeof(name), "fdinfo/%d", fd);
 	len = proc_read(d->proc, getpid(), name, &info);
 	if (len < 0)
 		return error_errno(err, (int)len, "read '%s'", name);
-	if (!fdinfo_get(info, "clockid", 10, &clock) || !fdinfo_get(info, "ticks", 10, &ticks) ||
-	    !fdinfo_get(info, "settime flags", 8, &flags))
+	if (!fdinfo_get(info, "clockid", 10, &ret->clock) || !fdinfo_get(info, "ticks", 10, &ret->ticks) ||
+	    !fdinfo_get(info, "settime flags", 8, &ret->flags))
 		return error_set(err, -ENOSYS, "fdinfo shows no timer");
-	node_put_u64(n, "clock", clock);
-	node_put_hex(n, "settime_flags", flags);
-	node_put_i64(n, "interval", from_timespec(&t.it_interval));
-	/* A timer goes on during a restore. */
-	state = node_put_object(n, "volatile");
-	node_put_u64(state, "ticks", ticks);
-	remaining = from_timespec(&t.it_value);
-	if (!remaining)
+	return 0;
+}
+
+/*
+ * The timer goes on while it is looked at: ticks and what remains belong together where the ticks are the
+ * same before and after. timerfd_gettime() counts the expiries of an interval into the ticks; where it finds
+ * nothing that remains of an interval, either the timer is not armed or the interrupt is still to come.
+ */
+static int look(const struct dump *d, int fd, struct timer_state *ret, struct ct_error *err)
+{
+	struct itimerspec t;
+	uint64_t before;
+
+	for (int i = 0; i < TRIES; i++) {
+		int r = read_fdinfo(d, fd, ret, err);
+
+		if (r < 0)
+			return r;
+		before = ret->ticks;
+		if (timerfd_gettime(fd, &t) < 0)
+			return error_errno(err, -errno, "timerfd_gettime");
+		ret->interval = from_timespec(&t.it_interval);
+		ret->remaining = from_timespec(&t.it_value);
+		r = read_fdinfo(d, fd, ret, err);
+		if (r < 0)
+			return r;
+		if (ret->ticks == before && (ret->remaining || !ret->interval))
+			break;
+		if (ret->ticks == before)
+			clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){ 0, SETTLES / 10 }, NULL);
+	}
+	return 0;
+}
+
+static int timerfd_dump(struct dump *d, const struct fd_view *v, struct node *n, struct ct_error *err)
+{
+	struct timer_state t;
+	struct node *state;
+	int64_t offset;
+	int clock, r;
+
+	if (d->preflight)
 		return 0;
-	clock = (uint64_t)clock_of((int)clock, (int)flags);
-	r = clock_offset(d->proc, d->pod->state.pid1, (clockid_t)clock, &offset, err);
+	r = look(d, v->dup, &t, err);
 	if (r < 0)
 		return r;
-	node_put_i64(state, "expires", clock_now((clockid_t)clock) + offset + remaining);
+	node_put_u64(n, "clock", t.clock);
+	node_put_hex(n, "settime_flags", t.flags);
+	node_put_i64(n, "interval", t.interval);
+	if (!t.remaining && !t.ticks && !t.interval)
+		return 0; /* timerfd_link() looks again */
+	/* A timer goes on during a restore. */
+	state = node_put_object(n, "volatile");
+	node_put_u64(state, "ticks", t.ticks);
+	if (!t.remaining)
+		return 0;
+	clock = clock_of((int)t.clock, (int)t.flags);
+	r = clock_offset(d->proc, d->pod->state.pid1, clock, &offset, err);
+	if (r < 0)
+		return r;
+	node_put_i64(state, "expires", clock_now(clock) + offset + t.remaining);
+	return 0;
+}
+
+/* A timer that was due when it was looked at looks like one that is not armed, until its interrupt has come. */
+static int timerfd_link(struct dump *d, const struct fd_view *v, struct node *n, struct ct_error *err)
+{
+	struct timer_state t;
+	int64_t wait;
+	int r;
+
+	if (d->preflight || node_has(n, "volatile"))
+		return 0;
+	/* Most have not been armed for long: all of them share one wait. */
+	wait = d->descriptors_at + SETTLES - clock_now(CLOCK_MONOTONIC);
+	if (wait > 0 && ppoll(&(struct pollfd){ v->dup, POLLIN, 0 }, 1,
+			      &(struct timespec){ 0, wait }, NULL) < 0)
+		return error_errno(err, -errno, "poll");
+	r = read_fdinfo(d, v->dup, &t, err);
+	if (r < 0)
+		return r;
+	node_put_u64(node_put_object(n, "volatile"), "ticks", t.ticks);
 	return 0;
 }
 
@@ -158,5 +226,6 @@ const struct kind kind_timerfd = {
 	.victims = "timerfd-once timerfd-interval timerfd-ticks timerfd-absolute",
 	.fd_is = timerfd_is,
 	.fd_dump = timerfd_dump,
+	.fd_link = timerfd_link,
 	.fd_restore = timerfd_restore,
 };
