@@ -31,10 +31,13 @@ int dump_check_processes(struct dump *d, struct ct_error *err);
 int dump_plan(struct dump *d, bool heirs, struct tree_plan **ret, struct ct_error *err);
 
 /*
- * Freezes the pod, finds its processes and stops every thread under ptrace; the pod's cgroup is
- * thawed again then, the threads stay stopped until dump_free(). -EOPNOTSUPP: a process is in the
- * middle of vfork(2), which passes; nothing was stopped.
+ * The stop is three steps, each done for all pods of a set before the next. Hold: what has to be noted of a pod that
+ * still runs, and no packet gets in or out. Freeze: none of its tasks runs on. Stop: finds its processes and stops every
+ * thread under ptrace; the pod's cgroup is thawed again then, the threads stay stopped until dump_free(). -EOPNOTSUPP: a
+ * process is in the middle of vfork(2), which passes; nothing was stopped.
  */
+int dump_hold(struct dump *d, struct ct_error *err);
+int dump_freeze(struct dump *d, struct ct_error *err);
 int dump_stop(struct dump *d, struct ct_error *err);
 
 /* Reads the registers of a thread that has stopped and mends what the stop itself did to them. */
@@ -51,26 +54,6 @@ void sleep_notes_free(struct sleep_notes *s);
 int dump_restarts(struct dump *d, struct ct_error *err);
 /* Registers as they go into the image. */
 void dump_restart_regs(const struct dump_thread *t, struct user_regs_struct *regs);
-
-struct guard;
-
-/* A checkpoint that is a part of something greater: a migration. */
-struct checkpoint_hooks {
-	void *context;
-	/* The image is whole, every process still stopped and traced. Fails: the pod runs on. */
-	int (*whole)(void *context, const char digest[33], struct ct_error *err);
-	/*
-	 * Nobody traces the pod any more, it is frozen. 0: it has left, and what is here ends. Else it runs on,
-	 * unless it was handed over (guard_hand_over()).
-	 */
-	int (*leave)(void *context, struct pod *pod, struct guard *guard, struct ct_error *err);
-};
-
-/* ct_checkpoint() in two steps: opens and locks a running pod that can be carried, then carries it. */
-int checkpoint_open(struct ct *ct, const char *name, struct pod **ret, struct dump **ret_found,
-		    struct ct_error *err);
-int checkpoint_pod(struct pod *pod, struct dump *found, const struct ct_checkpoint_options *options,
-		   const struct checkpoint_hooks *hooks, struct ct_stats *stats, struct ct_error *err);
 
 /* The version of the manifest's format that this program writes; it reads this and earlier ones. */
 #define IMAGE_FORMAT 1

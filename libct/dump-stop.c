@@ -58,6 +58,8 @@ void dump_free(struct dump *d)
 	if (!d)
 		return;
 	dump_let_go(d);
+	if (d->frozen)
+		cgroup_thaw(d->pod->state.cgroup, NULL);
 	tree_plan_free(d->tree);
 	seccomp_registry_free(d->seccomp);
 	sleep_notes_free(d->sleeps);
@@ -154,20 +156,31 @@ static int lock_packets(struct dump *d, struct ct_error *err)
 	return net_lock(d->pod->state.link, err);
 }
 
-int dump_stop(struct dump *d, struct ct_error *err)
+int dump_hold(struct dump *d, struct ct_error *err)
 {
-	int r, thawed;
+	int r = dump_note_sleeps(d, err);
 
-	r = dump_note_sleeps(d, err);
 	/* Before anything stops: what comes from now on comes once more when the pod goes on, here or from the image. */
-	if (r == 0)
-		r = lock_packets(d, err);
-	if (r == 0)
-		r = cgroup_freeze(d->pod->state.cgroup, FREEZE_TIMEOUT_MS, err);
+	return r < 0 ? r : lock_packets(d, err);
+}
+
+int dump_freeze(struct dump *d, struct ct_error *err)
+{
+	int r;
+
+	d->frozen = true;
+	r = cgroup_freeze(d->pod->state.cgroup, FREEZE_TIMEOUT_MS, err);
 	if (r < 0)
 		return r;
 	dump_check_sleeps(d);
 	d->frozen_at = clock_now(CLOCK_MONOTONIC);
+	return 0;
+}
+
+int dump_stop(struct dump *d, struct ct_error *err)
+{
+	int r, thawed;
+
 	r = dump_find_processes(d, err);
 	if (r == 0)
 		dump_check_vfork(d);
@@ -177,6 +190,7 @@ int dump_stop(struct dump *d, struct ct_error *err)
 		r = seize_all(d, err);
 	/* A frozen task cannot run a tape, a traced one cannot run anything else. */
 	thawed = cgroup_thaw(d->pod->state.cgroup, r < 0 ? NULL : err);
+	d->frozen = thawed < 0;
 	if (r < 0 || thawed < 0)
 		return r < 0 ? r : thawed;
 	if (d->init.seized) {

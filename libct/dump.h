@@ -77,6 +77,7 @@ struct dump {
 	int proc;	/* the host's /proc */
 	int netns;	/* the pod's network namespace */
 	int master_fd;	/* the master of the pod's terminal, -1: it has none; not owned */
+	bool frozen;	/* the pod's cgroup is, by us */
 	int64_t frozen_at; /* our monotonic clock when everything of the pod had stopped */
 	int64_t descriptors_at; /* the same when the last descriptor had been looked at */
 	struct doc *doc;

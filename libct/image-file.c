@@ -45,7 +45,7 @@ static int open_nameless(struct image_file *f, const char *path, struct ct_error
 
 int image_file_open(const char *path, struct image_file *ret, struct ct_error *err)
 {
-	__cleanup(image_file_release) struct image_file f = { -1, -1, NULL, NULL };
+	__cleanup(image_file_release) struct image_file f = IMAGE_FILE_NONE;
 	cleanup_free char *real = NULL, *dir = NULL;
 	const char *slash;
 	struct stat st;
@@ -74,7 +74,7 @@ int image_file_open(const char *path, struct image_file *ret, struct ct_error *e
 	if (r < 0)
 		return r;
 	*ret = f;
-	f = (struct image_file){ -1, -1, NULL, NULL };
+	f = (struct image_file)IMAGE_FILE_NONE;
 	return 0;
 }
 
@@ -90,8 +90,10 @@ static int give_name(struct image_file *f)
 	if (f->temporary)
 		return 0;
 	snprintf(from, sizeof(from), "/proc/self/fd/%d", f->fd);
-	if (linkat(AT_FDCWD, from, f->dirfd, f->name, AT_SYMLINK_FOLLOW) == 0)
+	if (linkat(AT_FDCWD, from, f->dirfd, f->name, AT_SYMLINK_FOLLOW) == 0) {
+		f->standing = true;
 		return 0;
+	}
 	if (errno != EEXIST)
 		return -errno;
 	if (getrandom(&unique, sizeof(unique), 0) != sizeof(unique))
@@ -108,26 +110,57 @@ static int give_name(struct image_file *f)
 	return 0;
 }
 
-int image_file_commit(struct image_file *f, struct ct_error *err)
+int image_file_settle(struct image_file *f, struct ct_error *err)
 {
-	int r;
+	return fsync(f->fd) < 0 ? error_errno(err, -errno, "write '%s' to the disk", f->name) : 0;
+}
 
-	if (fsync(f->fd) < 0)
-		return error_errno(err, -errno, "write '%s' to the disk", f->name);
-	r = give_name(f);
+/* Where the file system cannot exchange two names, what had the name is gone. */
+static int take_name(struct image_file *f, bool revocable)
+{
+	struct stat before;
+
+	if (!revocable || renameat2(f->dirfd, f->temporary, f->dirfd, f->name, RENAME_EXCHANGE) < 0)
+		return renameat(f->dirfd, f->temporary, f->dirfd, f->name) < 0 ? -errno : 0;
+	/* It would exchange a directory, too. */
+	if (fstatat(f->dirfd, f->temporary, &before, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(before.st_mode)) {
+		f->exchanged = true;
+		return 0;
+	}
+	return renameat2(f->dirfd, f->temporary, f->dirfd, f->name, RENAME_EXCHANGE) < 0 ? -errno : -EISDIR;
+}
+
+int image_file_commit(struct image_file *f, bool revocable, struct ct_error *err)
+{
+	int r = give_name(f);
+
 	if (r < 0)
 		return error_errno(err, r, "name '%s'", f->name);
-	if (f->temporary && renameat(f->dirfd, f->temporary, f->dirfd, f->name) < 0)
-		return error_errno(err, -errno, "rename to '%s'", f->name);
-	free(take_ptr(f->temporary));
+	r = f->standing ? 0 : take_name(f, revocable);
+	if (r < 0)
+		return error_errno(err, r, "rename to '%s'", f->name);
+	f->standing = true;
 	if (fsync(f->dirfd) < 0)
 		return error_errno(err, -errno, "write the directory of '%s' to the disk", f->name);
 	return 0;
 }
 
+void image_file_revoke(struct image_file *f)
+{
+	if (f->exchanged)
+		renameat(f->dirfd, f->temporary, f->dirfd, f->name);
+	else if (f->standing)
+		unlinkat(f->dirfd, f->name, 0);
+	if (f->standing) {
+		fsync(f->dirfd);
+		free(take_ptr(f->temporary));
+	}
+	f->standing = f->exchanged = false;
+}
+
 void image_file_release(struct image_file *f)
 {
-	if (f->temporary)
+	if (f->temporary && (!f->standing || f->exchanged))
 		unlinkat(f->dirfd, f->temporary, 0);
 	f->fd = fd_close(f->fd);
 	f->dirfd = fd_close(f->dirfd);

@@ -265,6 +265,17 @@ CT_PUBLIC int ct_checkpoint(struct ct *ct, const char *name,
 			    const struct ct_checkpoint_options *options, struct ct_stats *stats,
 			    struct ct_error *err);
 
+/*
+ * The same for several pods that are stopped together, so that what they have to do with one another is in one state: all
+ * stand still before the first is read. Pod i goes to paths[i], a file (NULL with dry_run only); those of `options` are not looked
+ * at. More than one are marked as a set, which is restored together. Whatever goes wrong for one of them, all run on
+ * and no file stands under its final name; the text begins with the pod's name. `stats` is for n, or NULL.
+ * -EINVAL: a pod is named twice.
+ */
+CT_PUBLIC int ct_checkpoint_set(struct ct *ct, const char *const *names, const char *const *paths,
+				size_t n, const struct ct_checkpoint_options *options,
+				struct ct_stats *stats, struct ct_error *err);
+
 struct ct_restore_options {
 	size_t size;
 	int fd;		   /* read the image here; used when `path` is NULL */
@@ -289,11 +300,24 @@ struct ct_restore_options {
 	/* The bridge that it hangs on here; it must be given where the image's is not podckpt0. */
 	const char *bridge;
 	const char *const *publish; /* likewise; one for each port of the pod that was published, and more */
+	bool alone;    /* also one of a set without the others: their connections with it end */
 };
 
-/* Restores a pod; on failure nothing of it is left. *ret_name as in ct_run(). */
+/*
+ * Restores a pod; on failure nothing of it is left. *ret_name as in ct_run(). -EINVAL: the image is one of a set.
+ */
 CT_PUBLIC int ct_restore(struct ct *ct, const struct ct_restore_options *options, char **ret_name,
 			 struct ct_stats *stats, struct ct_error *err);
+
+/*
+ * The same for several images. Each pod is built completely, and then all are released together; on failure of one
+ * nothing of any is left, and the text begins with the image's path. The options are for each of them: no name, ip or mac;
+ * a volume has to be one of some image; `path` and `fd` are not looked at. ret_names[i], which the caller frees, and
+ * stats[i] (`stats` may be NULL) are of paths[i]. -EINVAL: an image of a set is missing, or twice there.
+ */
+CT_PUBLIC int ct_restore_set(struct ct *ct, const char *const *paths, size_t n,
+			     const struct ct_restore_options *options, char **ret_names,
+			     struct ct_stats *stats, struct ct_error *err);
 
 /* ---- other hosts --------------------------------------------------------------------------- */
 

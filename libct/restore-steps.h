@@ -30,6 +30,33 @@ int restore_image(struct ct *ct, const struct ct_restore_options *options, struc
 int restore_config(const struct node *pod, const struct ct_restore_options *options,
 		   struct pod_config *ret, struct ct_error *err);
 
+#define RESTORE_NONE { .proc = -1, .file = -1, .stream = { -1, -1, -1 }, .init = { .pidfd = -1, .mem = -1, .uffd = -1 } }
+
+/*
+ * The steps of one pod's restore, each of which restore.c takes for all pods before the next.
+ * Open: the image and its manifest. Check: takes name and address, and refuses what can be refused; nothing is made yet.
+ * Build: everything is there and, with verify, was read back; nothing moves, packets are held back. Built: the hook.
+ * Then restore_start() and restore_release_tasks(). Release: the hook; packets flow, and the pod no longer ends with this
+ * program. Then tcp_release_all(), and go: the processes run.
+ */
+int restore_open(struct restore *r, struct ct_error *err);
+int restore_check(struct restore *r, struct ct_error *err);
+int restore_build(struct restore *r, struct ct_error *err);
+int restore_built(struct restore *r, struct ct_error *err);
+int restore_release(struct restore *r, struct ct_error *err);
+int restore_go(struct restore *r, struct ct_error *err);
+/*
+ * What a step that failed with `e` is to be told as. A value that is not what it should be explains all that came of it.
+ * And what the kernel said of a pod under way is no word about the command line, the name or the
+ * caller, which some codes stand for.
+ */
+int restore_explain(struct restore *r, int e, struct ct_error *err);
+/* Frees what is held; where it failed, ends and removes whatever there is of the pod, running or not. */
+void restore_close(struct restore *r, bool failed);
+/* The pod's name, which the caller frees; the figures. */
+int restore_told(struct restore *r, char **ret_name, struct ct_error *err);
+void restore_take_stats(struct restore *r, struct ct_stats *ret);
+
 /* Reads processes, threads and areas of the manifest: what the tree needs. */
 int restore_parse(struct restore *r, struct ct_error *err);
 /* Finds out which descriptions belong together. -ENOMEM. */
@@ -75,8 +102,8 @@ bool restore_enters(const struct restore_process *p);
 int restore_enter(struct restore_process *p, uint64_t room, struct ct_error *err);
 /* Sets timers and the like going, right before the release. */
 int restore_start(struct restore *r, struct ct_error *err);
-/* Lets go of all of them, frozen: pod_release() sets them going. */
-int restore_release_tasks(struct restore *r, bool stopped, struct ct_error *err);
+/* Lets go of all of them, frozen: pod_set_going() sets them going. */
+int restore_release_tasks(struct restore *r, struct ct_error *err);
 /* After a failure: ends and reaps every task that was made. What else there is of the pod is left to pod_destroy(). */
 void restore_abandon(struct restore *r);
 

@@ -306,7 +306,7 @@ static int let_go(struct restore_process *p, bool stopped, struct ct_error *err)
 	return e < 0 ? error_prefix(err, e, "pid %d", p->vpid) : 0;
 }
 
-int restore_release_tasks(struct restore *r, bool stopped, struct ct_error *err)
+int restore_release_tasks(struct restore *r, struct ct_error *err)
 {
 	/*
 	 * Let go by us, they stay frozen: the monitor thaws them when it has taken the pod over, so that they run all at
@@ -315,7 +315,7 @@ int restore_release_tasks(struct restore *r, bool stopped, struct ct_error *err)
 	int e = cgroup_freeze(r->pod->state.cgroup, 10000, err);
 
 	for (size_t i = 0; e == 0 && i < r->n_processes; i++)
-		e = let_go(&r->processes[i], stopped, err);
+		e = let_go(&r->processes[i], r->options->leave_stopped, err);
 	if (e == 0 && r->init.pid)
 		e = tracee_detach(&r->init.threads[0].t, err);
 	return e;

@@ -75,7 +75,12 @@ struct restore_process {
 };
 
 struct restore {
+	struct ct *ct;
+	const char *path; /* of the image; NULL: it is read from options->fd */
+	int file;	  /* the image, -1: options->fd */
+	uint64_t began;	  /* our monotonic clock, ns */
 	struct pod *pod;
+	struct init_go go; /* what podckpt-init is told at the release */
 	const struct ct_restore_options *options;
 	struct restore_hooks *hooks; /* NULL: none; see restore-steps.h */
 	struct grants grants; /* what the user gave, and what was found to need more */

@@ -83,3 +83,12 @@ int error_prefix(struct ct_error *err, int code, const char *format, ...)
 	}
 	return code;
 }
+
+int error_add(struct ct_error *err, const struct ct_error *more)
+{
+	size_t n = strlen(err->text);
+
+	err->code = more->code;
+	snprintf(err->text + n, sizeof(err->text) - n, "%s%s", n ? "\n" : "", more->text);
+	return more->code;
+}

@@ -31,3 +31,6 @@ int error_errno(struct ct_error *err, int code, const char *format, ...)
 /* Puts "text: " in front of what is recorded, which from now on has that code; returns it, for use in `return`. */
 int error_prefix(struct ct_error *err, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* Adds the lines of another record below those of this one, which may be empty; returns the code of `more`. */
+int error_add(struct ct_error *err, const struct ct_error *more);

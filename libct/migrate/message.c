@@ -141,6 +141,8 @@ void message_put_options(struct node *to, const struct ct_restore_options *o, co
 	node_put_bool(to, "leave_stopped", o->leave_stopped);
 	node_put_bool(to, "remove", o->remove);
 	node_put_bool(to, "host_net", o->host_net);
+	node_put_bool(to, "tcp_close", o->tcp_close);
+	node_put_bool(to, "alone", o->alone);
 	if (seccomp)
 		node_put_str(to, "seccomp_profile", seccomp);
 	else
@@ -249,6 +251,8 @@ int message_get_options(const struct node *from, struct message_options *ret, st
 	o->leave_stopped = node_bool(from, "leave_stopped");
 	o->remove = node_bool(from, "remove");
 	o->host_net = node_bool(from, "host_net");
+	o->tcp_close = node_bool(from, "tcp_close");
+	o->alone = node_bool(from, "alone");
 	get_lists(from, ret);
 	return get_seccomp(from, ret, err);
 }

@@ -19,7 +19,7 @@
 
 #include "libct/base/descriptors.h"
 #include "libct/base/error.h"
-#include "libct/dump-steps.h"
+#include "libct/checkpoint-steps.h"
 #include "libct/host.h"
 #include "libct/migrate/leaving.h"
 #include "libct/migrate/send.h"
@@ -28,9 +28,10 @@ DEFINE_CLEANUP(struct doc *, doc_free)
 
 struct migration {
 	struct sender sender;
-	struct pod *pod;
-	struct dump *found;
-	struct ct_stats stats;
+	struct checkpoints checkpoint; /* of this one */
+	struct ct_checkpoint_options carry;
+	struct checkpoint_hooks hooks;
+	struct pod *pod; /* its */
 	int image_fd; /* where the image is written */
 	struct ct_restore_options options; /* what the other side gets */
 	struct ct_volume *volumes;
@@ -199,7 +200,7 @@ static int hand_over(struct migration *m, struct guard *guard, struct ct_error *
 static int leave(void *context, struct pod *pod, struct guard *guard, struct ct_error *err)
 {
 	struct migration *m = context;
-	uint64_t frozen = now_us() - m->stats.frozen_time;
+	uint64_t frozen = now_us() - m->checkpoint.of->stats.frozen_time;
 	struct ct_error why = { 0 };
 	sigset_t old;
 	int r;
@@ -219,8 +220,6 @@ static int leave(void *context, struct pod *pod, struct guard *guard, struct ct_
 
 static int transfer(struct migration *m, const struct ct_migrate_options *options, struct ct_error *err)
 {
-	const struct checkpoint_hooks hooks = { m, whole, leave };
-	CT_OPTIONS(ct_checkpoint_options, checkpoint);
 	struct ct_error why = { 0 };
 	int fds[2], r;
 
@@ -232,10 +231,15 @@ static int transfer(struct migration *m, const struct ct_migrate_options *option
 	r = sender_image_begin(&m->sender, fds[0], err);
 	if (r < 0)
 		return r;
-	checkpoint.fd = fds[1];
-	checkpoint.compress = options->compress;
-	checkpoint.compress_level = options->compress_level;
-	r = checkpoint_pod(m->pod, m->found, &checkpoint, &hooks, &m->stats, &why);
+	m->carry.fd = fds[1];
+	m->carry.compress = options->compress;
+	m->carry.compress_level = options->compress_level;
+	m->hooks = (struct checkpoint_hooks){ m, whole, leave };
+	m->checkpoint.of->hooks = &m->hooks;
+	r = checkpoints_take(&m->checkpoint, &why);
+	/* Where it stays it goes on now, whatever there is to wait for. */
+	checkpoints_release(&m->checkpoint);
+	m->pod = NULL;
 	m->image_fd = fd_close(m->image_fd);
 	if (r == 0) {
 		wire_send(&m->sender.t.wire, WIRE_DONE, NULL, 0, NULL);
@@ -255,8 +259,7 @@ static void migration_release(struct migration *m)
 	free(m->publish);
 	free(m->publish_text);
 	fd_close(m->seccomp_fd);
-	dump_free(m->found);
-	pod_free(m->pod);
+	checkpoints_release(&m->checkpoint);
 }
 
 int ct_migrate(struct ct *ct, const char *name, const struct ct_migrate_options *options,
@@ -267,10 +270,13 @@ int ct_migrate(struct ct *ct, const char *name, const struct ct_migrate_options 
 	struct migration m = { .image_fd = -1, .seccomp_fd = -1,
 			       .sender = { .image_fd = -1, .t = { .pidfd = -1, .words_fd = -1, .stop_fd = -1,
 								  .wire = { .in = -1, .out = -1 } } } };
-	int r = checkpoint_open(ct, name, &m.pod, &m.found, err);
+	const char *no_file = NULL;
+	int r = checkpoints_open(&m.checkpoint, ct, &name, &no_file, 1, &m.carry, err);
 
-	if (r == 0)
+	if (r == 0) {
+		m.pod = m.checkpoint.of->pod;
 		r = grant_all(&m, options, err);
+	}
 	if (r == 0)
 		r = make_offer(&m, &offer, err);
 	if (r == 0)

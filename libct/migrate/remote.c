@@ -8,6 +8,7 @@
 #include "images/relay.h"
 #include "libct/base/error.h"
 #include "libct/migrate/send.h"
+#include "libct/set-mark.h"
 
 DEFINE_CLEANUP(struct doc *, doc_free)
 DEFINE_CLEANUP(struct archive_reader *, archive_reader_free)
@@ -38,6 +39,7 @@ static int make_offer(int fd, const struct ct_restore_options *options, struct d
 	__cleanup(doc_free_cleanup) struct doc *offer = sender_new_offer(options, err);
 	__cleanup(doc_free_cleanup) struct doc *manifest = NULL;
 	struct relay_sizes sizes = { 0 };
+	struct set_mark mark;
 	const struct node *root;
 	int r = offer ? read_manifest(fd, &manifest, err) : err ? err->code : -EINVAL;
 
@@ -46,6 +48,12 @@ static int make_offer(int fd, const struct ct_restore_options *options, struct d
 	if (r < 0)
 		return r;
 	root = doc_root(manifest);
+	set_mark_get(root, &mark);
+	r = doc_check(manifest, err);
+	if (r == 0)
+		r = set_mark_check(&mark, 1, 0, options->alone, err);
+	if (r < 0)
+		return r;
 	node_put_u64(doc_root(offer), "format", node_u64(root, "format", UINT32_MAX));
 	node_put_u64(doc_root(offer), "memory", sizes.pages);
 	node_put_u64(doc_root(offer), "disk", sizes.files);

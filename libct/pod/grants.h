@@ -5,6 +5,7 @@
  * `run` has for it, and is refused otherwise.
  */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,7 @@ struct ct_restore_options;
 struct pod_config;
 
 struct grants {
+	bool several; /* the options are for several pods: ports are for those that had them published. Set before. */
 	uint64_t capabilities; /* what processes may have, by --cap-add and by default */
 	char *findings;	       /* what was not granted, one a line; NULL: nothing */
 	size_t n_findings;

@@ -84,24 +84,13 @@ static int ask(struct pod *pod, enum monitor_type type, int value, uint64_t numb
 		     : monitor_answer(pod->monitor_fd, &msg, NULL, err);
 }
 
-int pod_release(struct pod *pod, const struct init_go *go, int (*opened)(void *context, struct ct_error *err),
-		void *context, struct ct_error *err)
+/* The connection to the monitor is ct_attach()'s. */
+static void released(struct pod *pod)
 {
 	struct ct *ct = pod->ct;
-	char *name;
-	int r = ask(pod, MSG_RELEASE, go->main_vpid, (uint64_t)go->code, err);
+	char *name = strdup(pod->name);
 
-	if (r >= 0 && pod->state.status == CT_RESTORING) {
-		r = opened ? opened(context, err) : 0;
-		if (r >= 0)
-			r = ask(pod, MSG_SET_GOING, 0, 0, err);
-	}
-	if (r < 0) {
-		pod_destroy(pod, NULL);
-		return r;
-	}
 	pod->state.status = CT_RUNNING;
-	name = strdup(pod->name);
 	if (name) { /* without memory for it ct_attach() goes through the pod's socket */
 		fd_close(ct->run_fd);
 		free(ct->run_name);
@@ -111,6 +100,30 @@ int pod_release(struct pod *pod, const struct init_go *go, int (*opened)(void *c
 	} else {
 		pod->monitor_fd = fd_close(pod->monitor_fd);
 	}
+}
+
+int pod_release(struct pod *pod, const struct init_go *go, struct ct_error *err)
+{
+	int r = ask(pod, MSG_RELEASE, go->main_vpid, (uint64_t)go->code, err);
+
+	if (r < 0) {
+		pod_destroy(pod, NULL);
+		return r;
+	}
+	if (pod->state.status != CT_RESTORING)
+		released(pod);
+	return 0;
+}
+
+int pod_set_going(struct pod *pod, struct ct_error *err)
+{
+	int r = ask(pod, MSG_SET_GOING, 0, 0, err);
+
+	if (r < 0) {
+		pod_destroy(pod, NULL);
+		return r;
+	}
+	released(pod);
 	return 0;
 }
 

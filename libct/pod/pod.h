@@ -204,11 +204,11 @@ int pod_make(struct pod *pod, const struct pod_start *start, struct ct_error *er
  * executed; the pod no longer depends on the caller. A command that cannot be executed is -ENOENT,
  * -EACCES, ... and the pod is gone.
  *
- * A restored pod is frozen until it is released. `opened` (or NULL) is called when its packets flow again, right before
- * it is set going; killed there or later, we leave a pod that goes on.
+ * A restored pod is frozen until pod_set_going(); its packets flow from here on. Killed here or later, we leave a pod that
+ * goes on.
  */
-int pod_release(struct pod *pod, const struct init_go *go, int (*opened)(void *context, struct ct_error *err),
-		void *context, struct ct_error *err);
+int pod_release(struct pod *pod, const struct init_go *go, struct ct_error *err);
+int pod_set_going(struct pod *pod, struct ct_error *err);
 
 /*
  * The guard of an operation on a running pod: from guard_begin() on, the monitor thaws the pod and

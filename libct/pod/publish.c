@@ -129,21 +129,58 @@ int publish_get(const struct node *from, struct pod_config *config)
 	return r == -ENOMEM ? r : 0;
 }
 
+static bool same_port(const struct net_publish *a, const struct net_publish *b)
+{
+	return a->pod == b->pod && a->udp == b->udp;
+}
+
+/* Is `p` for this one of several pods: the very one that it had, or another in its place? */
+static bool is_for(const struct net_publish *p, const struct pod_config *config, const struct pod_config *given)
+{
+	for (size_t i = 0; i < config->n_publish; i++) {
+		bool the_same = false;
+
+		if (!same_port(&config->publish[i], p))
+			continue;
+		for (size_t k = 0; k < given->n_publish; k++)
+			the_same |= same_port(&given->publish[k], p) &&
+				    given->publish[k].host == config->publish[i].host;
+		if (!the_same || p->host == config->publish[i].host)
+			return true;
+	}
+	return false;
+}
+
+static void keep_own(const struct pod_config *config, struct pod_config *given)
+{
+	const struct pod_config all = { .publish = given->publish, .n_publish = given->n_publish };
+	struct net_publish *own = calloc(all.n_publish + 1, sizeof(*own));
+
+	given->publish = own;
+	given->n_publish = 0;
+	for (size_t i = 0; own && i < all.n_publish; i++)
+		if (is_for(&all.publish[i], config, &all))
+			own[given->n_publish++] = all.publish[i];
+	free(all.publish);
+}
+
 /* A port of the host is the host's: an image has it only where it is given again, that one or another for it. */
 int publish_grant(struct pod_config *config, const char *const *texts, struct grants *g, struct ct_error *err)
 {
 	struct pod_config given = { .net = config->net };
 	char text[NET_PUBLISH_MAX];
-	int r = pod_config_set_publish(&given, texts, err);
+	int r = g->several && config->net != CT_NET_BRIDGE ? 0 : pod_config_set_publish(&given, texts, err);
 
 	if (r < 0)
 		return r;
+	if (g->several)
+		keep_own(config, &given);
 	for (size_t i = 0; i < config->n_publish; i++) {
 		const struct net_publish *p = &config->publish[i];
 		bool found = false;
 
 		for (size_t k = 0; k < given.n_publish; k++)
-			found |= given.publish[k].pod == p->pod && given.publish[k].udp == p->udp;
+			found |= same_port(&given.publish[k], p);
 		if (!found)
 			grants_refuse(g, "the pod's port %u (%s) is published on port %u of the host; say where "
 					 "it may be here: -p %s",

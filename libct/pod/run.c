@@ -37,7 +37,7 @@ int ct_run(struct ct *ct, const struct ct_run_options *options, char **ret_name,
 	r = pod_make(pod, &start, err);
 	if (r < 0)
 		return of_arguments(r, err);
-	r = pod_release(pod, &(struct init_go){ 0 }, NULL, NULL, err);
+	r = pod_release(pod, &(struct init_go){ 0 }, err);
 	if (r < 0)
 		return r;
 	*ret_name = take_ptr(name);
