@@ -103,7 +103,7 @@ void json_string(FILE *f, const char *s)
 	putc('"', f);
 }
 
-void stats_print(FILE *f, const struct ct_stats *stats)
+static void stats_object(FILE *f, const struct ct_stats *stats, const char *name)
 {
 	const struct {
 		const char *name;
@@ -118,9 +118,27 @@ void stats_print(FILE *f, const struct ct_stats *stats)
 	};
 
 	fputs("{\n  \"version\": 1", f);
+	if (name) {
+		fputs(",\n  \"pod\": ", f);
+		json_string(f, name);
+	}
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 		fprintf(f, ",\n  \"%s\": %" PRIu64, fields[i].name, fields[i].value);
-	fputs("\n}\n", f);
+	fputs("\n}", f);
+}
+
+void stats_print(FILE *f, const struct ct_stats *stats, const char *const *names, size_t n)
+{
+	if (!names) {
+		stats_object(f, stats, NULL);
+		putc('\n', f);
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		fputs(i ? ", " : "[", f);
+		stats_object(f, &stats[i], names[i]);
+	}
+	fputs("]\n", f);
 }
 
 const char *duration_text(uint64_t seconds, char buf[32])

@@ -25,8 +25,10 @@ void table_release(struct table *table);
 /* A JSON string with its quotes; NULL is null. What is not UTF-8 is replaced. */
 void json_string(FILE *f, const char *s);
 
-/* One object, with its version field, and a newline. */
-void stats_print(FILE *f, const struct ct_stats *stats);
+/*
+ * One object, with its version field, and a newline. With `names` of n pods an array of them, each with "pod".
+ */
+void stats_print(FILE *f, const struct ct_stats *stats, const char *const *names, size_t n);
 
 /* "3 s", "12 min", "5 h", "2 d" */
 const char *duration_text(uint64_t seconds, char buf[32]);

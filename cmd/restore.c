@@ -12,7 +12,7 @@
 struct restore_options {
 	const char *name, *ip, *mac, *rootfs, *seccomp;
 	struct string_list volumes, cap_add, publish;
-	bool detach, verify, leave_stopped, stats, remove, tcp_close;
+	bool detach, verify, leave_stopped, stats, remove, tcp_close, alone;
 	struct net_choice net;
 	struct remote remote;
 };
@@ -45,6 +45,7 @@ static const struct option_spec restore_specs[] = {
 	  OPTION(publish) },
 	{ "net", 0, "MODE", "network: image (default), or let it have the host's (host) or that bridge (bridge:NAME)",
 	  set_net, OPTION(net), COMPLETE_WORDS, "image host" },
+	{ "alone", 0, NULL, "restore pods of a set although others of it are missing", set_flag, OPTION(alone) },
 	REMOTE_OPTIONS(struct restore_options, remote),
 	{ 0 },
 };
@@ -83,6 +84,41 @@ static int attach(struct context *context, const struct restore_options *o, cons
 	return detached ? 0 : r;
 }
 
+static void fill_options(const struct restore_options *o, const struct volumes *volumes,
+			 struct ct_restore_options *ret)
+{
+	ret->name = o->name;
+	ret->ip = o->ip;
+	ret->mac = o->mac;
+	ret->verify = o->verify;
+	ret->leave_stopped = o->leave_stopped;
+	ret->remove = o->remove;
+	ret->tcp_close = o->tcp_close;
+	ret->volumes = volumes->v;
+	ret->n_volumes = volumes->n;
+	ret->rootfs = o->rootfs;
+	ret->cap_add = o->cap_add.v;
+	ret->seccomp = o->seccomp;
+	ret->host_net = o->net.mode == 1; /* of "image host" */
+	ret->publish = o->publish.v;
+	ret->bridge = o->net.bridge;
+	ret->alone = o->alone;
+}
+
+static void verbose(const struct context *context, const char *name, const struct ct_stats *stats)
+{
+	if (context->verbose)
+		fprintf(stderr, "podckpt: restore %s: %" PRIu64 " processes in %" PRIu64 " ms\n", name,
+			stats->n_processes, stats->restore_time / 1000);
+}
+
+static int failed(const struct context *context, const char *image, const struct ct_error *err)
+{
+	int code = report(context, image, err);
+
+	return code == PODCKPT_NO_POD ? PODCKPT_FAILURE : code; /* it was a file that is missing */
+}
+
 static int restore_there(struct context *context, const struct restore_options *o,
 			 const struct ct_restore_options *ct_options)
 {
@@ -95,8 +131,8 @@ static int restore_there(struct context *context, const struct restore_options *
 
 	remote_end(&remote);
 	if (r < 0) {
-		r = report(context, ct_options->path, &err);
-		return err.code == -EINPROGRESS ? PODCKPT_UNDECIDED : r == PODCKPT_NO_POD ? PODCKPT_FAILURE : r;
+		r = failed(context, ct_options->path, &err);
+		return err.code == -EINPROGRESS ? PODCKPT_UNDECIDED : r;
 	}
 	if (o->stats)
 		remote_stats_print(stdout, &stats);
@@ -113,38 +149,18 @@ static int restore(struct context *context, const struct restore_options *o, con
 	cleanup_free char *name = NULL;
 	struct ct_stats stats = { 0 };
 	struct ct_error err = { 0 };
-	int r;
 
+	fill_options(o, volumes, &ct_options);
 	ct_options.fd = STDIN_FILENO;
 	ct_options.path = from_stdin ? NULL : image;
-	ct_options.name = o->name;
-	ct_options.ip = o->ip;
-	ct_options.mac = o->mac;
-	ct_options.verify = o->verify;
-	ct_options.leave_stopped = o->leave_stopped;
-	ct_options.remove = o->remove;
-	ct_options.tcp_close = o->tcp_close;
-	ct_options.volumes = volumes->v;
-	ct_options.n_volumes = volumes->n;
-	ct_options.rootfs = o->rootfs;
-	ct_options.cap_add = o->cap_add.v;
-	ct_options.seccomp = o->seccomp;
-	ct_options.host_net = o->net.mode == 1; /* of "image host" */
-	ct_options.publish = o->publish.v;
-	ct_options.bridge = o->net.bridge;
 	if (o->remote.host)
 		return restore_there(context, o, &ct_options);
-	r = ct_restore(context->ct, &ct_options, &name, &stats, &err);
-	if (r < 0) {
-		r = report(context, image, &err);
-		return r == PODCKPT_NO_POD ? PODCKPT_FAILURE : r; /* it was a file that is missing */
-	}
-	if (context->verbose)
-		fprintf(stderr, "podckpt: restore %s: %" PRIu64 " processes in %" PRIu64 " ms\n", name,
-			stats.n_processes, stats.restore_time / 1000);
+	if (ct_restore(context->ct, &ct_options, &name, &stats, &err) < 0)
+		return failed(context, image, &err);
+	verbose(context, name, &stats);
 	/* In the foreground standard output is the pod's. */
 	if (o->stats)
-		stats_print(o->detach ? stdout : stderr, &stats);
+		stats_print(o->detach ? stdout : stderr, &stats, NULL, 1);
 	if (!o->detach)
 		return attach(context, o, name, from_stdin);
 	if (!o->stats)
@@ -152,20 +168,61 @@ static int restore(struct context *context, const struct restore_options *o, con
 	return output_finish() < 0 ? PODCKPT_FAILURE : 0;
 }
 
+/* Whose standard streams would the caller's be? Several go into the background. */
+static int restore_set(struct context *context, const struct restore_options *o, size_t n,
+		       char *const *images, const struct volumes *volumes)
+{
+	CT_OPTIONS(ct_restore_options, ct_options);
+	cleanup_free struct ct_stats *stats = calloc(n, sizeof(*stats));
+	cleanup_free char **names = calloc(n, sizeof(*names));
+	struct ct_error err = { 0 };
+
+	if (!stats || !names)
+		return report_text(context, PODCKPT_FAILURE, "out of memory");
+	fill_options(o, volumes, &ct_options);
+	if (ct_restore_set(context->ct, (const char *const *)images, n, &ct_options, names, stats, &err) < 0)
+		return failed(context, NULL, &err);
+	if (o->stats)
+		stats_print(stdout, stats, (const char *const *)names, n);
+	for (size_t i = 0; i < n; i++) {
+		verbose(context, names[i], &stats[i]);
+		if (!o->stats)
+			puts(names[i]);
+		free(names[i]);
+	}
+	return output_finish() < 0 ? PODCKPT_FAILURE : 0;
+}
+
+static int check_images(struct context *context, const struct restore_options *o, int n, char *const *images)
+{
+	const char *one = o->name ? "--name" : o->ip ? "--ip" : o->mac ? "--mac" : o->remote.host ? "--host" : NULL;
+
+	if (n == 1 && !strcmp(images[0], "-") && isatty(STDIN_FILENO))
+		return report_text(context, PODCKPT_USAGE, "an image is not read from a terminal");
+	if (n > 1 && one)
+		return report_text(context, PODCKPT_USAGE, "%s is for one pod, not for several", one);
+	for (int i = 0; i < n && n > 1; i++)
+		if (!strcmp(images[i], "-"))
+			return report_text(context, PODCKPT_USAGE, "standard input has room for one image; name files");
+	if (!o->remote.host && o->remote.dry_run)
+		return report_text(context, PODCKPT_USAGE, "--dry-run asks another host: --host is missing");
+	return 0;
+}
+
 static int restore_run(struct context *context, void *options, int argc, char **argv)
 {
 	const struct restore_options *o = options;
 	struct volumes volumes = { 0 };
-	int code;
+	int code = check_images(context, o, argc, argv);
 
-	if (!strcmp(argv[0], "-") && isatty(STDIN_FILENO))
-		return report_text(context, PODCKPT_USAGE, "an image is not read from a terminal");
-	if (!o->remote.host && o->remote.dry_run)
-		return report_text(context, PODCKPT_USAGE, "--dry-run asks another host: --host is missing");
+	if (code)
+		return code;
 	code = context_open(context);
 	if (!code)
 		code = volumes_parse(context, &o->volumes, &volumes);
-	if (!code)
+	if (!code && argc > 1)
+		code = restore_set(context, o, (size_t)argc, argv, &volumes);
+	else if (!code)
 		code = restore(context, o, argv[0], &volumes);
 	volumes_release(&volumes);
 	return code;
@@ -173,13 +230,19 @@ static int restore_run(struct context *context, void *options, int argc, char **
 
 const struct command command_restore = {
 	.name = "restore",
-	.arguments = "TAR|-",
-	.help = "bring a pod back from an image file",
+	.arguments = "TAR...|-",
+	.help = "bring pods back from image files",
 	.description =
 		"Makes the pod of the image again: the same PIDs, address, host name, memory, open files\n"
 		"and files, with clocks that go on where they stopped. - reads the image from standard\n"
 		"input. Without -d the caller's standard streams are the pod's, as with podckpt run, and\n"
 		"the exit code is the program's.\n"
+		"\n"
+		"Several images are restored together: each pod is built completely, then all are released at\n"
+		"once, into the background, and their names are printed. If one fails, there is none of\n"
+		"them. Pods that were stopped together (podckpt checkpoint with several) are restored together: the image\n"
+		"of one without the others is refused, because its connections with them would not go on,\n"
+		"nor what they have in files that they share; --alone restores it all the same.\n"
 		"\n"
 		"A second pod from the same image, while the first runs, needs another --name and, where it\n"
 		"has an address, another --ip. TCP connections that lead out of the pod go on at its own address\n"
@@ -202,12 +265,13 @@ const struct command command_restore = {
 		"for each says what to add, nothing is made, and the exit code is 12.",
 	.examples = "podckpt restore -d pod1.tar\tBring it back into the background\n"
 		    "podckpt restore -d --name pod2 --ip 10.88.0.20 pod1.tar\tA second one beside it\n"
+		    "podckpt restore web.tar db.tar\tBring back two pods that were stopped together\n"
 		    "podckpt restore --verify pod1.tar\tCompare first, then go on in the foreground\n"
 		    "podckpt restore --host b pod1.tar\tBring it back on host b",
 	.options = restore_specs,
 	.options_size = sizeof(struct restore_options),
 	.min_arguments = 1,
-	.max_arguments = 1,
+	.max_arguments = -1u,
 	.complete = COMPLETE_FILE,
 	.run = restore_run,
 };

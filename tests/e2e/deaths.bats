@@ -59,8 +59,10 @@ begin_restore() {
 }
 
 end_restore() {
-	(tail -c +$((most + 1)) c.tar >pipe) 2>/dev/null &
-	exec 7>&-
+	# Nobody but the restore reads, so that this ends with it.
+	exec 9>pipe 7>&-
+	tail -c +$((most + 1)) c.tar >&9 2>/dev/null &
+	exec 9>&-
 	await "$restore"
 	wait
 }
