@@ -26,6 +26,10 @@ on() {
 ona() { on hosta timeout -k 5 "$STEP_TIMEOUT" "$PODCKPT" "$@"; }
 onb() { on hostb timeout -k 5 "$STEP_TIMEOUT" "$PODCKPT" "$@"; }
 
+# podckpt on hosta, towards hostb; and the other way.
+there() { ona "$@" --host "$HOSTB" --rsh "$RSH" --remote-podckpt "$PODCKPT"; }
+back() { onb "$@" --host "$HOSTA" --rsh "$RSH" --remote-podckpt "$PODCKPT"; }
+
 # A namespace pair that lives as long as its one process; named NAME.
 host_space() {
 	# shellcheck disable=SC2016
@@ -95,6 +99,27 @@ hosts_setup() {
 	on client ip address add 10.77.0.100/24 dev eth0
 	# As ssh is called from podckpt: by its options only, no files of the user.
 	export RSH="ssh -F none -i $HOSTS/key -o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -o LogLevel=ERROR -o BatchMode=yes"
+}
+
+# After each test: what did a test that failed leave in the logs? And nothing stays, whatever the test did.
+hosts_clean() {
+	local host name
+
+	for host in hosta hostb; do
+		[ -z "${BATS_TEST_COMPLETED:-}" ] || break
+		echo "-- $host:"
+		on "$host" "$PODCKPT" ps
+		for name in $(on "$host" "$PODCKPT" ps -q); do
+			echo "-- output of $name:"
+			on "$host" "$PODCKPT" logs "$name" | tail -n 20
+		done
+		tail -n 5 "$HOSTS/ssh-$host/log"
+	done
+	ona rm -f -a
+	onb rm -f -a
+	# Nothing half-made, either.
+	run find "$HOSTS/state-hosta/pods" "$HOSTS/state-hostb/pods" -mindepth 1
+	assert_output ""
 }
 
 hosts_teardown() {

@@ -16,25 +16,7 @@ teardown_file() {
 }
 
 teardown() {
-	local host
-
-	if [ -z "${BATS_TEST_COMPLETED:-}" ]; then
-		for host in hosta hostb; do
-			echo "-- $host:"
-			on "$host" "$PODCKPT" ps
-			tail -n 5 "$HOSTS/ssh-$host/log"
-		done
-	fi
-	ona rm -f -a
-	onb rm -f -a
-	# Nothing half-made, whatever the test did.
-	run find "$HOSTS/state-hosta/pods" "$HOSTS/state-hostb/pods" -mindepth 1
-	assert_output ""
-}
-
-# podckpt on hosta, towards hostb.
-there() {
-	ona "$@" --host "$HOSTB" --rsh "$RSH" --remote-podckpt "$PODCKPT"
+	hosts_clean
 }
 
 counter() {
@@ -107,7 +89,7 @@ absent() {
 	until_ok 30 counts hosta c 3
 	for mode in --verify --compress=lz4; do
 		there migrate "$mode" c
-		onb migrate c --host "$HOSTA" --rsh "$RSH" --remote-podckpt "$PODCKPT"
+		back migrate c
 	done
 	goes_on hosta c
 	unbroken hosta c
