@@ -6,7 +6,7 @@ load helpers
 load hosts
 
 PROGRAMS=$BATS_TEST_DIRNAME/programs
-declare -A clients
+declare -gA clients=()
 
 setup_file() {
 	lib_setup migrate-live
