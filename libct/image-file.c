@@ -2,14 +2,18 @@
 #include "libct/image-file.h"
 
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#include "images/pipeline.h"
 #include "libct/base/cleanup.h"
 #include "libct/base/error.h"
+
+#define BIG (16 << 20) /* bytes: more than a thread is worth */
 
 /*
  * For file systems without O_TMPFILE. The name is always the same, so that what a killed one left behind is
@@ -115,13 +119,42 @@ int image_file_settle(struct image_file *f, struct ct_error *err)
 	return fsync(f->fd) < 0 ? error_errno(err, -errno, "write '%s' to the disk", f->name) : 0;
 }
 
+static void *close_replaced(void *fd)
+{
+	fd_close((int)(intptr_t)fd);
+	return NULL;
+}
+
+/*
+ * Giving back the room of a big file takes its time (0.2 s for 1 GB), in which a pod could already be ended. So what
+ * the rename replaces is kept open, and its last close goes on beside us.
+ */
+static int replace(struct image_file *f)
+{
+	int replaced = openat(f->dirfd, f->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (renameat(f->dirfd, f->temporary, f->dirfd, f->name) < 0) {
+		fd_close(replaced);
+		return -errno;
+	}
+	if (replaced < 0)
+		return 0;
+	if (fstat(replaced, &st) == 0 && st.st_size >= BIG &&
+	    helper_thread_start(&f->closer, close_replaced, (void *)(intptr_t)replaced) == 0)
+		f->closing = true;
+	else
+		fd_close(replaced);
+	return 0;
+}
+
 /* Where the file system cannot exchange two names, what had the name is gone. */
 static int take_name(struct image_file *f, bool revocable)
 {
 	struct stat before;
 
 	if (!revocable || renameat2(f->dirfd, f->temporary, f->dirfd, f->name, RENAME_EXCHANGE) < 0)
-		return renameat(f->dirfd, f->temporary, f->dirfd, f->name) < 0 ? -errno : 0;
+		return replace(f);
 	/* It would exchange a directory, too. */
 	if (fstatat(f->dirfd, f->temporary, &before, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(before.st_mode)) {
 		f->exchanged = true;
@@ -160,6 +193,9 @@ void image_file_revoke(struct image_file *f)
 
 void image_file_release(struct image_file *f)
 {
+	if (f->closing)
+		pthread_join(f->closer, NULL);
+	f->closing = false;
 	if (f->temporary && (!f->standing || f->exchanged))
 		unlinkat(f->dirfd, f->temporary, 0);
 	f->fd = fd_close(f->fd);
