@@ -3,8 +3,7 @@
  * Requests over netlink sockets that live in a given network namespace.
  *
  * A socket belongs for ever to the namespace in which it was made. So only its making happens in
- * the foreign namespace, on a thread that ends right after; everything else runs where the caller
- * is.
+ * the foreign namespace; everything else runs where the caller is.
  */
 #pragma once
 #include <linux/netlink.h>
@@ -23,8 +22,9 @@ DEFINE_CLEANUP(struct nl_msg *, nlmsg_free)
 #define cleanup_msg __cleanup(nlmsg_free_cleanup)
 
 /*
- * Calls `function` inside the namespace `netns_fd` on a thread of its own (directly where it is -1)
- * and returns what it returned. The caller's thread never changes its namespace. man 2 setns.
+ * Calls `function` inside the namespace `netns_fd` (directly where it is -1) and returns what it
+ * returned. The calling thread enters it for that long, with all signals blocked. (A thread of its own
+ * cost a small checkpoint a dozen waits for the scheduler.) man 2 setns.
  */
 int netns_call(int netns_fd, int (*function)(void *arg), void *arg);
 

@@ -294,7 +294,10 @@ static void *fill_thread(void *context)
 {
 	struct filling *f = context;
 
-	/* See netns_call(): or the last visit could not be left for the moment that this thread takes to end. */
+	/*
+	 * A thread that has been joined may still hold the file system attributes it shares, and who shares
+	 * them cannot enter a mount namespace.
+	 */
 	f->result = unshare(CLONE_FS) < 0 ? -errno : fill(f);
 	return NULL;
 }
