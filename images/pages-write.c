@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Pages on their way into the image: the caller fills a slot, a worker drops zero pages, compresses
- * and hashes it, one thread writes the slots in order.
+ * and hashes it, one thread writes the slots in order. For the few pages of a small pod the caller
+ * does all of that itself: threads would cost more than they save.
  *
  * A slot's memory, one or two of these areas (the second for compressed data):
  *
@@ -29,6 +30,7 @@
 #define PLAIN_PAGES 960	     /* of one chunk: all slots together stay within 32 MB */
 #define COMPRESSED_PAGES 448 /* two areas then */
 #define WORKERS_MAX 4
+#define ALONE_MAX 8 /* slots, none of them full, that the caller deals with itself */
 
 #define HEAD_ROOM (2 * IMAGE_PAGE)
 #define HEADER_ROOM chunk_header_size(PLAIN_PAGES)
@@ -47,7 +49,8 @@ struct slot {
 };
 
 struct pages_writer {
-	struct pipeline *pipeline;
+	struct pipeline *pipeline; /* NULL: the caller is alone so far */
+	unsigned int alone;	   /* slots that it has dealt with */
 	pthread_t thread;
 	bool running;
 	struct slot *slot;     /* the one being filled */
@@ -244,22 +247,29 @@ static int allocate(struct archive_writer *w, struct pages_writer *p)
 static int start(struct archive_writer *w, struct ct_error *err)
 {
 	struct pages_writer *p = calloc(1, sizeof(*p));
-	void *items[SLOTS];
 	int r;
 
 	if (!p)
 		return writer_fail(w, err, -ENOMEM, "write the image");
 	w->pages = p;
+	r = allocate(w, p);
+	return r < 0 ? writer_fail(w, err, r, "write the image") : 0;
+}
+
+static int start_threads(struct archive_writer *w)
+{
+	struct pages_writer *p = w->pages;
+	void *items[SLOTS];
+	int r;
+
 	for (size_t i = 0; i < SLOTS; i++)
 		items[i] = &p->slots[i];
-	r = allocate(w, p);
-	if (r == 0)
-		r = pipeline_new(items, SLOTS, worker_count(), work, w, &p->pipeline);
+	r = pipeline_new(items, SLOTS, worker_count(), work, w, &p->pipeline);
 	if (r == 0)
 		r = helper_thread_start(&p->thread, write_thread, w);
 	if (r == 0)
 		p->running = true;
-	return r < 0 ? writer_fail(w, err, r, "write the image: start threads") : 0;
+	return r;
 }
 
 static void join(struct pages_writer *p)
@@ -277,7 +287,8 @@ int pages_writer_finish(struct archive_writer *w, struct ct_error *err)
 		return 0;
 	if (p->space[0])
 		return writer_misuse(w, err, "the pages are not ended");
-	pipeline_close(p->pipeline);
+	if (p->pipeline)
+		pipeline_close(p->pipeline);
 	join(p);
 	return p->error < 0 ? writer_fail(w, err, p->error, "write the image") : 0;
 }
@@ -309,10 +320,35 @@ static int thread_failed(struct archive_writer *w, struct ct_error *err)
 	return writer_fail(w, err, w->pages->error, "write the image");
 }
 
-static void submit(struct pages_writer *p)
+/* A free slot; NULL: the writing thread has met an error. */
+static struct slot *acquire(struct pages_writer *p)
 {
+	return p->pipeline ? pipeline_acquire(p->pipeline) : &p->slots[0];
+}
+
+static int submit(struct archive_writer *w, struct ct_error *err)
+{
+	struct pages_writer *p = w->pages;
+	struct slot *s = p->slot;
+	int r = 0;
+
 	p->slot = NULL;
+	if (!p->pipeline && s->n_pages < p->max_pages && p->alone < ALONE_MAX) {
+		p->alone++;
+		work(w, s, 0);
+		if (s->n_pages)
+			p->error = write_chunk(w, s);
+		return p->error < 0 ? writer_fail(w, err, p->error, "write the image") : 0;
+	}
+	if (!p->pipeline) {
+		r = start_threads(w);
+		if (r < 0)
+			return writer_fail(w, err, r, "write the image: start threads");
+		/* It is slots[0], which is where the ring begins. */
+		pipeline_acquire(p->pipeline);
+	}
 	pipeline_submit(p->pipeline);
+	return 0;
 }
 
 int pages_begin(struct archive_writer *w, const char *space, struct ct_error *err)
@@ -353,9 +389,11 @@ int pages_reserve(struct archive_writer *w, uint64_t address, size_t pages, void
 	    address >= CHUNK_ADDRESS_MAX || pages > (CHUNK_ADDRESS_MAX - address) / IMAGE_PAGE)
 		return writer_misuse(w, err, "pages out of order or out of bounds");
 	if (p->slot && p->slot->n_pages == p->max_pages)
-		submit(p);
+		r = submit(w, err);
+	if (r < 0)
+		return r;
 	if (!p->slot) {
-		p->slot = pipeline_acquire(p->pipeline);
+		p->slot = acquire(p);
 		if (!p->slot)
 			return thread_failed(w, err);
 		p->slot->n_runs = p->slot->n_pages = 0;
@@ -413,8 +451,8 @@ int pages_end(struct archive_writer *w, struct ct_error *err)
 	if (!p || !p->space[0])
 		return writer_misuse(w, err, "no pages were begun");
 	if (p->slot)
-		submit(p);
+		r = submit(w, err);
 	p->space[0] = '\0';
 	p->reserved = 0;
-	return 0;
+	return r;
 }
