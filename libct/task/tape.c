@@ -18,6 +18,12 @@
 #define PAGE 4096UL
 #define AREA_MAGIC 0x6570617470636b70ULL /* in front of the entries */
 
+/* Of its entries, their words and its data, one behind the other. */
+static size_t memory_size(const struct tape *tape)
+{
+	return tape->max * (sizeof(*tape->entries) + sizeof(*tape->what)) + tape->data_max;
+}
+
 int tape_init(struct tape *tape, const struct tape_site *site, size_t max, struct ct_error *err)
 {
 	size_t used = 16 + max * sizeof(struct tape_entry);
@@ -31,21 +37,26 @@ int tape_init(struct tape *tape, const struct tape_site *site, size_t max, struc
 	tape->entries_at = site->area + 16; /* behind AREA_MAGIC */
 	tape->data_at = site->area + used;
 	tape->data_max = site->area_size - used;
-	tape->entries = calloc(max, sizeof(*tape->entries));
-	tape->what = calloc(max, sizeof(*tape->what));
-	tape->data = calloc(1, tape->data_max);
-	if (!tape->entries || !tape->what || !tape->data) {
-		tape_release(tape);
-		return error_errno(err, -ENOMEM, "tape");
+	/*
+	 * Every process of a restore has a long one, of which it uses little: calloc() would touch it all
+	 * where it has such a piece at hand.
+	 */
+	tape->entries = mmap(NULL, memory_size(tape), PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (tape->entries == MAP_FAILED) {
+		tape->entries = NULL;
+		return error_errno(err, -errno, "tape");
 	}
+	(void)madvise(tape->entries, memory_size(tape), MADV_NOHUGEPAGE);
+	tape->what = (const char **)(tape->entries + max);
+	tape->data = (uint8_t *)(tape->what + max);
 	return 0;
 }
 
 void tape_release(struct tape *tape)
 {
-	free(tape->entries);
-	free(tape->what);
-	free(tape->data);
+	if (tape->entries)
+		munmap(tape->entries, memory_size(tape));
 	memset(tape, 0, sizeof(*tape));
 }
 
