@@ -72,37 +72,48 @@ static void put_info(struct node *list, const siginfo_t *info)
 	node_put_blob(one, "data", (const char *)info + INFO_HEAD, INFO_DATA);
 }
 
+static int append(struct task_pending *to, const siginfo_t *infos, size_t n)
+{
+	siginfo_t *grown;
+
+	if (!n)
+		return 0;
+	grown = realloc(to->infos, (to->n + n) * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	memcpy(grown + to->n, infos, n * sizeof(*grown));
+	to->infos = grown;
+	to->n += n;
+	return 0;
+}
+
 /* Reads one queue. `set`: what /proc shows; a signal can be in it without a siginfo in the queue. */
 static int peek(const struct tracee *t, uint32_t flags, uint64_t set, struct task_pending *ret,
 		struct ct_error *err)
 {
 	struct __ptrace_peeksiginfo_args args = { .flags = flags, .nr = PEEK_BATCH };
+	siginfo_t batch[PEEK_BATCH];
+	int r = 0;
 	long got;
 
 	ret->n = 0;
 	do {
-		siginfo_t *grown = realloc(ret->infos, (ret->n + PEEK_BATCH + N_SIGNALS) * sizeof(*grown));
-
-		if (!grown)
-			return error_errno(err, -ENOMEM, "pending signals");
-		ret->infos = grown;
 		args.off = ret->n;
-		got = ptrace(PTRACE_PEEKSIGINFO, t->tid, &args, grown + ret->n);
+		got = ptrace(PTRACE_PEEKSIGINFO, t->tid, &args, batch);
 		if (got < 0)
 			return error_errno(err, -errno, "read pending signals");
-		ret->n += (size_t)got;
-	} while (got == PEEK_BATCH);
+		r = append(ret, batch, (size_t)got);
+	} while (r == 0 && got == PEEK_BATCH);
 	for (size_t i = 0; i < ret->n; i++)
 		set &= ~(1ULL << (ret->infos[i].si_signo - 1));
 	/* The kernel had no memory for its siginfo then; it delivers such a one as from kill(2). */
-	for (int sig = 1; sig <= N_SIGNALS; sig++)
+	for (int sig = 1; r == 0 && sig <= N_SIGNALS; sig++)
 		if (set & 1ULL << (sig - 1)) {
-			siginfo_t *info = &ret->infos[ret->n++];
+			siginfo_t info = { .si_signo = sig };
 
-			memset(info, 0, sizeof(*info));
-			info->si_signo = sig;
+			r = append(ret, &info, 1);
 		}
-	return 0;
+	return r < 0 ? error_errno(err, r, "pending signals") : 0;
 }
 
 /* The queues of a process and its threads, and a number that changes when a signal joins them. */

@@ -55,7 +55,7 @@ int regs_get(const struct node *from, struct tracee *t, struct ct_error *err)
 		node_complain(from, "an extended state of %zu bytes", len);
 		return -EBADMSG;
 	}
-	t->xstate = malloc(XSTATE_MAX);
+	t->xstate = malloc(len);
 	if (!t->xstate)
 		return error_errno(err, -ENOMEM, "registers");
 	memcpy(t->xstate, xstate, len);

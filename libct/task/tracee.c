@@ -157,6 +157,21 @@ static int set_regset(pid_t tid, unsigned long type, const void *buf, size_t len
 	return ptrace(PTRACE_SETREGSET, tid, type, &io) < 0 ? -errno : 0;
 }
 
+/* Thousands of threads are stopped at once: none keeps more than its state takes. */
+static int read_xstate(struct tracee *t)
+{
+	char state[XSTATE_MAX];
+	size_t len = sizeof(state);
+	int r = get_regset(t->tid, NT_X86_XSTATE, state, &len);
+	void *kept = r < 0 ? NULL : realloc(t->xstate, len);
+
+	if (!kept)
+		return r < 0 ? r : -ENOMEM;
+	t->xstate = memcpy(kept, state, len);
+	t->xstate_len = len;
+	return 0;
+}
+
 int tracee_read(struct tracee *t, struct ct_error *err)
 {
 	size_t len = sizeof(t->regs);
@@ -167,12 +182,7 @@ int tracee_read(struct tracee *t, struct ct_error *err)
 		return error_errno(err, r, "read registers");
 	if (t->regs.cs != 0x33)
 		return error_set(err, -EOPNOTSUPP, "it runs 32-bit code, which is not carried");
-	if (!t->xstate)
-		t->xstate = malloc(XSTATE_MAX);
-	if (!t->xstate)
-		return error_errno(err, -ENOMEM, "read registers");
-	t->xstate_len = XSTATE_MAX;
-	r = get_regset(t->tid, NT_X86_XSTATE, t->xstate, &t->xstate_len);
+	r = read_xstate(t);
 	if (r < 0)
 		return error_errno(err, r, "read the extended state");
 	if (ptrace(PTRACE_GETSIGMASK, t->tid, sizeof(t->sigmask), &t->sigmask) < 0)
