@@ -13,8 +13,6 @@
 /* SO_MARK of what we send: nothing else in a network that is closed has it. */
 #define MARK 0x70636b74
 
-#define WINDOW 65535
-
 static struct sock_filter only_ours[] = {
 	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_MARK)),
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MARK, 0, 1),
@@ -138,13 +136,13 @@ static bool ipv4_of(const struct sockaddr_storage *a, struct in_addr *ret)
 }
 
 int tcp_inject(const struct sockaddr_storage *from, const struct sockaddr_storage *to, uint32_t seq,
-	       uint32_t ack, uint8_t flags)
+	       uint32_t ack, uint8_t flags, uint16_t window)
 {
 	/* The port stands at the same place in both. */
 	struct segment s = { .source = ((const struct sockaddr_in *)from)->sin_port,
 			     .dest = ((const struct sockaddr_in *)to)->sin_port,
 			     .seq = htonl(seq), .ack = htonl(ack), .flags = flags,
-			     .offset = sizeof(s) / 4 << 4, .window = htons(WINDOW) };
+			     .offset = sizeof(s) / 4 << 4, .window = htons(window) };
 	struct in_addr from4, to4;
 
 	if (ipv4_of(from, &from4) && ipv4_of(to, &to4))

@@ -175,11 +175,13 @@ static int read_sent(int fd, struct tcp_connection *c, struct ct_error *err)
 	state = tcp_state(fd);
 	if (r < 0 || state < 0)
 		return r < 0 ? r : error_errno(err, state, "TCP_INFO");
-	fin = tcp_fin_sent(c->state) && before ? 1 : 0;
+	fin = tcp_fin_sent(c->state) && c->state != TCP_STATE_FIN_WAIT_2 ? 1 : 0;
 	if (before != after || state != (int)c->state || n + fin < before) {
 		c->state = (enum tcp_state)state;
 		return 1;
 	}
+	if (tcp_has_spare(fd, c->state) && before)
+		before--;
 	c->snd_una = end - (uint32_t)before;
 	c->sent_len = before - fin;
 	/* The first buffer may begin before the first byte that is wanted. */
