@@ -12,6 +12,7 @@
 #include "libct/visit.h"
 #include "libct/kind.h"
 #include "libct/kind/rootfs.h"
+#include "libct/kind/tcp.h"
 #include "libct/tree-plan.h"
 
 static int dump_pod_kinds(struct dump *d, struct ct_error *err)
@@ -109,6 +110,8 @@ int dump_describe(struct dump *d, struct ct_error *err)
 		r = dump_tasks(d, err);
 	if (r == 0)
 		r = dump_link_descriptors(d, err);
+	if (r == 0)
+		r = tcp_dump_unsent(d, err);
 	if (r == 0)
 		r = dump_pod_kinds(d, err);
 	if (r == 0)

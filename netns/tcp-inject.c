@@ -4,6 +4,7 @@
 #include <linux/filter.h>
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "libct/base/cleanup.h"
@@ -53,12 +54,16 @@ bool tcp_is_deaf(int fd)
 	       !memcmp(got, only_ours, sizeof(got));
 }
 
-struct segment {
+/* What is sent of it: all, or without the timestamps and the byte. */
+struct wire {
 	uint16_t source, dest;
 	uint32_t seq, ack;
 	uint8_t offset, flags;
 	uint16_t window, check, urgent;
+	uint8_t rest[12 + 1];
 };
+
+#define BARE offsetof(struct wire, rest)
 
 static uint32_t add_sum(uint32_t sum, const void *data, size_t len)
 {
@@ -72,20 +77,20 @@ static uint32_t add_sum(uint32_t sum, const void *data, size_t len)
 }
 
 /* RFC 9293, 3.1: over both addresses, protocol, length, and the segment. */
-static void set_checksum(struct segment *s, const void *from, const void *to, size_t address_len)
+static void set_checksum(struct wire *s, size_t len, const void *from, const void *to, size_t address_len)
 {
-	uint32_t sum = IPPROTO_TCP + (uint32_t)sizeof(*s);
+	uint32_t sum = IPPROTO_TCP + (uint32_t)len;
 
 	sum = add_sum(sum, from, address_len);
 	sum = add_sum(sum, to, address_len);
-	sum = add_sum(sum, s, sizeof(*s));
+	sum = add_sum(sum, s, len);
 	s->check = htons((uint16_t)~sum);
 }
 
-static int send_raw(int family, const void *head, size_t head_len, const struct segment *s,
+static int send_raw(int family, const void *head, size_t head_len, const struct wire *s, size_t len,
 		    const void *to, socklen_t to_len)
 {
-	struct iovec iov[] = { { (void *)head, head_len }, { (void *)s, sizeof(*s) } };
+	struct iovec iov[] = { { (void *)head, head_len }, { (void *)s, len } };
 	struct msghdr h = { .msg_name = (void *)to, .msg_namelen = to_len, .msg_iov = iov, .msg_iovlen = 2 };
 	cleanup_fd int fd = socket(family, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
 	uint32_t mark = MARK;
@@ -95,30 +100,30 @@ static int send_raw(int family, const void *head, size_t head_len, const struct 
 	return sendmsg(fd, &h, 0) < 0 ? -errno : 0;
 }
 
-static int inject_ipv4(struct in_addr from, struct in_addr to, struct segment *s)
+static int inject_ipv4(struct in_addr from, struct in_addr to, struct wire *s, size_t len)
 {
 	struct sockaddr_in name = { .sin_family = AF_INET, .sin_addr = to };
 	struct iphdr ip = { .version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_TCP,
 			    .saddr = from.s_addr, .daddr = to.s_addr,
-			    .tot_len = htons(sizeof(ip) + sizeof(*s)) };
+			    .tot_len = htons((uint16_t)(sizeof(ip) + len)) };
 
-	set_checksum(s, &from, &to, sizeof(from));
-	return send_raw(AF_INET, &ip, sizeof(ip), s, &name, sizeof(name));
+	set_checksum(s, len, &from, &to, sizeof(from));
+	return send_raw(AF_INET, &ip, sizeof(ip), s, len, &name, sizeof(name));
 }
 
 static int inject_ipv6(const struct sockaddr_in6 *from, const struct sockaddr_in6 *to,
-		       struct segment *s)
+		       struct wire *s, size_t len)
 {
 	struct sockaddr_in6 name = { .sin6_family = AF_INET6, .sin6_addr = to->sin6_addr,
 				     .sin6_scope_id = to->sin6_scope_id };
 	struct ip6_hdr ip = { .ip6_src = from->sin6_addr, .ip6_dst = to->sin6_addr };
 
 	ip.ip6_flow = htonl(6U << 28);
-	ip.ip6_plen = htons(sizeof(*s));
+	ip.ip6_plen = htons((uint16_t)len);
 	ip.ip6_nxt = IPPROTO_TCP;
 	ip.ip6_hlim = 64;
-	set_checksum(s, &from->sin6_addr, &to->sin6_addr, sizeof(from->sin6_addr));
-	return send_raw(AF_INET6, &ip, sizeof(ip), s, &name, sizeof(name));
+	set_checksum(s, len, &from->sin6_addr, &to->sin6_addr, sizeof(from->sin6_addr));
+	return send_raw(AF_INET6, &ip, sizeof(ip), s, len, &name, sizeof(name));
 }
 
 /* The IPv4 address, also a mapped one; false: it is of IPv6. */
@@ -135,17 +140,28 @@ static bool ipv4_of(const struct sockaddr_storage *a, struct in_addr *ret)
 	return true;
 }
 
-int tcp_inject(const struct sockaddr_storage *from, const struct sockaddr_storage *to, uint32_t seq,
-	       uint32_t ack, uint8_t flags, uint16_t window)
+int tcp_inject(const struct sockaddr_storage *from, const struct sockaddr_storage *to,
+	       const struct tcp_segment *segment)
 {
 	/* The port stands at the same place in both. */
-	struct segment s = { .source = ((const struct sockaddr_in *)from)->sin_port,
-			     .dest = ((const struct sockaddr_in *)to)->sin_port,
-			     .seq = htonl(seq), .ack = htonl(ack), .flags = flags,
-			     .offset = sizeof(s) / 4 << 4, .window = htons(window) };
+	struct wire s = { .source = ((const struct sockaddr_in *)from)->sin_port,
+			  .dest = ((const struct sockaddr_in *)to)->sin_port,
+			  .seq = htonl(segment->seq), .ack = htonl(segment->ack),
+			  .flags = segment->flags, .window = htons(segment->window) };
+	const uint32_t echo = htonl(segment->echo);
 	struct in_addr from4, to4;
+	size_t len = BARE;
 
+	if (segment->echo) {
+		/* RFC 7323: twice nothing, timestamps of 10 bytes. A time of 0 is one of which nobody knows the order. */
+		memcpy(s.rest, (const uint8_t[]){ 1, 1, 8, 10, 0, 0, 0, 0 }, 8);
+		memcpy(s.rest + 8, &echo, sizeof(echo));
+		len += 12;
+	}
+	s.offset = (uint8_t)(len / 4 << 4);
+	if (segment->data)
+		((uint8_t *)&s)[len++] = *segment->data;
 	if (ipv4_of(from, &from4) && ipv4_of(to, &to4))
-		return inject_ipv4(from4, to4, &s);
-	return inject_ipv6((const struct sockaddr_in6 *)from, (const struct sockaddr_in6 *)to, &s);
+		return inject_ipv4(from4, to4, &s, len);
+	return inject_ipv6((const struct sockaddr_in6 *)from, (const struct sockaddr_in6 *)to, &s, len);
 }

@@ -2,19 +2,15 @@
 /* Making a connection. */
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/sockios.h>
-#include <sched.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <time.h>
 
 #include "libct/base/cleanup.h"
 #include "libct/base/error.h"
 #include "netns/tcp-impl.h"
 
 #define CHUNK (32 << 10) /* bytes put into a queue at a time */
-#define ARRIVAL_MS 2000
 #define MSS_DEFAULT 536
+#define MSS_MAX 32767 /* that can be asked for */
 #define ROOM 65535 /* a receive window, for the peer's FIN to be heard */
 
 static socklen_t name_len(const struct sockaddr_storage *a)
@@ -63,10 +59,8 @@ static int set_agreed(int fd, const struct tcp_connection *c, struct ct_error *e
 	return 0;
 }
 
-static int fill(int fd, int queue, const char *data, size_t len, struct ct_error *err)
+static int put(int fd, const char *data, size_t len, struct ct_error *err)
 {
-	if (tcp_set_int(fd, TCP_REPAIR_QUEUE, queue) < 0)
-		return error_errno(err, -errno, "TCP_REPAIR_QUEUE");
 	while (len) {
 		ssize_t n = send(fd, data, len < CHUNK ? len : CHUNK, MSG_DONTWAIT | MSG_NOSIGNAL);
 
@@ -80,6 +74,13 @@ static int fill(int fd, int queue, const char *data, size_t len, struct ct_error
 	return 0;
 }
 
+static int fill(int fd, int queue, const char *data, size_t len, struct ct_error *err)
+{
+	if (tcp_set_int(fd, TCP_REPAIR_QUEUE, queue) < 0)
+		return error_errno(err, -errno, "TCP_REPAIR_QUEUE");
+	return put(fd, data, len, err);
+}
+
 /* What was in the queues has room, however the kernel counts it this time. */
 static int widen(int fd, struct ct_error *err)
 {
@@ -91,43 +92,63 @@ static int widen(int fd, struct ct_error *err)
 	return 0;
 }
 
-static int set_window(int fd, const struct tcp_window *w, struct ct_error *err)
-{
-	if (tcp_set(fd, TCP_REPAIR_WINDOW, w, sizeof(*w)) < 0)
-		return error_errno(err, -errno, "TCP_REPAIR_WINDOW");
-	return 0;
-}
-
-/* Room for one segment, and a word of the peer's about its own. */
+/* Room for one segment, and none at the peer, so that nothing that stands in the queue counts as sent. */
 static int open_window(int fd, uint32_t rcv_nxt, struct ct_error *err)
 {
-	struct tcp_window w = { .snd_wl1 = rcv_nxt - 1, .snd_wnd = ROOM, .max_window = ROOM,
-				.rcv_wnd = ROOM, .rcv_wup = rcv_nxt };
+	struct tcp_window w = { .snd_wl1 = rcv_nxt - 1, .max_window = ROOM, .rcv_wnd = ROOM,
+				.rcv_wup = rcv_nxt };
 
-	return set_window(fd, &w, err);
+	return tcp_set_window(fd, &w, err);
 }
 
-/* Loopback delivers at once, but for a busy machine. */
-static int await(int fd, enum tcp_state state, struct ct_error *err)
+static int inject(int fd, const struct tcp_connection *c, const struct tcp_segment *s,
+		  struct ct_error *err)
 {
-	struct timespec begin, now;
-	int is;
+	int r = open_window(fd, s->seq, err);
 
-	clock_gettime(CLOCK_MONOTONIC, &begin);
-	while ((is = tcp_state(fd)) != (int)state) {
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		if (is < 0 || (now.tv_sec - begin.tv_sec) * 1000 + (now.tv_nsec - begin.tv_nsec) / 1000000 >
-				      ARRIVAL_MS)
-			return error_set(err, -ETIMEDOUT, "it stays %s and does not become %s",
-					 tcp_state_name((enum tcp_state)is), tcp_state_name(state));
-		sched_yield();
-	}
-	return 0;
+	if (r < 0)
+		return r;
+	r = tcp_inject(&c->remote, &c->local, s);
+	return r < 0 ? error_errno(err, r, "send a packet to ourselves") : 0;
+}
+
+/* Our FIN is the last that is sent. */
+static size_t unsent_bytes(const struct tcp_connection *c)
+{
+	return c->unsent ? c->unsent - tcp_fin_sent(c->state) : 0;
+}
+
+/*
+ * What had not been sent, our FIN included, is not in this queue either: it is written without repair mode, and
+ * stays because the peer has no room (open_window()).
+ */
+static int put_unsent(int fd, const struct tcp_connection *c, bool fin, struct ct_error *err)
+{
+	size_t len = unsent_bytes(c);
+	int low = 0, r = 0;
+	socklen_t size = sizeof(low);
+
+	if (tcp_get(fd, TCP_NOTSENT_LOWAT, &low, size) < 0 || tcp_set_int(fd, TCP_NOTSENT_LOWAT, -1) < 0)
+		return error_errno(err, -errno, "TCP_NOTSENT_LOWAT");
+	r = open_window(fd, c->rcv_nxt - tcp_fin_received(c->state), err);
+	if (r == 0)
+		r = tcp_repair_off(fd, 0, false, err);
+	if (r == 0)
+		r = put(fd, (const char *)c->sent + c->sent_len - len, len, err);
+	if (r == 0 && fin && shutdown(fd, SHUT_WR) < 0)
+		r = error_errno(err, -errno, "shutdown");
+	if (r == 0)
+		r = tcp_repair_on(fd, err);
+	if (r == 0 && tcp_set_int(fd, TCP_NOTSENT_LOWAT, low) < 0)
+		r = error_errno(err, -errno, "TCP_NOTSENT_LOWAT");
+	return r;
 }
 
 /* In repair mode the FIN stands in the queue as one that was sent. */
-static int end_ours(int fd, struct ct_error *err)
+static int end_ours(int fd, const struct tcp_connection *c, struct ct_error *err)
 {
+	if (c->unsent)
+		return put_unsent(fd, c, true, err);
 	if (tcp_set_int(fd, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE) < 0 || shutdown(fd, SHUT_WR) < 0)
 		return error_errno(err, -errno, "shutdown");
 	return 0;
@@ -136,88 +157,45 @@ static int end_ours(int fd, struct ct_error *err)
 static int tell(int fd, const struct tcp_connection *c, uint32_t seq, uint32_t ack, uint8_t flags,
 		enum tcp_state becomes, struct ct_error *err)
 {
-	int r = open_window(fd, seq, err);
+	const struct tcp_segment s = { .seq = seq, .ack = ack, .flags = flags };
+	int r = inject(fd, c, &s, err);
 
-	if (r == 0) {
-		r = tcp_inject(&c->remote, &c->local, seq, ack, flags, TCP_WINDOW_ANY);
-		if (r < 0)
-			return error_errno(err, r, "send a packet to ourselves");
-	}
-	return r < 0 ? r : await(fd, becomes, err);
+	return r < 0 ? r : tcp_await(fd, becomes, err);
 }
 
-bool tcp_has_spare(int fd, enum tcp_state state)
+/* The timestamp that we put into a packet one round trip ago: its echo is how the kernel learns how long one takes. */
+static int find_echo(int fd, const struct tcp_connection *c, uint32_t *ret, struct ct_error *err)
 {
-	return state != TCP_STATE_FIN_WAIT_2 && state != TCP_STATE_CLOSED &&
-	       state != TCP_STATE_SYN_SENT && tcp_is_deaf(fd) && tcp_repairing(fd);
-}
+	uint32_t now = 0;
 
-/* Loopback delivers at once, but for a busy machine: waits until no more than `left` bytes are unacknowledged. */
-static int await_acknowledged(int fd, int left, struct ct_error *err)
-{
-	struct timespec begin, now;
-	int n = 0;
-
-	clock_gettime(CLOCK_MONOTONIC, &begin);
-	while (ioctl(fd, SIOCOUTQ, &n) == 0 && n > left) {
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		if ((now.tv_sec - begin.tv_sec) * 1000 + (now.tv_nsec - begin.tv_nsec) / 1000000 > ARRIVAL_MS)
-			return error_set(err, -ETIMEDOUT, "it does not hear our own packets");
-		sched_yield();
-	}
+	*ret = 0;
+	if (!c->timestamps || !c->round_trip)
+		return 0;
+	if (tcp_get(fd, TCP_TIMESTAMP, &now, sizeof(now)) < 0)
+		return error_errno(err, -errno, "TCP_TIMESTAMP");
+	/* The lowest bit says that it counts microseconds. */
+	*ret = now - (now & 1 ? c->round_trip : (c->round_trip + 999) / 1000);
 	return 0;
 }
 
 /*
- * Two bytes of no meaning in front of the queue. The first is acknowledged at once: that is a round-trip time,
- * and timeouts are 200 ms from then on. The second is the spare one.
+ * Two bytes of no meaning in front of the queue. The first is acknowledged at once: from that the kernel has a
+ * round-trip time, and timeouts that go with it. The second is the spare one.
  */
 static int put_spare(int fd, const struct tcp_connection *c, uint32_t snd, uint32_t seq,
 		     struct ct_error *err)
 {
+	struct tcp_segment s = { .seq = seq, .ack = snd + 1, .flags = TCP_FLAG_BYTE_ACK };
 	static const char none[2];
 	int r = fill(fd, TCP_SEND_QUEUE, none, 1, err);
 
 	if (r == 0)
-		r = open_window(fd, seq, err);
-	if (r == 0) {
-		r = tcp_inject(&c->remote, &c->local, seq, snd + 1, TCP_FLAG_BYTE_ACK, TCP_WINDOW_ANY);
-		if (r < 0)
-			return error_errno(err, r, "send a packet to ourselves");
-	}
+		r = find_echo(fd, c, &s.echo, err);
 	if (r == 0)
-		r = await_acknowledged(fd, 0, err);
+		r = inject(fd, c, &s, err);
+	if (r == 0)
+		r = tcp_await_acknowledged(fd, 0, err);
 	return r < 0 ? r : fill(fd, TCP_SEND_QUEUE, none, 1, err);
-}
-
-/* What the peer has said last, once more, with the acknowledgement of the spare byte. */
-static int acknowledge_spare(int fd, struct ct_error *err)
-{
-	struct sockaddr_storage local = { 0 }, remote = { 0 };
-	socklen_t len = sizeof(local), remote_len = sizeof(remote);
-	struct tcp_info info = { 0 };
-	struct tcp_window window;
-	uint32_t write_seq, rcv_nxt;
-	int queued = 0, r;
-
-	if (getsockname(fd, (struct sockaddr *)&local, &len) < 0 ||
-	    getpeername(fd, (struct sockaddr *)&remote, &remote_len) < 0)
-		return error_errno(err, -errno, "its names");
-	if (tcp_set_int(fd, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE) < 0 ||
-	    tcp_get(fd, TCP_QUEUE_SEQ, &write_seq, sizeof(write_seq)) < 0 ||
-	    tcp_set_int(fd, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE) < 0 ||
-	    tcp_get(fd, TCP_QUEUE_SEQ, &rcv_nxt, sizeof(rcv_nxt)) < 0 ||
-	    tcp_get(fd, TCP_REPAIR_WINDOW, &window, sizeof(window)) < 0 ||
-	    tcp_get(fd, TCP_INFO, &info, sizeof(info)) < 0 || ioctl(fd, SIOCOUTQ, &queued) < 0)
-		return error_errno(err, -errno, "its numbers");
-	/* The kernel puts out what is to be sent only where the queue is that of no repair. */
-	if (tcp_set_int(fd, TCP_REPAIR_QUEUE, TCP_NO_QUEUE) < 0)
-		return error_errno(err, -errno, "TCP_REPAIR_QUEUE");
-	r = tcp_inject(&remote, &local, rcv_nxt, write_seq - (uint32_t)queued + 1, TCP_FLAG_BYTE_ACK,
-		       (uint16_t)(window.snd_wnd >> info.tcpi_snd_wscale));
-	if (r < 0)
-		return error_errno(err, r, "send a packet to ourselves");
-	return await_acknowledged(fd, queued - 1, err);
 }
 
 /* From ESTABLISHED to where it was. `seq`: behind the last byte received. */
@@ -230,26 +208,27 @@ static int end(int fd, const struct tcp_connection *c, uint32_t seq, struct ct_e
 
 	switch (c->state) {
 	case TCP_STATE_FIN_WAIT_1:
-		return end_ours(fd, err);
+		return end_ours(fd, c, err);
 	case TCP_STATE_FIN_WAIT_2:
-		r = end_ours(fd, err);
+		r = end_ours(fd, c, err);
 		return r < 0 ? r : tell(fd, c, seq, una, ack, TCP_STATE_FIN_WAIT_2, err);
 	case TCP_STATE_CLOSE_WAIT:
-		return tell(fd, c, seq, spare, fin, TCP_STATE_CLOSE_WAIT, err);
+		r = tell(fd, c, seq, spare, fin, TCP_STATE_CLOSE_WAIT, err);
+		return r < 0 || !c->unsent ? r : put_unsent(fd, c, false, err);
 	case TCP_STATE_CLOSING:
-		r = end_ours(fd, err);
+		r = end_ours(fd, c, err);
 		return r < 0 ? r : tell(fd, c, seq, spare, fin, TCP_STATE_CLOSING, err);
 	case TCP_STATE_LAST_ACK:
 	case TCP_STATE_CLOSED:
 		r = tell(fd, c, seq, c->state == TCP_STATE_CLOSED ? una : spare, fin,
 			 TCP_STATE_CLOSE_WAIT, err);
 		if (r == 0)
-			r = end_ours(fd, err);
+			r = end_ours(fd, c, err);
 		if (r == 0 && c->state == TCP_STATE_CLOSED)
 			r = tell(fd, c, seq + 1, all, ack, TCP_STATE_CLOSED, err);
 		return r;
 	default:
-		return 0;
+		return c->unsent ? put_unsent(fd, c, false, err) : 0;
 	}
 }
 
@@ -263,8 +242,13 @@ static int make(int fd, struct tcp_connection *c, uint32_t snd, uint32_t rcv, st
 		r = set_number(fd, TCP_RECV_QUEUE, rcv, err);
 	if (r == 0)
 		r = bind_local(fd, &c->local, err);
+	/* What is asked for now is what segments are cut to; what the peer takes is told later (set_agreed()). */
+	if (r == 0)
+		tcp_set_int(fd, TCP_MAXSEG, c->max_segment < MSS_MAX ? (int)c->max_segment : MSS_MAX);
 	if (r == 0 && connect(fd, (const struct sockaddr *)&c->remote, name_len(&c->remote)) < 0)
 		r = error_errno(err, -errno, "connect");
+	if (r == 0)
+		tcp_set_int(fd, TCP_MAXSEG, 0);
 	/* Where it was bound to no address it has one now. */
 	if (r == 0 && getsockname(fd, (struct sockaddr *)&c->local, &len) < 0)
 		r = error_errno(err, -errno, "getsockname");
@@ -300,6 +284,7 @@ int tcp_restore(int fd, const struct tcp_connection *c, struct ct_error *err)
 	uint32_t snd;
 	const uint32_t seq = c->rcv_nxt - tcp_fin_received(c->state);
 	struct tcp_connection mine = *c;
+	struct tcp_window window = c->window;
 	int r = tcp_repair_on(fd, err);
 
 	if (r == 0)
@@ -322,51 +307,12 @@ int tcp_restore(int fd, const struct tcp_connection *c, struct ct_error *err)
 	if (r == 0 && !bare)
 		r = put_spare(fd, &mine, snd, seq, err);
 	if (r == 0)
-		r = fill(fd, TCP_SEND_QUEUE, c->sent, c->sent_len, err);
+		r = fill(fd, TCP_SEND_QUEUE, c->sent, c->sent_len - unsent_bytes(c), err);
 	if (r == 0)
 		r = end(fd, &mine, seq, err);
+	/* The peer's room is for the release to tell. */
+	window.snd_wnd = 0;
 	if (r == 0 && c->state != TCP_STATE_CLOSED)
-		r = set_window(fd, &c->window, err);
-	return r;
-}
-
-int tcp_abort(int fd, const struct tcp_connection *c, int reuse_address, bool tell,
-	      struct ct_error *err)
-{
-	const uint32_t end = c->snd_una + (uint32_t)c->sent_len + tcp_fin_sent(c->state) -
-			     (c->state == TCP_STATE_FIN_WAIT_2);
-	const uint8_t flags = TCP_FLAG_BYTE_RST | TCP_FLAG_BYTE_ACK;
-	bool opening = c->state == TCP_STATE_SYN_SENT;
-	int r;
-
-	if (c->state == TCP_STATE_CLOSED)
-		return tcp_release(fd, reuse_address, err);
-	/* Of a SYN the reset acknowledges it. */
-	r = tcp_inject(&c->remote, &c->local, c->rcv_nxt, c->snd_una + opening, flags, 0);
-	if (r == 0 && tell)
-		r = tcp_inject(&c->local, &c->remote, opening ? c->snd_una + 1 : end, c->rcv_nxt, flags, 0);
-	if (r < 0)
-		return error_errno(err, r, "send a reset");
-	r = await(fd, TCP_STATE_CLOSED, err);
-	if (r == 0)
-		r = tcp_hear(fd, err);
-	if (r == 0 && tcp_repairing(fd))
-		r = tcp_repair_off(fd, reuse_address, false, err);
-	return r;
-}
-
-int tcp_release(int fd, int reuse_address, struct ct_error *err)
-{
-	int state = tcp_state(fd), r;
-	bool spare;
-
-	if (state < 0)
-		return error_errno(err, state, "TCP_INFO");
-	spare = tcp_has_spare(fd, (enum tcp_state)state);
-	r = tcp_hear(fd, err);
-	if (r == 0 && spare)
-		r = acknowledge_spare(fd, err);
-	if (r == 0 && tcp_repairing(fd))
-		r = tcp_repair_off(fd, reuse_address, true, err);
+		r = tcp_set_window(fd, &window, err);
 	return r;
 }

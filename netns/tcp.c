@@ -106,6 +106,7 @@ static int read_agreed(int fd, const struct tcp_info *info, struct tcp_connectio
 	c->timestamps = info->tcpi_options & TCPI_OPT_TIMESTAMPS;
 	c->sack = info->tcpi_options & TCPI_OPT_SACK;
 	c->scaling = info->tcpi_options & TCPI_OPT_WSCALE;
+	c->round_trip = info->tcpi_rtt;
 	c->snd_scale = c->scaling ? info->tcpi_snd_wscale : 0;
 	c->rcv_scale = c->scaling ? info->tcpi_rcv_wscale : 0;
 	if (tcp_get(fd, TCP_MAXSEG, &c->max_segment, sizeof(c->max_segment)) < 0)
@@ -123,15 +124,25 @@ static int queue_end(int fd, int queue, uint32_t *ret, struct ct_error *err)
 	return 0;
 }
 
-/* Bytes of the send queue, our FIN included, that the peer has not acknowledged. */
-static int unacknowledged(int fd, size_t *ret, struct ct_error *err)
+int tcp_unsent(int fd, size_t *ret, struct ct_error *err)
+{
+	int n = 0;
+
+	if (ioctl(fd, SIOCOUTQNSD, &n) < 0)
+		return error_errno(err, -errno, "SIOCOUTQNSD");
+	*ret = n < 0 ? 0 : (size_t)n;
+	return 0;
+}
+
+/* Bytes of the send queue, our FIN included, that the peer has not acknowledged, and of these those not sent. */
+static int unacknowledged(int fd, size_t *ret, size_t *ret_unsent, struct ct_error *err)
 {
 	int n = 0;
 
 	if (ioctl(fd, SIOCOUTQ, &n) < 0)
 		return error_errno(err, -errno, "SIOCOUTQ");
 	*ret = n < 0 ? 0 : (size_t)n;
-	return 0;
+	return tcp_unsent(fd, ret_unsent, err);
 }
 
 /* Reads a whole queue; *ret_len may be more than `expected`. */
@@ -162,21 +173,21 @@ static int peek(int fd, size_t expected, void **ret, size_t *ret_len, struct ct_
 static int read_sent(int fd, struct tcp_connection *c, struct ct_error *err)
 {
 	cleanup_free char *data = NULL;
-	size_t before, after, n = 0, fin;
+	size_t before, after, unsent, unsent_after, n = 0, fin;
 	uint32_t end = 0;
 	int state, r = queue_end(fd, TCP_SEND_QUEUE, &end, err);
 
 	if (r == 0)
-		r = unacknowledged(fd, &before, err);
+		r = unacknowledged(fd, &before, &unsent, err);
 	if (r == 0 && before)
 		r = peek(fd, before, (void **)&data, &n, err);
 	if (r == 0)
-		r = unacknowledged(fd, &after, err);
+		r = unacknowledged(fd, &after, &unsent_after, err);
 	state = tcp_state(fd);
 	if (r < 0 || state < 0)
 		return r < 0 ? r : error_errno(err, state, "TCP_INFO");
 	fin = tcp_fin_sent(c->state) && c->state != TCP_STATE_FIN_WAIT_2 ? 1 : 0;
-	if (before != after || state != (int)c->state || n + fin < before) {
+	if (before != after || unsent != unsent_after || unsent > before || state != (int)c->state || n + fin < before) {
 		c->state = (enum tcp_state)state;
 		return 1;
 	}
@@ -184,6 +195,7 @@ static int read_sent(int fd, struct tcp_connection *c, struct ct_error *err)
 		before--;
 	c->snd_una = end - (uint32_t)before;
 	c->sent_len = before - fin;
+	c->unsent = unsent;
 	/* The first buffer may begin before the first byte that is wanted. */
 	if (data)
 		memmove(data, data + n - c->sent_len, c->sent_len);

@@ -34,14 +34,15 @@
  *
  *	tcp_restore(fd, &c);			bound, connected, silent, deaf, in repair mode
  *	... packets flow again
- *	tcp_release(fd, reuse);			and all goes on
+ *	tcp_release(fd, &c, reuse);		and all goes on
  *
- * Everything of the send queue counts as sent; what the peer lacks is sent again, as if it had been lost on the way. No
+ * What had been sent counts as sent; what the peer lacks of it is sent again, as if it had been lost on the way. No
  * packet is sent for all this, and no packet that arrives counts (a socket filter drops them) but
  * those which we send ourselves: an acknowledgement of our FIN, or the peer's FIN, are packets of the peer's that
  * tcp_restore() gives to the socket through the loopback link of its network.
  *
- * What the kernel does not tell begins anew: the congestion window and round-trip time, segments
+ * What the kernel does not tell or take begins anew: the congestion window, where there are no timestamps the
+ * round-trip time (a first timeout takes 3 seconds then), segments
  * that arrived out of order (the peer sends them again), ECN, the place of an urgent byte that is on its way.
  */
 #pragma once
@@ -78,8 +79,10 @@ struct tcp_connection {
 	uint32_t snd_una, rcv_nxt;
 	void *sent, *received; /* owned */
 	size_t sent_len, received_len;
+	size_t unsent; /* how many of the last of `sent`, our FIN included, have not left yet */
 	struct tcp_window window;
 	uint32_t timestamp; /* what it would put into a packet now, as TCP_TIMESTAMP has it */
+	uint32_t round_trip; /* us, as it is estimated; 0: not known */
 	uint32_t max_segment;
 	bool timestamps, sack, scaling; /* what both ends have agreed on */
 	uint8_t snd_scale, rcv_scale;
@@ -108,6 +111,11 @@ int tcp_repair_off(int fd, int reuse_address, bool probe, struct ct_error *err);
  */
 int tcp_dump_send(int fd, struct tcp_connection *c, struct ct_error *err);
 int tcp_dump_receive(int fd, struct tcp_connection *c, struct ct_error *err);
+/*
+ * How much it has not sent by now, our FIN included. Where both ends are read this is to be asked after the receiving
+ * sides of all, for `unsent`: nobody may have received what counts as not sent. Needs no repair mode.
+ */
+int tcp_unsent(int fd, size_t *ret, struct ct_error *err);
 
 /*
  * Makes the connection in a new socket of its family, which may be bound to the local address (in repair mode no
@@ -124,7 +132,7 @@ bool tcp_is_deaf(int fd);
  * It hears and speaks again. A connection whose program has attached a filter of its own to the socket, which stays, was
  * not deaf before.
  */
-int tcp_release(int fd, int reuse_address, struct ct_error *err);
+int tcp_release(int fd, const struct tcp_connection *c, int reuse_address, struct ct_error *err);
 
 /*
  * Ends a connection that tcp_restore() has made as if the peer had reset it, in place of tcp_release(): what was received

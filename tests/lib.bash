@@ -6,7 +6,7 @@
 
 : "${BUILD:?the build directory}"
 export PODCKPT=${PODCKPT:-$BUILD/podckpt}
-STEP_TIMEOUT=${STEP_TIMEOUT:-150}
+STEP_TIMEOUT=${STEP_TIMEOUT:-60}
 
 # The program under test, never longer than STEP_TIMEOUT.
 podckpt() {

@@ -3,12 +3,11 @@
  * TCP connections (man 7 tcp) in every state that a descriptor can have: netns/tcp.h says how one is read and made
  * again. Both ends may be in the pod, or one outside, which notices a pause.
  *
- * First the sending sides of all are read, then the receiving sides of all: on the pod's loopback
- * packets go on arriving while all processes are stopped. A socket is in repair mode for some microseconds only,
+ * First the sending sides of all are read, then the receiving sides of all, and at last how much was not sent: on
+ * the pod's loopback packets go on arriving while all processes are stopped. A socket is in repair mode for some microseconds only,
  * and the pod's monitor has a duplicate of it meanwhile, to switch it off should podckpt be killed.
  *
- * What begins anew in the restored connection: congestion window and round-trip time, ECN. What was not
- * acknowledged counts as sent. An error that waits to be read is refused: the only way to learn it takes it away.
+ * What begins anew in the restored connection: the congestion window, ECN. An error that waits to be read is refused: the only way to learn it takes it away.
  */
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -22,20 +21,30 @@
 #include "netns/netlink.h"
 #include "netns/sockdiag.h"
 
+#define ROUND_TRIP_MAX 60000000 /* us */
+
 struct tcp_registry {
 	struct tcp_half {
 		uint32_t id; /* ascending */
 		struct tcp_connection c;
+		int fd; /* what it has not sent is looked at again; or -1 */
+		struct node *send;
 	} *list;
 	size_t n, max;
 };
+
+static void tcp_half_release(struct tcp_half *half)
+{
+	tcp_connection_release(&half->c);
+	fd_close(take_fd(&half->fd));
+}
 
 void tcp_registry_free(struct tcp_registry *t)
 {
 	if (!t)
 		return;
 	for (size_t i = 0; i < t->n; i++)
-		tcp_connection_release(&t->list[i].c);
+		tcp_half_release(&t->list[i]);
 	free(t->list);
 	free(t);
 }
@@ -56,7 +65,7 @@ static struct tcp_half *add_half(struct dump *d, uint32_t id)
 		t->list = grown;
 		t->max = t->max ? t->max * 2 : 64;
 	}
-	t->list[t->n] = (struct tcp_half){ .id = id };
+	t->list[t->n] = (struct tcp_half){ .id = id, .fd = -1 };
 	return &t->list[t->n++];
 }
 
@@ -184,19 +193,23 @@ static int connection_dump(struct dump *d, const struct fd_view *v, struct node 
 	return unsteady(d, v, r, err);
 }
 
-static void put_queue(struct node *n, const char *key, uint32_t sequence, const void *data, size_t len)
+static struct node *put_queue(struct node *n, const char *key, uint32_t sequence, const void *data,
+			      size_t len)
 {
 	struct node *to = node_put_object(n, key);
 
 	node_put_u64(to, "sequence", sequence);
 	if (len)
 		node_put_blob(to, "queue", data, len);
+	return to;
 }
 
 /* What goes on by itself: segments that are sent again announce the window anew. */
 static void put_volatile(const struct tcp_connection *c, struct node *to)
 {
 	node_put_u64(to, "timestamp", c->timestamp);
+	if (c->round_trip)
+		node_put_u64(to, "round_trip", c->round_trip);
 	node_put_u64(to, "send_window_from", c->window.snd_wl1);
 	node_put_u64(to, "send_window", c->window.snd_wnd);
 	node_put_u64(to, "send_window_max", c->window.max_window);
@@ -239,7 +252,9 @@ static int connection_link(struct dump *d, const struct fd_view *v, struct node 
 		node_put_bool(n, "shutdown_receive", true);
 	if (c->state != TCP_STATE_CLOSED) {
 		inet_address_put(d, v->dup, n, "remote", &c->remote);
-		put_queue(n, "send", c->snd_una, c->sent, c->sent_len);
+		half->send = put_queue(n, "send", c->snd_una, c->sent, c->sent_len);
+		if (c->unsent)
+			half->fd = fcntl(v->dup, F_DUPFD_CLOEXEC, 0);
 	}
 	if (c->state != TCP_STATE_SYN_SENT)
 		put_queue(n, "receive", c->rcv_nxt, c->received, c->received_len);
@@ -250,6 +265,31 @@ static int connection_link(struct dump *d, const struct fd_view *v, struct node 
 	}
 	/* Thousands of them may be large: the manifest has a copy. */
 	tcp_connection_release(c);
+	return 0;
+}
+
+/*
+ * On the pod's loopback bytes go on being sent until all sides are read: what somebody has received counts as sent. Where
+ * there is no descriptor left for that, everything does.
+ */
+int tcp_dump_unsent(struct dump *d, struct ct_error *err)
+{
+	for (size_t i = 0; d->tcp && i < d->tcp->n; i++) {
+		struct tcp_half *half = &d->tcp->list[i];
+		size_t unsent = 0;
+		int r;
+
+		if (half->fd < 0)
+			continue;
+		r = tcp_unsent(half->fd, &unsent, err);
+		if (r < 0)
+			return r;
+		if (unsent > half->c.unsent)
+			unsent = half->c.unsent;
+		if (unsent)
+			node_put_u64(half->send, "unsent", unsent);
+		fd_close(take_fd(&half->fd));
+	}
 	return 0;
 }
 
@@ -317,6 +357,11 @@ static void get_agreed(const struct node *n, struct tcp_connection *c)
 		c->rcv_scale = (uint8_t)node_u64(n, "receive_scale", 14);
 	}
 	c->timestamp = (uint32_t)node_u64(v, "timestamp", UINT32_MAX);
+	if (node_has(v, "round_trip"))
+		c->round_trip = (uint32_t)node_u64(v, "round_trip", UINT32_MAX);
+	/* Longer than any: of a connection that lost packets all the time. */
+	if (c->round_trip > ROUND_TRIP_MAX)
+		c->round_trip = ROUND_TRIP_MAX;
 	c->window = (struct tcp_window){
 		.snd_wl1 = (uint32_t)node_u64(v, "send_window_from", UINT32_MAX),
 		.snd_wnd = (uint32_t)node_u64(v, "send_window", UINT32_MAX),
@@ -324,6 +369,17 @@ static void get_agreed(const struct node *n, struct tcp_connection *c)
 		.rcv_wnd = (uint32_t)node_u64(v, "receive_window", UINT32_MAX),
 		.rcv_wup = (uint32_t)node_u64(v, "receive_window_from", UINT32_MAX),
 	};
+}
+
+/* Of images that do not say, everything had been sent. */
+static size_t get_unsent(const struct node *n, const struct tcp_connection *c)
+{
+	bool fin = tcp_fin_sent(c->state) && c->state != TCP_STATE_FIN_WAIT_2;
+	const struct node *from = node_object(n, "send");
+
+	if (!node_has(from, "unsent") || c->state == TCP_STATE_FIN_WAIT_2)
+		return 0;
+	return (size_t)node_u64(from, "unsent", c->sent_len + fin);
 }
 
 /* The queues stay the document's. */
@@ -344,6 +400,7 @@ static int parse(struct restore *r, const struct node *n, int fd, struct tcp_con
 	if (e == 0 && state != TCP_STATE_CLOSED) {
 		e = inet_address_get(r, fd, family, n, "remote", &c->remote, err);
 		get_queue(n, "send", &c->snd_una, &c->sent, &c->sent_len);
+		c->unsent = get_unsent(n, c);
 	}
 	if (state != TCP_STATE_SYN_SENT)
 		get_queue(n, "receive", &c->rcv_nxt, &c->received, &c->received_len);
@@ -446,13 +503,15 @@ static int release(struct restore *r, const struct node *n, int fd, struct ct_er
 	struct tcp_connection c = { 0 };
 	int e;
 
-	if (!r->options->tcp_close || !leads_outside(n))
-		return tcp_release(fd, reuse, err);
 	e = parse(r, n, fd, &c, err);
 	if (e == 0)
 		e = inet_local(fd, &c.local);
+	if (e < 0)
+		return e;
+	if (!r->options->tcp_close || !leads_outside(n))
+		return tcp_release(fd, &c, reuse, err);
 	/* The peer of the old address knows nothing of the new one. */
-	return e < 0 ? e : tcp_abort(fd, &c, reuse, !r->moved, err);
+	return tcp_abort(fd, &c, reuse, !r->moved, err);
 }
 
 struct release {
@@ -494,7 +553,7 @@ const struct kind kind_tcp_connection = {
 	.carries = "TCP connections in every state, both ends in the pod or one outside: what was not sent, not "
 		   "acknowledged, not read; windows, options",
 	.refuses = "an error that waits to be read; kernel TLS and other upper layer protocols",
-	.victims = "tcp-established tcp-queues tcp-half-closed tcp-opening tcp-options tcp-shared-port",
+	.victims = "tcp-established tcp-queues tcp-unsent tcp-half-closed tcp-opening tcp-options tcp-shared-port",
 	.fd_is = connection_is,
 	.fd_dump = connection_dump,
 	.fd_link = connection_link,

@@ -19,6 +19,9 @@ int tcp_options_get(struct restore *r, const struct node *n, bool connection, in
  */
 int tcp_buffers_get(struct restore *r, const struct node *n, int fd, struct ct_error *err);
 
+/* After the links of all descriptors. */
+int tcp_dump_unsent(struct dump *d, struct ct_error *err);
+
 /* Findings about connections that no descriptor leads to. */
 int tcp_check_orphans(struct dump *d, struct ct_error *err);
 

@@ -77,7 +77,7 @@ has() {
 	until_ok 60 has hold same
 	until_ok 60 has fill "got 8388608"
 	until_ok 60 has echo "answer hello"
-	wait_output s "got 6"
+	wait_output s "got 6, segments are as large"
 }
 
 @test "at another address connections are refused, or given up with --tcp-close at both ends" {

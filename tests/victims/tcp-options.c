@@ -64,6 +64,8 @@ static void check_all(int fd, const struct tcp_info *before)
 		 before->tcpi_options & (TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_WSCALE));
 	CHECK_EQ(after.tcpi_snd_wscale, before->tcpi_snd_wscale);
 	CHECK_EQ(after.tcpi_rcv_wscale, before->tcpi_rcv_wscale);
+	/* On loopback up to what a window can be halved into. */
+	CHECK(after.tcpi_snd_mss > before->tcpi_snd_mss / 10 * 9 || after.tcpi_snd_mss > 32000);
 }
 
 int main(void)

@@ -5,7 +5,8 @@
 echo            every byte comes back
 count           numbers, four bytes each, in order, until the client closes; what it sends is checked likewise
 hold            reads nothing until /run/read exists, then everything, and answers with a digest
-fill            sends 8 MB and ends; reads what comes and says how much it was on standard output
+fill            sends 8 MB and ends; reads what comes and says how much it was on standard output, and
+                whether segments to the client stayed as large as they were
 """
 import hashlib
 import os
@@ -64,15 +65,22 @@ def hold(c):
     c.sendall(digest.hexdigest().encode())
 
 
+def segment(c):
+    """TCP_INFO: tcpi_snd_mss"""
+    return struct.unpack_from("I", c.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), 16)[0]
+
+
 def fill(c):
     pattern = bytes(range(256)) * 4096
+    before = segment(c)
     for _ in range(8):
         c.sendall(pattern)
+    after = segment(c)
     c.shutdown(socket.SHUT_WR)
     got = 0
     while data := c.recv(65536):
         got += len(data)
-    say(f"got {got}")
+    say(f"got {got}, segments are {'as large' if after == before else f'of {after}, not {before}'}")
 
 
 def say(text):

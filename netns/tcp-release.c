@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A connection that tcp_restore() has made goes on, or is given up. */
+#include <linux/sockios.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <time.h>
+
+#include "libct/base/cleanup.h"
+#include "libct/base/error.h"
+#include "netns/tcp-impl.h"
+
+#define ARRIVAL_MS 2000
+
+int tcp_set_window(int fd, const struct tcp_window *w, struct ct_error *err)
+{
+	if (tcp_set(fd, TCP_REPAIR_WINDOW, w, sizeof(*w)) < 0)
+		return error_errno(err, -errno, "TCP_REPAIR_WINDOW");
+	return 0;
+}
+
+static bool too_late(const struct timespec *begin)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (now.tv_sec - begin->tv_sec) * 1000 + (now.tv_nsec - begin->tv_nsec) / 1000000 > ARRIVAL_MS;
+}
+
+int tcp_await(int fd, enum tcp_state state, struct ct_error *err)
+{
+	struct timespec begin;
+	int is;
+
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	while ((is = tcp_state(fd)) != (int)state) {
+		if (is < 0 || too_late(&begin))
+			return error_set(err, -ETIMEDOUT, "it stays %s and does not become %s",
+					 tcp_state_name((enum tcp_state)is), tcp_state_name(state));
+		sched_yield();
+	}
+	return 0;
+}
+
+int tcp_await_acknowledged(int fd, int left, struct ct_error *err)
+{
+	struct timespec begin;
+	int n = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	while (ioctl(fd, SIOCOUTQ, &n) == 0 && n > left) {
+		if (too_late(&begin))
+			return error_set(err, -ETIMEDOUT, "it does not hear our own packets");
+		sched_yield();
+	}
+	return 0;
+}
+
+bool tcp_has_spare(int fd, enum tcp_state state)
+{
+	return state != TCP_STATE_FIN_WAIT_2 && state != TCP_STATE_CLOSED &&
+	       state != TCP_STATE_SYN_SENT && tcp_is_deaf(fd) && tcp_repairing(fd);
+}
+
+/* What the peer has said last, once more, with the acknowledgement of the spare byte. */
+static int acknowledge_spare(int fd, const struct tcp_connection *c, struct ct_error *err)
+{
+	const struct tcp_segment s = { .seq = c->rcv_nxt, .ack = c->snd_una, .flags = TCP_FLAG_BYTE_ACK,
+				       .window = (uint16_t)(c->window.snd_wnd >> c->snd_scale) };
+	int queued = 0, r;
+
+	if (ioctl(fd, SIOCOUTQ, &queued) < 0)
+		return error_errno(err, -errno, "SIOCOUTQ");
+	/* The kernel puts out what is to be sent only where the queue is that of no repair. */
+	if (tcp_set_int(fd, TCP_REPAIR_QUEUE, TCP_NO_QUEUE) < 0)
+		return error_errno(err, -errno, "TCP_REPAIR_QUEUE");
+	r = tcp_inject(&c->remote, &c->local, &s);
+	if (r < 0)
+		return error_errno(err, r, "send a packet to ourselves");
+	return tcp_await_acknowledged(fd, queued - 1, err);
+}
+
+int tcp_release(int fd, const struct tcp_connection *c, int reuse_address, struct ct_error *err)
+{
+	bool spare = tcp_has_spare(fd, c->state);
+	int r = tcp_hear(fd, err);
+
+	if (r < 0 || !tcp_repairing(fd))
+		return r;
+	if (c->state != TCP_STATE_CLOSED)
+		r = tcp_set_window(fd, &c->window, err);
+	if (r == 0 && spare)
+		r = acknowledge_spare(fd, c, err);
+	return r < 0 ? r : tcp_repair_off(fd, reuse_address, true, err);
+}
+
+int tcp_abort(int fd, const struct tcp_connection *c, int reuse_address, bool tell,
+	      struct ct_error *err)
+{
+	const uint32_t end = c->snd_una + (uint32_t)(c->sent_len - c->unsent) + tcp_fin_sent(c->state) -
+			     (c->state == TCP_STATE_FIN_WAIT_2);
+	bool opening = c->state == TCP_STATE_SYN_SENT;
+	struct tcp_segment theirs = { .seq = c->rcv_nxt,
+				      .ack = c->snd_una + opening, /* a reset acknowledges a SYN */
+				      .flags = TCP_FLAG_BYTE_RST | TCP_FLAG_BYTE_ACK };
+	struct tcp_segment ours = { .seq = opening ? c->snd_una + 1 : end, .ack = c->rcv_nxt,
+				    .flags = theirs.flags };
+	int r;
+
+	if (c->state == TCP_STATE_CLOSED)
+		return tcp_release(fd, c, reuse_address, err);
+	r = tcp_inject(&c->remote, &c->local, &theirs);
+	if (r == 0 && tell)
+		r = tcp_inject(&c->local, &c->remote, &ours);
+	if (r < 0)
+		return error_errno(err, r, "send a reset");
+	r = tcp_await(fd, TCP_STATE_CLOSED, err);
+	if (r == 0)
+		r = tcp_hear(fd, err);
+	if (r == 0 && tcp_repairing(fd))
+		r = tcp_repair_off(fd, reuse_address, false, err);
+	return r;
+}
