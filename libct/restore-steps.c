@@ -103,7 +103,7 @@ static int replace(char **to, const char *with, struct ct_error *err)
 
 /* What the user wants otherwise than the image says. */
 static int apply_options(struct pod_config *config, const struct ct_restore_options *options,
-			 struct ct_error *err)
+			 bool several, struct ct_error *err)
 {
 	int e = 0;
 
@@ -139,8 +139,10 @@ static int apply_options(struct pod_config *config, const struct ct_restore_opti
 		for (k = 0; k < config->n_volumes; k++)
 			if (!strcmp(config->volumes[k].destination, v->destination))
 				break;
+		if (k == config->n_volumes && several)
+			continue;
 		if (k == config->n_volumes)
-			continue; /* it may be another's of the set */
+			return error_set(err, -EINVAL, "the image has no volume at '%s'", v->destination);
 		e = replace(&config->volumes[k].source, v->source, err);
 		config->volumes[k].read_only |= v->read_only;
 	}
@@ -149,12 +151,12 @@ static int apply_options(struct pod_config *config, const struct ct_restore_opti
 	return e;
 }
 
-int restore_config(const struct node *pod, const struct ct_restore_options *options,
+int restore_config(const struct node *pod, const struct ct_restore_options *options, bool several,
 		   struct pod_config *ret, struct ct_error *err)
 {
 	int e = pod_config_get(pod, ret, err);
 
-	return e < 0 ? e : apply_options(ret, options, err);
+	return e < 0 ? e : apply_options(ret, options, several, err);
 }
 
 /* An Ethernet address that is none yet is made from the IP address. */
@@ -175,7 +177,7 @@ static int find_moved(struct restore *r, const struct pod_config *config, struct
 static int reserve(struct restore *r, struct ct *ct, struct ct_error *err)
 {
 	struct pod_config config = { 0 };
-	int e = restore_config(node_object(r->root, "pod"), r->options, &config, err);
+	int e = restore_config(node_object(r->root, "pod"), r->options, r->grants.several, &config, err);
 
 	if (e == 0)
 		e = doc_check(r->doc, err);

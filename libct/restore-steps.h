@@ -25,9 +25,10 @@ int restore_image(struct ct *ct, const struct ct_restore_options *options, struc
 
 /*
  * The configuration of a restored pod: "pod" of its manifest and what the user wants otherwise. Whatever it has that
- * was not granted is refused when the image is read.
+ * was not granted is refused when the image is read. A volume that the pod has not is refused, but with `several`: it may
+ * be another pod's.
  */
-int restore_config(const struct node *pod, const struct ct_restore_options *options,
+int restore_config(const struct node *pod, const struct ct_restore_options *options, bool several,
 		   struct pod_config *ret, struct ct_error *err);
 
 #define RESTORE_NONE { .proc = -1, .file = -1, .stream = { -1, -1, -1 }, .init = { .pidfd = -1, .mem = -1, .uffd = -1 } }

@@ -92,6 +92,7 @@ static bool has_volume(const struct pod_config *config, const char *destination)
 	return false;
 }
 
+/* Each of several takes those of the volumes that it has: none may be left over. */
 static int check_volumes(const struct restores *s, struct ct_error *err)
 {
 	for (size_t i = 0; i < s->options->n_volumes; i++) {
@@ -101,9 +102,7 @@ static int check_volumes(const struct restores *s, struct ct_error *err)
 		while (k < s->n && !has_volume(&s->of[k].pod->config, destination))
 			k++;
 		if (k == s->n)
-			return error_set(err, -EINVAL, s->n > 1 ? "none of the images has a volume at '%s'"
-								: "the image has no volume at '%s'",
-					 destination);
+			return error_set(err, -EINVAL, "none of the images has a volume at '%s'", destination);
 	}
 	return 0;
 }
@@ -117,7 +116,7 @@ static bool publishes(const struct pod_config *config, const struct net_publish 
 	return false;
 }
 
-/* Each of several takes the ports that it had published: none may be left over. */
+/* Likewise the ports that it had published. */
 static int check_ports(const struct restores *s, struct ct_error *err)
 {
 	__cleanup(pod_config_release) struct pod_config given = { .net = CT_NET_BRIDGE };

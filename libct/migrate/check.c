@@ -133,7 +133,7 @@ int check_offer(struct ct *ct, struct doc *doc, const struct ct_restore_options 
 	if (host_check(doc, &finding) < 0)
 		verdict_add(verdict, &finding);
 	check_room(ct, offer, verdict);
-	r = restore_config(node_object(offer, "pod"), options, &config, &finding);
+	r = restore_config(node_object(offer, "pod"), options, false, &config, &finding);
 	if (r < 0) {
 		verdict_add(verdict, &finding);
 		pod_config_release(&config);

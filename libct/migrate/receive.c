@@ -148,7 +148,8 @@ static int build(struct session *s, char **ret_name, struct ct_error *err)
 {
 	struct restore_hooks hooks = { s->pod, s, built, release };
 	struct ct_error why = { 0 };
-	int r = restore_config(node_object(doc_root(s->offer), "pod"), &s->options.options, &s->config, err);
+	int r = restore_config(node_object(doc_root(s->offer), "pod"), &s->options.options, false,
+			       &s->config, err);
 
 	if (r == 0)
 		r = intake_begin(s, err);

@@ -145,13 +145,16 @@ while True:
 	goes_on hostb c
 }
 
-@test "an image of another CPU is refused there, before it is sent" {
+@test "an image of another CPU, or without a volume that is given, is refused there before it is sent" {
 	counter c
 	ona checkpoint -o "$PWD/c.tar" c
 	python3 "$BATS_TEST_DIRNAME/image-edit.py" 'm["host"]["cpu"].append("no_such_feature")' <c.tar >cpu.tar
 	run there restore "$PWD/cpu.tar"
 	assert_failure 5
 	assert_output --partial "this host's CPU lacks 'no_such_feature'"
+	run there restore -v "$PWD:/nowhere" "$PWD/c.tar"
+	assert_failure 2
+	assert_output "podckpt: restore $PWD/c.tar: $HOSTB: the image has no volume at '/nowhere'"
 	assert absent hostb c
 }
 
