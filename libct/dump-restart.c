@@ -31,7 +31,8 @@
 
 #define MAX_GROUPS 12 /* of a round: 5 of them are enough for 248,832 threads, and make 64 looks */
 #define MAX_ROUNDS 5  /* threads above that share their numbers: the time of such begins anew */
-#define LOOKS 2000 /* at a thread that does not fall asleep */
+#define TRIES 5 /* the list is not read in one piece: that of a busy host may lack a timer now and then */
+#define PATIENCE NSEC_PER_SEC /* with a thread that does not get to its sleep on a busy host */
 
 struct seen_timer {
 	uint64_t expires;
@@ -48,6 +49,8 @@ struct measure {
 	size_t n_timers, max_timers;
 	unsigned int round, n_rounds, n_groups;
 	unsigned int look; /* the next one */
+	unsigned int reads; /* of the list in a look */
+	bool hidden;	   /* the host does not show the list */
 };
 
 static void measure_release(struct measure *m)
@@ -121,23 +124,30 @@ static int sleeper(void *context, unsigned int clock, uint64_t expires)
 
 static int look(struct measure *m, struct ct_error *err)
 {
-	int r = timer_list_read(m->d->proc, "hrtimer_wakeup", sleeper, m);
+	int r = 0;
 
+	for (unsigned int i = 0; r == 0 && i < m->reads; i++)
+		r = timer_list_read(m->d->proc, "hrtimer_wakeup", sleeper, m);
 	fold_timers(m);
 	m->look++;
-	/* A host that hides the list: the registers must do then. */
+	/* The registers must do then. */
+	m->hidden = r < 0;
 	return r == -ENOMEM ? error_errno(err, r, "timers") : 0;
 }
 
 /* ---- rounds ---- */
 
-/* A call that was interrupted before, by what it sleeps in. That of nanosleep leaves no trace on the stack. */
+/*
+ * A call that was interrupted before, by what it sleeps in. That of nanosleep leaves no trace on the stack, so the
+ * thread must be asleep; the stack of one that is not is empty.
+ */
 static void look_at_stack(struct dump_thread *t)
 {
 	const struct user_regs_struct *regs = &t->t.regs;
 	cleanup_free char *stack = NULL;
 
-	if (proc_read(t->process->dump->proc, t->t.tid, "stack", &stack) < 0)
+	if (proc_read(t->process->dump->proc, t->t.tid, "stack", &stack) < 0 ||
+	    !strstr(stack, "syscall"))
 		return;
 	if (strstr(stack, "poll"))
 		t->restart_nr = SYS_poll;
@@ -190,16 +200,20 @@ static int pass_entry(struct dump_thread *t, struct ct_error *err)
 }
 
 /* Until it is off its CPU: only then is its timer in the list. */
-static void await_sleep(struct dump_thread *t)
+static bool await_sleep(struct dump_thread *t)
 {
-	for (int i = 0; i < LOOKS; i++) {
+	int64_t until = clock_now(CLOCK_MONOTONIC) + PATIENCE;
+
+	do {
 		cleanup_free char *text = NULL;
 
-		if (proc_read(t->process->dump->proc, t->t.tid, "syscall", &text) < 0 ||
-		    strncmp(text, "running", 7))
-			return;
+		if (proc_read(t->process->dump->proc, t->t.tid, "syscall", &text) < 0)
+			return false;
+		if (strncmp(text, "running", 7))
+			return true;
 		sched_yield();
-	}
+	} while (clock_now(CLOCK_MONOTONIC) < until);
+	return false;
 }
 
 static int interrupt(struct dump_thread *t, struct ct_error *err)
@@ -261,8 +275,7 @@ static int for_group(struct measure *m, unsigned int group,
 
 static int fall_asleep(struct dump_thread *t, struct ct_error *err)
 {
-	await_sleep(t);
-	if (t->restart == RESTART_UNKNOWN)
+	if (await_sleep(t) && t->restart == RESTART_UNKNOWN)
 		look_at_stack(t);
 	return 0;
 }
@@ -313,16 +326,52 @@ static int by_looks(const void *a, const void *b)
 	return (x->looks > y->looks) - (x->looks < y->looks);
 }
 
+static int64_t whole_time(const struct dump_thread *t)
+{
+	const struct user_regs_struct *r = &t->t.regs;
+	uint64_t at = t->restart == RESTART_NANOSLEEP ? r->rdi :
+		      t->restart == RESTART_CLOCK_NANOSLEEP ? r->rdx : r->r10;
+	struct timespec ts = { 0 };
+
+	if (t->restart == RESTART_POLL)
+		return (int64_t)(int)r->rdx * 1000000;
+	if (!at || !read_task(t->t.tid, at, &ts, sizeof(ts)))
+		return 0;
+	return ts.tv_sec > INT64_MAX / 4 / NSEC_PER_SEC ? INT64_MAX / 4
+							 : ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
+}
+
+static int64_t as_monotonic(const struct seen_timer *t)
+{
+	static const clockid_t clocks[4] = { CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_BOOTTIME, CLOCK_TAI };
+
+	return (int64_t)t->expires - clock_now(clocks[t->clock]) + clock_now(CLOCK_MONOTONIC);
+}
+
+/* It ends neither long ago nor later than the thread was to sleep in all. */
+static bool plausible(const struct seen_timer *timer, const struct dump_thread *t)
+{
+	int64_t left = as_monotonic(timer) - clock_now(CLOCK_MONOTONIC), whole = whole_time(t);
+
+	return left > -NSEC_PER_SEC && (!whole || left <= whole);
+}
+
 /* The one timer that was there in the thread's looks and in no other. */
 static const struct seen_timer *find_timer(const struct measure *m, size_t index)
 {
-	const struct seen_timer key = { .looks = looks_of(m, index) }, *found;
+	const struct seen_timer key = { .looks = looks_of(m, index) }, *found = NULL, *at;
 	const struct seen_timer *end = m->timers + m->n_timers;
 
-	found = m->n_timers ? bsearch(&key, m->timers, m->n_timers, sizeof(key), by_looks) : NULL;
-	if (!found || (found > m->timers && found[-1].looks == key.looks) ||
-	    (found + 1 < end && found[1].looks == key.looks))
-		return NULL;
+	at = m->n_timers ? bsearch(&key, m->timers, m->n_timers, sizeof(key), by_looks) : NULL;
+	while (at && at > m->timers && at[-1].looks == key.looks)
+		at--;
+	for (; at && at < end && at->looks == key.looks; at++) {
+		if (!plausible(at, m->threads[index]))
+			continue;
+		if (found)
+			return NULL;
+		found = at;
+	}
 	return found;
 }
 
@@ -343,16 +392,11 @@ static void plan_rounds(struct measure *m)
 	m->n_groups = MAX_GROUPS;
 }
 
-static int64_t as_monotonic(const struct seen_timer *t)
-{
-	static const clockid_t clocks[4] = { CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_BOOTTIME, CLOCK_TAI };
-
-	return (int64_t)t->expires - clock_now(clocks[t->clock]) + clock_now(CLOCK_MONOTONIC);
-}
-
 static int measure(struct measure *m, struct ct_error *err)
 {
 	plan_rounds(m);
+	m->n_timers = 0;
+	m->look = 0;
 	for (m->round = 0; m->round < m->n_rounds; m->round++) {
 		int r = m->round ? look(m, err) : 0;
 
@@ -372,22 +416,30 @@ static int measure(struct measure *m, struct ct_error *err)
 	return 0;
 }
 
-/* ---- each thread ---- */
-
-static int64_t whole_time(const struct dump_thread *t)
+/* Again with those whose timer was not found; their order changes. */
+static int measure_all(struct measure *m, struct ct_error *err)
 {
-	const struct user_regs_struct *r = &t->t.regs;
-	uint64_t at = t->restart == RESTART_NANOSLEEP ? r->rdi :
-		      t->restart == RESTART_CLOCK_NANOSLEEP ? r->rdx : r->r10;
-	struct timespec ts = { 0 };
+	int r = 0;
 
-	if (t->restart == RESTART_POLL)
-		return (int64_t)(int)r->rdx * 1000000;
-	if (!at || !read_task(t->t.tid, at, &ts, sizeof(ts)))
-		return 0;
-	return ts.tv_sec > INT64_MAX / 4 / NSEC_PER_SEC ? INT64_MAX / 4
-							 : ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
+	for (int i = 0; r == 0 && m->n && !m->hidden && i < TRIES; i++) {
+		size_t n = 0;
+
+		m->reads = i ? 3 : 1;
+		r = measure(m, err);
+		for (size_t k = 0; k < m->n; k++) {
+			struct dump_thread *t = m->threads[k];
+
+			if (!wanted(t) || t->restart == RESTART_NONE || t->deadline)
+				continue;
+			m->threads[k] = m->threads[n];
+			m->threads[n++] = t;
+		}
+		m->n = n;
+	}
+	return r;
 }
+
+/* ---- each thread ---- */
 
 /* What the kernel itself has written: it did so when the pod was frozen. */
 static bool read_remainder(struct dump_thread *t)
@@ -404,7 +456,7 @@ static bool read_remainder(struct dump_thread *t)
 int dump_restarts(struct dump *d, struct ct_error *err)
 {
 	__cleanup(measure_release) struct measure m = { .d = d };
-	size_t max = 0;
+	size_t max = 0, n;
 	int r = 0;
 
 	for (size_t i = 0; i < d->n_processes; i++)
@@ -428,9 +480,9 @@ int dump_restarts(struct dump *d, struct ct_error *err)
 			    (t->restart != RESTART_NONE && !read_remainder(t)))
 				m.threads[m.n++] = t;
 		}
-	if (m.n)
-		r = measure(&m, err);
-	for (size_t i = 0; r == 0 && i < m.n; i++) {
+	n = m.n;
+	r = measure_all(&m, err);
+	for (size_t i = 0; r == 0 && i < n; i++) {
 		struct dump_thread *t = m.threads[i];
 
 		if (!wanted(t)) {
@@ -441,6 +493,7 @@ int dump_restarts(struct dump *d, struct ct_error *err)
 			dump_refuse_process(d, t->process, "thread %d is in an interrupted system call that "
 							   "cannot be told (/proc/PID/stack is missing)",
 					    t->t.vtid);
+			dump_passing(d);
 			continue;
 		}
 		/* By the kernel's word where there is one; else the time begins anew. */
