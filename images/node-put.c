@@ -85,6 +85,14 @@ void node_put_str(struct node *parent, const char *key, const char *s)
 	put_text(parent, key, utf8_valid(s, len) ? NODE_STRING : NODE_BLOB, s, len);
 }
 
+void node_put_strings(struct node *parent, const char *key, const char *const *strings)
+{
+	struct node *array = node_put_array(parent, key);
+
+	for (; strings && *strings; strings++)
+		node_put_str(array, NULL, *strings);
+}
+
 void node_put_blob(struct node *parent, const char *key, const void *data, size_t len)
 {
 	put_text(parent, key, NODE_BLOB, data, len);

@@ -50,6 +50,7 @@ void node_put_hex(struct node *parent, const char *key, uint64_t v);
 void node_put_bool(struct node *parent, const char *key, bool v);
 /* Any bytes: valid UTF-8 is a JSON string, else {"base64": "..."}. NULL puts nothing. */
 void node_put_str(struct node *parent, const char *key, const char *s);
+void node_put_strings(struct node *parent, const char *key, const char *const *strings); /* up to a NULL */
 /* Binary data, always {"base64": "..."}. */
 void node_put_blob(struct node *parent, const char *key, const void *data, size_t len);
 

@@ -56,20 +56,12 @@ static void set_call(struct user_regs_struct *regs, enum restart_call call, int6
 /* Lets it run to the next stop, which must be the entry or exit of a call, or the one we asked for. */
 static int step(struct tracee *t, enum __ptrace_request how, bool event, struct ct_error *err)
 {
-	int status;
+	int status, r;
 
 	do {
-		if (ptrace(how, t->tid, 0, 0) < 0)
-			return error_errno(err, -errno, "ptrace");
-		while (waitpid(t->tid, &status, __WALL) < 0)
-			if (errno != EINTR)
-				return error_errno(err, -errno, "waitpid");
-		if (!WIFSTOPPED(status)) {
-			t->seized = false;
-			return error_set(err, -ESRCH, "it ended");
-		}
-	} while ((status >> 16 != 0) != event);
-	return 0;
+		r = tracee_next_stop(t, how, &status, err);
+	} while (r == 0 && (status >> 16 != 0) != event);
+	return r;
 }
 
 /*

@@ -9,6 +9,7 @@
 
 #include "libct/base/cleanup.h"
 #include "libct/base/error.h"
+#include "netns/checksum.h"
 #include "netns/tcp-impl.h"
 
 /* SO_MARK of what we send: nothing else in a network that is closed has it. */
@@ -65,25 +66,14 @@ struct wire {
 
 #define BARE offsetof(struct wire, rest)
 
-static uint32_t add_sum(uint32_t sum, const void *data, size_t len)
-{
-	const uint8_t *p = data;
-
-	for (size_t i = 0; i < len; i++)
-		sum += i & 1 ? p[i] : (uint32_t)p[i] << 8;
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
-}
-
 /* RFC 9293, 3.1: over both addresses, protocol, length, and the segment. */
 static void set_checksum(struct wire *s, size_t len, const void *from, const void *to, size_t address_len)
 {
 	uint32_t sum = IPPROTO_TCP + (uint32_t)len;
 
-	sum = add_sum(sum, from, address_len);
-	sum = add_sum(sum, to, address_len);
-	sum = add_sum(sum, s, len);
+	sum = checksum_add(sum, from, address_len);
+	sum = checksum_add(sum, to, address_len);
+	sum = checksum_add(sum, s, len);
 	s->check = htons((uint16_t)~sum);
 }
 

@@ -37,6 +37,16 @@ static int append(struct dump_process *p, uint64_t address)
 	return 0;
 }
 
+/* The pagemap entries of `n` pages from `address` on in both. */
+static int read_both(const struct dump_process *p, const struct dump_process *parent, uint64_t address,
+		     size_t n, uint64_t *ret_mine, uint64_t *ret_theirs)
+{
+	off_t at = (off_t)(address / IMAGE_PAGE * 8);
+	int r = io_pread_exact(p->pagemap, ret_mine, n * 8, at);
+
+	return r < 0 ? r : io_pread_exact(parent->pagemap, ret_theirs, n * 8, at);
+}
+
 static int compare_run(struct dump_process *p, const struct dump_process *parent,
 		       const struct pagemap_run *run)
 {
@@ -44,15 +54,13 @@ static int compare_run(struct dump_process *p, const struct dump_process *parent
 
 	for (uint64_t done = 0; done < run->pages; done += BLOCK) {
 		size_t n = run->pages - done < BLOCK ? run->pages - done : BLOCK;
-		off_t at = (off_t)((run->address / IMAGE_PAGE + done) * 8);
-		int r = io_pread_exact(p->pagemap, mine, n * 8, at);
+		uint64_t at = run->address + done * IMAGE_PAGE;
+		int r = read_both(p, parent, at, n, mine, theirs);
 
-		if (r == 0)
-			r = io_pread_exact(parent->pagemap, theirs, n * 8, at);
 		for (size_t i = 0; r == 0 && i < n; i++)
 			if (IS_PRESENT(mine[i]) && IS_PRESENT(theirs[i]) && FRAME(mine[i]) &&
 			    FRAME(mine[i]) == FRAME(theirs[i]) && !IS_FILE(mine[i]))
-				r = append(p, run->address + (done + i) * IMAGE_PAGE);
+				r = append(p, at + i * IMAGE_PAGE);
 		if (r < 0)
 			return r;
 	}
@@ -67,17 +75,15 @@ int memory_find_parted(const struct dump_process *p, const struct dump_process *
 	*ret = 0;
 	for (uint64_t done = 0; done < run->pages; done += BLOCK) {
 		size_t n = run->pages - done < BLOCK ? run->pages - done : BLOCK;
-		off_t at = (off_t)((run->address / IMAGE_PAGE + done) * 8);
-		int r = io_pread_exact(p->pagemap, mine, n * 8, at);
+		uint64_t at = run->address + done * IMAGE_PAGE;
+		int r = read_both(p, parent, at, n, mine, theirs);
 
-		if (r == 0)
-			r = io_pread_exact(parent->pagemap, theirs, n * 8, at);
 		if (r < 0)
 			return r;
 		for (size_t i = 0; i < n; i++)
 			if (IS_PRESENT(mine[i]) && IS_PRESENT(theirs[i]) &&
 			    FRAME(mine[i]) != FRAME(theirs[i])) {
-				*ret = run->address + (done + i) * IMAGE_PAGE;
+				*ret = at + i * IMAGE_PAGE;
 				return 0;
 			}
 	}

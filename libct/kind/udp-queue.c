@@ -21,6 +21,7 @@
 #include "libct/base/cleanup.h"
 #include "libct/kind/udp.h"
 #include "libct/kind/unix.h"
+#include "netns/checksum.h"
 
 #define ROUND_SIZE (256 << 10)
 #define DATAGRAM_MAX 65536
@@ -268,17 +269,6 @@ int udp_queue_dump(struct dump *d, const struct fd_view *v, struct node *n, stru
 
 /* ---- restore ---- */
 
-static uint32_t add_sum(uint32_t sum, const void *data, size_t len)
-{
-	const uint8_t *p = data;
-
-	for (size_t i = 0; i < len; i++)
-		sum += i & 1 ? p[i] : (uint32_t)p[i] << 8;
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
-}
-
 struct packet {
 	struct sockaddr_storage from, to;
 	int ttl, class;
@@ -318,10 +308,10 @@ static int send_ipv6(const struct packet *p)
 	ip.ip6_plen = udp.len;
 	ip.ip6_nxt = IPPROTO_UDP;
 	ip.ip6_hlim = (uint8_t)p->ttl;
-	sum = add_sum(sum, from, 16);
-	sum = add_sum(sum, &to.sin6_addr, 16);
-	sum = add_sum(sum, &udp, sizeof(udp));
-	sum = add_sum(sum, p->data, p->len);
+	sum = checksum_add(sum, from, 16);
+	sum = checksum_add(sum, &to.sin6_addr, 16);
+	sum = checksum_add(sum, &udp, sizeof(udp));
+	sum = checksum_add(sum, p->data, p->len);
 	udp.check = htons((uint16_t)~sum) ? htons((uint16_t)~sum) : 0xffff;
 	to.sin6_port = 0;
 	return fd < 0 || sendmsg(fd, &h, 0) < 0 ? -errno : 0;

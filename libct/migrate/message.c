@@ -121,14 +121,6 @@ bool migration_id_valid(const char *id)
 
 /* ---- options ---- */
 
-static void put_strings(struct node *to, const char *key, const char *const *strings)
-{
-	struct node *list = node_put_array(to, key);
-
-	for (; strings && *strings; strings++)
-		node_put_str(list, NULL, *strings);
-}
-
 void message_put_options(struct node *to, const struct ct_restore_options *o, const char *seccomp)
 {
 	struct node *list;
@@ -148,8 +140,8 @@ void message_put_options(struct node *to, const struct ct_restore_options *o, co
 	else
 		node_put_str(to, "seccomp", o->seccomp);
 	node_put_str(to, "bridge", o->bridge);
-	put_strings(to, "cap_add", o->cap_add);
-	put_strings(to, "publish", o->publish);
+	node_put_strings(to, "cap_add", o->cap_add);
+	node_put_strings(to, "publish", o->publish);
 	list = node_put_array(to, "volumes");
 	for (size_t i = 0; i < o->n_volumes; i++) {
 		struct node *v = node_put_object(list, NULL);

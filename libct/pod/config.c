@@ -69,14 +69,6 @@ bool hostname_valid(const char *name)
 
 /* ---- putting ---- */
 
-static void put_strings(struct node *to, const char *key, char *const *strings)
-{
-	struct node *array = node_put_array(to, key);
-
-	for (; strings && *strings; strings++)
-		node_put_str(array, NULL, *strings);
-}
-
 static void put_address(struct node *to, const struct net_config *a)
 {
 	struct node *n = node_put_object(to, "address");
@@ -98,8 +90,8 @@ void pod_config_put(const struct pod_config *c, struct node *to)
 	struct node *array;
 
 	node_put_str(to, "name", c->name);
-	put_strings(to, "command", c->command);
-	put_strings(to, "env", c->env);
+	node_put_strings(to, "command", (const char *const *)c->command);
+	node_put_strings(to, "env", (const char *const *)c->env);
 	node_put_str(to, "workdir", c->workdir);
 	node_put_str(to, "user", c->user);
 	node_put_str(to, "hostname", c->hostname);

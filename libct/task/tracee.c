@@ -248,6 +248,19 @@ void tracee_release(struct tracee *t)
 	t->xstate = NULL;
 }
 
+int tracee_next_stop(struct tracee *t, enum __ptrace_request how, int *ret_status, struct ct_error *err)
+{
+	if (ptrace(how, t->tid, 0, 0) < 0)
+		return error_errno(err, -errno, "ptrace");
+	while (waitpid(t->tid, ret_status, __WALL) < 0)
+		if (errno != EINTR)
+			return error_errno(err, -errno, "waitpid");
+	if (WIFSTOPPED(*ret_status))
+		return 0;
+	t->seized = false;
+	return error_set(err, -ESRCH, "it ended");
+}
+
 /*
  * To the entry and to the exit of a system call. Not by single-stepping: its SIGTRAP is forced upon
  * the task, which makes the kernel reset the action of SIGTRAP where that is blocked or ignored.
@@ -260,15 +273,9 @@ static int wait_syscall(struct tracee *t, int64_t *ret, struct ct_error *err)
 	int status, r, stops = 0;
 
 	for (;;) {
-		if (ptrace(how, t->tid, 0, 0) < 0)
-			return error_errno(err, -errno, "ptrace syscall");
-		while (waitpid(t->tid, &status, __WALL) < 0)
-			if (errno != EINTR)
-				return error_errno(err, -errno, "waitpid");
-		if (!WIFSTOPPED(status)) {
-			t->seized = false;
-			return error_set(err, -ESRCH, "it ended");
-		}
+		r = tracee_next_stop(t, how, &status, err);
+		if (r < 0)
+			return r;
 		if (status >> 16) {
 			if (stops == 2)
 				return 0;

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/ptrace.h>
 #include <sys/types.h>
 #include <sys/user.h>
 
@@ -74,7 +75,13 @@ int tracee_detach(struct tracee *t, struct ct_error *err);
 void tracee_release(struct tracee *t);
 
 /*
- * Executes one system call in a stopped tracee by single-stepping over the instruction at
+ * Lets a stopped tracee go on, `how` (PTRACE_CONT, PTRACE_SYSCALL), and waits for its next stop; *ret_status
+ * is that of waitpid(2). -ESRCH: it ended.
+ */
+int tracee_next_stop(struct tracee *t, enum __ptrace_request how, int *ret_status, struct ct_error *err);
+
+/*
+ * Executes one system call in a stopped tracee at the instruction at
  * `syscall_at`, and returns its result or negative errno. For restore only: if podckpt dies meanwhile
  * the task is lost.
  */

@@ -2,25 +2,11 @@
 /* run: --seccomp unconfined */
 /* refused: pid 3 (seccomp-notify) fd 3: a listener of seccomp notifications is not carried; end the supervised program first */
 /* A filter that asks a supervisor. */
-#include "tests/victims/victim.h"
-
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
-#include <sys/prctl.h>
+#include "tests/victims/notify.h"
 
 static void child(void *arg)
 {
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getpgrp, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = { sizeof(code) / sizeof(code[0]), code };
-
-	int fd = CHECK_SYS(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-				   SECCOMP_FILTER_FLAG_NEW_LISTENER, &program));
+	int fd = notify_listen();
 
 	*(int *)arg = 1;
 	victim_wait();
@@ -33,7 +19,6 @@ int main(void)
 	int *up = CHECK_SYS(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
 	pid_t pid;
 
-	CHECK_SYS(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 	pid = victim_fork(child, up);
 	VICTIM_UNTIL(*up);
 	victim_ready();

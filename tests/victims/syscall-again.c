@@ -9,14 +9,6 @@
 #define EARLY 2000 /* ms of it are over before the first checkpoint: what begins anew is late by them */
 #define N 6
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	CHECK_SYS(clock_gettime(CLOCK_MONOTONIC, &t));
-	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static uint32_t word;
 static int fds[2];
 
@@ -24,7 +16,7 @@ static void child(void *arg)
 {
 	struct timespec t = { SPAN / 1000, 0 };
 	struct pollfd p = { fds[0], POLLIN, 0 };
-	int64_t began = now_ms(), passed;
+	int64_t began = victim_now_ms(), passed;
 
 	switch ((intptr_t)arg) {
 	case 0:
@@ -49,7 +41,7 @@ static void child(void *arg)
 		CHECK_EQ(syscall(SYS_poll, &p, 1, -1), 1);
 		return;
 	}
-	passed = now_ms() - began;
+	passed = victim_now_ms() - began;
 	if (passed < SPAN - 1 || passed > SPAN + EARLY - 500)
 		VICTIM_FAIL("call %d took %lld ms", (int)(intptr_t)arg, (long long)passed);
 }

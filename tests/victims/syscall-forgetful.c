@@ -12,14 +12,6 @@
 #define EARLY 2000 /* ms of it are over before the first checkpoint: what begins anew is late by them */
 #define N 6
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	CHECK_SYS(clock_gettime(CLOCK_MONOTONIC, &t));
-	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* The limit is in memory that nobody can write to, and stays what it was. */
 static const struct timespec span = { SPAN / 1000, 0 };
 
@@ -42,7 +34,7 @@ static void child(void *arg)
 	sigaddset(&mask, SIGUSR1);
 	CHECK_SYS(sigprocmask(SIG_BLOCK, &mask, NULL));
 	room = (struct iovec){ &c, 1 };
-	began = now_ms();
+	began = victim_now_ms();
 	switch ((intptr_t)arg) {
 	case 0:
 		CHECK_EQ(epoll_wait(set, &event, 1, SPAN), 0);
@@ -66,7 +58,7 @@ static void child(void *arg)
 		most = 10 * SPAN;
 		break;
 	}
-	passed = now_ms() - began;
+	passed = victim_now_ms() - began;
 	if (passed < SPAN - 1 || passed > most)
 		VICTIM_FAIL("call %d took %lld ms", (int)(intptr_t)arg, (long long)passed);
 	CHECK_EQ(span.tv_sec, SPAN / 1000);

@@ -12,18 +12,10 @@
 static volatile int up;
 static uint32_t word[4];
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	CHECK_SYS(clock_gettime(CLOCK_MONOTONIC, &t));
-	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static void *work(void *arg)
 {
 	struct timespec t = { SPAN / 1000, 0 };
-	int64_t began = now_ms(), passed;
+	int64_t began = victim_now_ms(), passed;
 	long r;
 
 	__atomic_add_fetch(&up, 1, __ATOMIC_SEQ_CST);
@@ -47,7 +39,7 @@ static void *work(void *arg)
 		CHECK(r == 0 || errno == EAGAIN);
 		return arg;
 	}
-	passed = now_ms() - began;
+	passed = victim_now_ms() - began;
 	if (passed < SPAN || passed > SPAN + EARLY - 500)
 		VICTIM_FAIL("futex %d took %lld ms", (int)(intptr_t)arg, (long long)passed);
 	return arg;

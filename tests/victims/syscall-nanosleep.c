@@ -10,18 +10,10 @@
 
 static volatile int up;
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	CHECK_SYS(clock_gettime(CLOCK_MONOTONIC, &t));
-	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static void *work(void *arg)
 {
 	struct timespec t = { SPAN / 1000, 0 }, rest = { 77, 77 };
-	int64_t began = now_ms(), passed;
+	int64_t began = victim_now_ms(), passed;
 	long r = -1;
 
 	__atomic_add_fetch(&up, 1, __ATOMIC_SEQ_CST);
@@ -50,7 +42,7 @@ static void *work(void *arg)
 		r = syscall(SYS_nanosleep, &t, &t);
 		break;
 	}
-	passed = now_ms() - began;
+	passed = victim_now_ms() - began;
 	CHECK_EQ(r, 0);
 	if (passed < SPAN || passed > SPAN + EARLY - 500)
 		VICTIM_FAIL("sleep %d took %lld ms", (int)(intptr_t)arg, (long long)passed);

@@ -15,20 +15,12 @@
 static volatile int up;
 static int fds[2], answer[2];
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	CHECK_SYS(clock_gettime(CLOCK_MONOTONIC, &t));
-	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static void *work(void *arg)
 {
 	struct timespec t = { SPAN / 1000, 0 };
 	struct timeval v = { SPAN / 1000, 0 };
 	struct pollfd p = { fds[0], POLLIN, 0 }, q = { answer[0], POLLIN, 0 };
-	int64_t began = now_ms(), passed;
+	int64_t began = victim_now_ms(), passed;
 	struct epoll_event event = { .events = EPOLLIN };
 	int ep = CHECK_SYS(epoll_create1(0));
 	fd_set set;
@@ -66,7 +58,7 @@ static void *work(void *arg)
 		CHECK_EQ(q.revents, POLLIN);
 		return arg;
 	}
-	passed = now_ms() - began;
+	passed = victim_now_ms() - began;
 	CHECK_EQ(r, 0);
 	if (passed < SPAN - 1 || passed > SPAN + EARLY - 500)
 		VICTIM_FAIL("wait %d took %lld ms", (int)(intptr_t)arg, (long long)passed);

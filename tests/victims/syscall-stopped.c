@@ -5,24 +5,16 @@
 #define SPAN 6000
 #define EARLY 2000 /* ms of it are over before the first checkpoint: what begins anew is late by them */
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	CHECK_SYS(clock_gettime(CLOCK_MONOTONIC, &t));
-	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static void child(void *arg)
 {
 	struct timespec t = { SPAN / 1000, 0 };
-	int64_t began = now_ms(), passed;
+	int64_t began = victim_now_ms(), passed;
 
 	if (arg)
 		CHECK_EQ(syscall(SYS_poll, NULL, 0, SPAN), 0);
 	else
 		CHECK_EQ(syscall(SYS_nanosleep, &t, NULL), 0);
-	passed = now_ms() - began;
+	passed = victim_now_ms() - began;
 	if (passed < SPAN - 1 || passed > SPAN + EARLY - 500)
 		VICTIM_FAIL("it slept %lld ms", (long long)passed);
 }

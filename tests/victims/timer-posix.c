@@ -35,14 +35,6 @@ static int64_t left_ms(int id, int64_t *interval)
 	return t.it_value.tv_sec * 1000 + t.it_value.tv_nsec / 1000000;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	CHECK_SYS(clock_gettime(CLOCK_MONOTONIC, &t));
-	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 int main(void)
 {
 	struct sigaction a = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO };
@@ -60,12 +52,12 @@ int main(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGRTMIN + 5);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	before = now_ms();
+	before = victim_now_ms();
 	CHECK_SYS(syscall(SYS_timer_settime, ids[2], 0, &far, NULL));
 	CHECK_SYS(syscall(SYS_timer_settime, ids[3], 0, &far, NULL));
 	CHECK_SYS(syscall(SYS_timer_settime, ids[4], 0, &soon, NULL));
 	CHECK_SYS(syscall(SYS_timer_settime, ids[5], 0, &again, NULL));
-	after = now_ms();
+	after = victim_now_ms();
 	VICTIM_UNTIL(sigpending(&pending) == 0 && sigismember(&pending, SIGRTMIN + 5));
 
 	victim_sleep_ms(EARLY);
@@ -77,9 +69,9 @@ int main(void)
 	for (int i = 2; i < 5; i++) {
 		int64_t whole = i == 4 ? 700000 : 5000000;
 
-		most = whole + after - now_ms();
+		most = whole + after - victim_now_ms();
 		left = left_ms(ids[i], &interval);
-		least = whole + before - now_ms();
+		least = whole + before - victim_now_ms();
 		CHECK_EQ(interval, i == 4 ? 50 : 0);
 		if (left < least - EARLY / 2 || left > most + EARLY / 2)
 			VICTIM_FAIL("%lld ms are left of %lld, not %lld to %lld", (long long)left,

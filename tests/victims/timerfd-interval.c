@@ -4,20 +4,12 @@
 
 #include <sys/timerfd.h>
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	CHECK_SYS(clock_gettime(CLOCK_MONOTONIC, &t));
-	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 int main(void)
 {
 	struct itimerspec t = { { 0, 50000000 }, { 0, 50000000 } }, got;
 	int read_late = CHECK_SYS(timerfd_create(CLOCK_MONOTONIC, 0));
 	int rhythm = CHECK_SYS(timerfd_create(CLOCK_MONOTONIC, 0));
-	int64_t began = now_ms(), before, expected, off = 200;
+	int64_t began = victim_now_ms(), before, expected, off = 200;
 	uint64_t ticks, more;
 
 	CHECK_SYS(timerfd_settime(read_late, 0, &t, NULL));
@@ -26,9 +18,9 @@ int main(void)
 	CHECK_EQ(read(rhythm, &ticks, sizeof(ticks)), 8);
 	victim_sleep_ms(200);
 	victim_ready();
-	before = now_ms();
+	before = victim_now_ms();
 	CHECK_EQ(read(read_late, &ticks, sizeof(ticks)), 8);
-	expected = (now_ms() - began) / 50;
+	expected = (victim_now_ms() - began) / 50;
 	if ((int64_t)ticks < (before - began) / 50 - 1 || (int64_t)ticks > expected + 1)
 		VICTIM_FAIL("%lld ticks, expected %lld", (long long)ticks, (long long)expected);
 	CHECK_EQ(read(read_late, &more, sizeof(more)), 8);
@@ -36,7 +28,7 @@ int main(void)
 	/* Its beats are 50 + n * 200 ms after it was set. */
 	for (int i = 0; i < 20 && off > 20; i++) { /* a busy host may run us late */
 		CHECK_EQ(read(rhythm, &ticks, sizeof(ticks)), 8);
-		off = (now_ms() - began + 200 - 50) % 200;
+		off = (victim_now_ms() - began + 200 - 50) % 200;
 	}
 	if (off > 20)
 		VICTIM_FAIL("the beat is off by %lld ms", (long long)off);

@@ -1,47 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Descriptors that only a queue holds: epoll with what it watches, eventfd, pidfd, timerfd; two sockets inside each other. */
-#include "tests/victims/victim.h"
+#include "tests/victims/rights.h"
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 
-static void give(int s, const int *fds, size_t n)
-{
-	char control[CMSG_SPACE(4 * sizeof(int))] = { 0 };
-	struct iovec iov = { "x", 1 };
-	struct msghdr h = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-			    .msg_controllen = CMSG_SPACE(n * sizeof(int)) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&h);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(n * sizeof(int));
-	memcpy(CMSG_DATA(c), fds, n * sizeof(int));
-	CHECK_EQ(sendmsg(s, &h, 0), 1);
-}
-
-static void take(int s, int *fds, size_t n)
-{
-	char control[CMSG_SPACE(4 * sizeof(int))], byte;
-	struct iovec iov = { &byte, 1 };
-	struct msghdr h = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-			    .msg_controllen = sizeof(control) };
-	struct cmsghdr *c;
-
-	CHECK_EQ(recvmsg(s, &h, 0), 1);
-	c = CMSG_FIRSTHDR(&h);
-	CHECK(c);
-	CHECK_EQ(c->cmsg_len, CMSG_LEN(n * sizeof(int)));
-	memcpy(fds, CMSG_DATA(c), n * sizeof(int));
-}
-
 int main(void)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.u64 = 77 };
 	int s[2], a[2], b[2], got[3], event_fd, epoll, pidfd;
 	uint64_t count = 5;
+	char byte;
 	pid_t child;
 
 	CHECK_SYS(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
@@ -52,24 +23,24 @@ int main(void)
 	epoll = CHECK_SYS(epoll_create1(0));
 	CHECK_SYS(epoll_ctl(epoll, EPOLL_CTL_ADD, event_fd, &event));
 	pidfd = CHECK_SYS(pidfd_open(child, 0));
-	give(s[0], (int[]){ event_fd, epoll, pidfd }, 3);
+	rights_give(s[0], "x", 1, (int[]){ event_fd, epoll, pidfd }, 3);
 	CHECK_SYS(close(epoll));
 	CHECK_SYS(close(pidfd));
 	CHECK_SYS(close(event_fd));
 	/* a[1] waits in b[1]'s queue, b[1] in a[1]'s. */
-	give(a[0], &b[1], 1);
-	give(b[0], &a[1], 1);
+	rights_give(a[0], "x", 1, &b[1], 1);
+	rights_give(b[0], "x", 1, &a[1], 1);
 	CHECK_SYS(close(a[1]));
 	victim_ready();
-	take(s[1], got, 3);
+	CHECK_EQ(rights_take(s[1], &byte, 1, got), 3);
 	CHECK_EQ(write(got[0], &count, 8), 8);
 	CHECK_EQ(epoll_wait(got[1], &event, 1, 1000), 1);
 	CHECK_EQ(event.data.u64, 77u);
 	victim_join(child);
 	CHECK_ERRNO(syscall(SYS_pidfd_send_signal, got[2], 0, NULL, 0), ESRCH);
-	take(b[1], got, 1);
+	CHECK_EQ(rights_take(b[1], &byte, 1, got), 1);
 	CHECK_EQ(write(a[0], "y", 1), 1);
-	take(got[0], got + 1, 1);
+	CHECK_EQ(rights_take(got[0], &byte, 1, got + 1), 1);
 	CHECK_EQ(write(b[0], "z", 1), 1);
 	CHECK_EQ(read(got[1], &count, 8), 1);
 	victim_pass();

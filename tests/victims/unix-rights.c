@@ -3,45 +3,9 @@
  * Descriptors under way: files, pipes, sockets, a socket in its own queue; each where it was
  * among the bytes.
  */
-#include "victim.h"
+#include "tests/victims/rights.h"
 
 #include <sys/socket.h>
-
-static void give(int s, const char *text, size_t len, const int *fds, size_t n)
-{
-	char control[CMSG_SPACE(4 * sizeof(int))] = { 0 };
-	struct iovec iov = { (void *)text, len };
-	struct msghdr h = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-			    .msg_controllen = CMSG_SPACE(n * sizeof(int)) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&h);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(n * sizeof(int));
-	memcpy(CMSG_DATA(c), fds, n * sizeof(int));
-	CHECK_EQ(sendmsg(s, &h, 0), (ssize_t)len);
-}
-
-/* Reads exactly `len` bytes in one go; the number of descriptors with them. */
-static size_t take(int s, char *text, size_t len, int *fds)
-{
-	char control[CMSG_SPACE(4 * sizeof(int))];
-	struct iovec iov = { text, len };
-	struct msghdr h = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-			    .msg_controllen = sizeof(control) };
-	struct cmsghdr *c;
-	size_t n;
-
-	CHECK_EQ(recvmsg(s, &h, 0), (ssize_t)len);
-	CHECK(!(h.msg_flags & MSG_CTRUNC));
-	c = CMSG_FIRSTHDR(&h);
-	if (!c)
-		return 0;
-	CHECK_EQ(c->cmsg_type, SCM_RIGHTS);
-	n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-	memcpy(fds, CMSG_DATA(c), n * sizeof(int));
-	return n;
-}
 
 int main(void)
 {
@@ -60,35 +24,35 @@ int main(void)
 	CHECK_EQ(write(inner[1], "inner", 5), 5);
 
 	CHECK_EQ(write(s[0], "plain", 5), 5);
-	give(s[0], "AB", 2, (int[]){ file, p[0] }, 2);
-	give(s[0], "C", 1, &inner[0], 1);
+	rights_give(s[0], "AB", 2, (int[]){ file, p[0] }, 2);
+	rights_give(s[0], "C", 1, &inner[0], 1);
 	CHECK_EQ(write(s[0], "tail", 4), 4);
-	give(d[0], "dg", 2, &file, 1);
-	give(cycle[0], "self", 4, (int[]){ cycle[0], cycle[1] }, 2);
+	rights_give(d[0], "dg", 2, &file, 1);
+	rights_give(cycle[0], "self", 4, (int[]){ cycle[0], cycle[1] }, 2);
 	CHECK_SYS(close(p[0]));
 	CHECK_SYS(close(inner[0]));
 	victim_ready();
-	CHECK_EQ(take(s[1], text, 3, fds), 0);
-	CHECK_EQ(take(s[1], text, 2, fds), 0);
-	CHECK_EQ(take(s[1], text, 1, fds), 2);
+	CHECK_EQ(rights_take(s[1], text, 3, fds), 0);
+	CHECK_EQ(rights_take(s[1], text, 2, fds), 0);
+	CHECK_EQ(rights_take(s[1], text, 1, fds), 2);
 	CHECK_EQ(text[0], 'A');
 	CHECK_EQ(read(fds[0], text, 2), 2);
 	CHECK_MEM(text, "34", 2);
 	CHECK_EQ(lseek(file, 0, SEEK_CUR), 5); /* one description */
 	CHECK_EQ(read(fds[1], text, sizeof(text)), 5);
 	CHECK_MEM(text, "piped", 5);
-	CHECK_EQ(take(s[1], text, 1, fds), 0);
-	CHECK_EQ(take(s[1], text, 1, fds), 1);
+	CHECK_EQ(rights_take(s[1], text, 1, fds), 0);
+	CHECK_EQ(rights_take(s[1], text, 1, fds), 1);
 	CHECK_EQ(read(fds[0], text, sizeof(text)), 5);
 	CHECK_MEM(text, "inner", 5);
 	CHECK_EQ(write(fds[0], "x", 1), 1);
 	CHECK_EQ(read(inner[1], text, sizeof(text)), 1);
-	CHECK_EQ(take(s[1], text, 4, fds), 0);
+	CHECK_EQ(rights_take(s[1], text, 4, fds), 0);
 	CHECK_MEM(text, "tail", 4);
-	CHECK_EQ(take(d[1], text, 2, fds), 1);
+	CHECK_EQ(rights_take(d[1], text, 2, fds), 1);
 	CHECK_EQ(read(fds[0], text, 2), 2);
 	CHECK_MEM(text, "56", 2);
-	CHECK_EQ(take(cycle[1], text, 4, fds), 2);
+	CHECK_EQ(rights_take(cycle[1], text, 4, fds), 2);
 	CHECK_EQ(write(fds[0], "round", 5), 5);
 	CHECK_EQ(read(fds[1], text, sizeof(text)), 5);
 	victim_pass();

@@ -139,6 +139,15 @@ static inline const char *victim_path(char path[256], const char *name)
 	return path;
 }
 
+/* By the monotonic clock. */
+static inline int64_t victim_now_ms(void)
+{
+	struct timespec t;
+
+	CHECK_SYS(clock_gettime(CLOCK_MONOTONIC, &t));
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 static inline void victim_sleep_ms(long ms)
 {
 	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
