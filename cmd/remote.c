@@ -7,23 +7,16 @@
 #include <time.h>
 
 #include "cmd/output.h"
+#include "libct/base/clock.h"
 
 #define SHOW_EVERY 100000 /* microseconds */
-
-static uint64_t now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
 
 /* "send 120 MB of 512 MB, 98.0 MB/s, 4 s left" */
 static void show(void *context, const struct ct_progress *p)
 {
 	char done[32], total[32], rate[32];
 	struct remote *r = context;
-	uint64_t now = now_us(), speed;
+	uint64_t now = monotonic_us(), speed;
 
 	if (!r->phase || strcmp(r->phase, p->phase)) {
 		r->phase = p->phase;

@@ -7,18 +7,11 @@
 #include <time.h>
 
 #include "images/archive.h"
+#include "libct/base/clock.h"
 #include "libct/kind.h"
 #include "libct/kind/memory.h"
 #include "libct/kind/rootfs.h"
 #include "libct/pod/pod.h"
-
-uint64_t checkpoint_clock(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
 
 void checkpoint_pause(void)
 {
@@ -45,7 +38,7 @@ int checkpoint_open(struct checkpoint *c, struct ct_error *err)
 /* Files are taken by what it has found: the dump is kept. */
 int checkpoint_preflight(struct checkpoint *c, struct ct_error *err)
 {
-	const uint64_t until = checkpoint_clock() + PASSING_US;
+	const int64_t until = monotonic_us() + PASSING_US;
 
 	for (;;) {
 		__cleanup(dump_free_cleanup) struct dump *d = NULL;
@@ -58,7 +51,7 @@ int checkpoint_preflight(struct checkpoint *c, struct ct_error *err)
 			dump_let_go(d);
 			c->found = take_ptr(d);
 		}
-		if (r == 0 || !d || !dump_passes(d, r) || checkpoint_clock() >= until)
+		if (r == 0 || !d || !dump_passes(d, r) || monotonic_us() >= until)
 			return r;
 		checkpoint_pause();
 	}
@@ -92,7 +85,7 @@ int checkpoint_hold(struct checkpoint *c, struct ct_error *err)
 	if (r < 0)
 		return r;
 	c->dump->early = c->early;
-	c->began = checkpoint_clock();
+	c->began = monotonic_us();
 	return dump_hold(c->dump, err);
 }
 
@@ -122,7 +115,7 @@ int checkpoint_describe(struct checkpoint *c, struct ct_error *err)
 		return r;
 	d->master_fd = c->guard.master_fd;
 	d->guard = &c->guard;
-	d->stats.freezing_time = checkpoint_clock() - c->began;
+	d->stats.freezing_time = monotonic_us() - c->began;
 	/* Before anything is read: the monitor must not move what is in the pipes and the terminal. */
 	r = drain(c, err);
 	return r < 0 ? r : dump_describe(d, err);
@@ -139,15 +132,15 @@ static int write_manifest(struct checkpoint *c, struct ct_error *err)
 
 int checkpoint_write(struct checkpoint *c, struct ct_error *err)
 {
-	uint64_t began;
+	int64_t began;
 	int r = write_manifest(c, err);
 
 	if (r == 0)
 		r = rootfs_dump(c->dump, c->w, err);
-	began = checkpoint_clock();
+	began = monotonic_us();
 	if (r == 0)
 		r = memory_dump_pages(c->dump, c->w, err);
-	c->dump->stats.memdump_time = checkpoint_clock() - began;
+	c->dump->stats.memdump_time = monotonic_us() - began;
 	/* While all is still stopped, and before the image can look whole. */
 	return r < 0 ? r : guard_check(&c->guard, err);
 }
@@ -158,20 +151,20 @@ void checkpoint_let_go(struct checkpoint *c)
 		return;
 	c->stats = c->dump->stats;
 	dump_free(take_ptr(c->dump));
-	c->stats.frozen_time = checkpoint_clock() - c->began;
+	c->stats.frozen_time = monotonic_us() - c->began;
 }
 
 int checkpoint_finish(struct checkpoint *c, struct ct_error *err)
 {
 	struct ct_stats *stats = c->dump ? &c->dump->stats : &c->stats;
-	uint64_t began = checkpoint_clock();
+	int64_t began = monotonic_us();
 	int r = rootfs_dump_late(c->early, c->w, err);
 
 	if (r == 0)
 		r = archive_finish(c->w, err);
 	if (r == 0 && c->path)
 		r = image_file_settle(&c->file, err);
-	stats->memwrite_time = checkpoint_clock() - began;
+	stats->memwrite_time = monotonic_us() - began;
 	stats->pages_written = archive_pages_written(c->w);
 	stats->image_bytes = archive_bytes_written(c->w);
 	return r;

@@ -34,7 +34,7 @@ struct checkpoint {
 	struct rootfs_early *early;
 	struct guard guard;
 	struct dump *dump;
-	uint64_t began; /* the stop, us */
+	int64_t began; /* the stop, us */
 	struct ct_stats stats;
 };
 #define CHECKPOINT_NONE { .file = IMAGE_FILE_NONE, .guard = { -1, -1 } }
@@ -57,9 +57,6 @@ int checkpoints_open(struct checkpoints *s, struct ct *ct, const char *const *na
 		     struct ct_error *err);
 int checkpoints_take(struct checkpoints *s, struct ct_error *err);
 void checkpoints_release(struct checkpoints *s);
-
-/* A monotonic clock, us. */
-uint64_t checkpoint_clock(void);
 
 /*
  * What passes by itself in a running pod (a child of vfork(2) that has not executed its program yet, a connection that

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "libct/base/clock.h"
 #include "libct/base/descriptors.h"
 #include "libct/base/error.h"
 #include "libct/checkpoint-steps.h"
@@ -75,7 +76,7 @@ static bool passes(const struct checkpoints *s, int r)
 /* Looks again at what passes by itself. In between the pods go on, as if nothing had been asked of them. */
 static int stop(struct checkpoints *s, struct ct_error *err)
 {
-	const uint64_t until = checkpoint_clock() + PASSING_US;
+	const int64_t until = monotonic_us() + PASSING_US;
 
 	for (;;) {
 		int r = each(s, checkpoint_hold, err);
@@ -85,7 +86,7 @@ static int stop(struct checkpoints *s, struct ct_error *err)
 			r = each(s, checkpoint_freeze, err);
 		if (r == 0)
 			r = each(s, checkpoint_describe, err);
-		if (r == 0 || !passes(s, r) || checkpoint_clock() >= until)
+		if (r == 0 || !passes(s, r) || monotonic_us() >= until)
 			return r;
 		let_go(s);
 		for (size_t i = 0; i < s->n; i++) {

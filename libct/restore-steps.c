@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "images/archive.h"
+#include "libct/base/clock.h"
 #include "libct/base/sys.h"
 #include "libct/dump-steps.h"
 #include "libct/host.h"
@@ -22,14 +23,6 @@
 #include "libct/spool.h"
 #include "libct/tree-plan.h"
 #include "libct/verify.h"
-
-static uint64_t now_ns(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 void restore_close(struct restore *r, bool failed)
 {
@@ -254,8 +247,8 @@ static int make_pod(struct restore *r, struct ct_error *err)
 	if (e < 0)
 		return e;
 	/* The pod's clocks go on from where they were. */
-	start.monotonic -= (int64_t)now_ns(CLOCK_MONOTONIC);
-	start.boottime -= (int64_t)now_ns(CLOCK_BOOTTIME);
+	start.monotonic -= clock_now(CLOCK_MONOTONIC);
+	start.boottime -= clock_now(CLOCK_BOOTTIME);
 	return pod_make(r->pod, &start, err);
 }
 
@@ -416,7 +409,7 @@ int restore_open(struct restore *r, struct ct_error *err)
 {
 	int e = 0;
 
-	r->began = now_ns(CLOCK_MONOTONIC);
+	r->began = clock_now(CLOCK_MONOTONIC);
 	r->proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (r->path)
 		r->file = open(r->path, O_RDONLY | O_CLOEXEC);
@@ -491,7 +484,7 @@ int restore_told(struct restore *r, char **ret_name, struct ct_error *err)
 
 void restore_take_stats(struct restore *r, struct ct_stats *ret)
 {
-	r->stats.restore_time = (now_ns(CLOCK_MONOTONIC) - r->began) / 1000;
+	r->stats.restore_time = (clock_now(CLOCK_MONOTONIC) - r->began) / 1000;
 	*ret = r->stats;
 }
 

@@ -78,7 +78,7 @@ struct restore {
 	struct ct *ct;
 	const char *path; /* of the image; NULL: it is read from options->fd */
 	int file;	  /* the image, -1: options->fd */
-	uint64_t began;	  /* our monotonic clock, ns */
+	int64_t began;	  /* our monotonic clock, ns */
 	struct pod *pod;
 	struct init_go go; /* what podckpt-init is told at the release */
 	const struct ct_restore_options *options;

@@ -8,20 +8,13 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "libct/base/clock.h"
 #include "libct/base/error.h"
 #include "netns/claim.h"
 #include "netns/netlink.h"
 
 #define PROBES 3
 #define INTERVAL_MS 100
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /*
  * Whether somebody else has the address (any packet that names it as the sender's) or is about to
@@ -46,7 +39,7 @@ static int listen_until(int fd, int64_t end, const uint8_t own_mac[6], struct in
 {
 	for (;;) {
 		struct pollfd p = { .fd = fd, .events = POLLIN };
-		int64_t left = end - now_ms();
+		int64_t left = end - monotonic_ms();
 		struct ether_arp arp;
 
 		if (left <= 0)
@@ -73,7 +66,7 @@ int arp_probe(const struct rt_link *link, struct in_addr ip, uint8_t ret_mac[6],
 					     .ar_hln = ETH_ALEN,
 					     .ar_pln = 4,
 					     .ar_op = htons(ARPOP_REQUEST) } };
-	int64_t began = now_ms();
+	int64_t began = monotonic_ms();
 	int r = 0;
 
 	memset(at.sll_addr, 0xff, ETH_ALEN);

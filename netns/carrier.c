@@ -6,29 +6,22 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "libct/base/clock.h"
 #include "libct/base/error.h"
 #include "netns/netlink.h"
 #include "netns/rt.h"
 
 #define CARRIER_TIMEOUT_MS 5000
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 int carrier_wait(struct nl_sock *sock, struct nl_sock *events, const char *name, bool operating,
 		 struct ct_error *err)
 {
-	int64_t end = now_ms() + CARRIER_TIMEOUT_MS;
+	int64_t end = monotonic_ms() + CARRIER_TIMEOUT_MS;
 	char drain[8192];
 
 	for (;;) {
 		struct pollfd p = { .fd = nl_socket_get_fd(events), .events = POLLIN };
-		int64_t left = end - now_ms();
+		int64_t left = end - monotonic_ms();
 		struct rt_link link;
 		int r;
 

@@ -6,10 +6,11 @@
 #include <time.h>
 
 #include "libct/base/cleanup.h"
+#include "libct/base/clock.h"
 #include "libct/base/error.h"
 #include "netns/tcp-impl.h"
 
-#define ARRIVAL_MS 2000
+#define ARRIVAL_MS 10000
 
 int tcp_set_window(int fd, const struct tcp_window *w, struct ct_error *err)
 {
@@ -18,22 +19,13 @@ int tcp_set_window(int fd, const struct tcp_window *w, struct ct_error *err)
 	return 0;
 }
 
-static bool too_late(const struct timespec *begin)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (now.tv_sec - begin->tv_sec) * 1000 + (now.tv_nsec - begin->tv_nsec) / 1000000 > ARRIVAL_MS;
-}
-
 int tcp_await(int fd, enum tcp_state state, struct ct_error *err)
 {
-	struct timespec begin;
+	int64_t until = monotonic_ms() + ARRIVAL_MS;
 	int is;
 
-	clock_gettime(CLOCK_MONOTONIC, &begin);
 	while ((is = tcp_state(fd)) != (int)state) {
-		if (is < 0 || too_late(&begin))
+		if (is < 0 || monotonic_ms() > until)
 			return error_set(err, -ETIMEDOUT, "it stays %s and does not become %s",
 					 tcp_state_name((enum tcp_state)is), tcp_state_name(state));
 		sched_yield();
@@ -43,12 +35,11 @@ int tcp_await(int fd, enum tcp_state state, struct ct_error *err)
 
 int tcp_await_acknowledged(int fd, int left, struct ct_error *err)
 {
-	struct timespec begin;
+	int64_t until = monotonic_ms() + ARRIVAL_MS;
 	int n = 0;
 
-	clock_gettime(CLOCK_MONOTONIC, &begin);
 	while (ioctl(fd, SIOCOUTQ, &n) == 0 && n > left) {
-		if (too_late(&begin))
+		if (monotonic_ms() > until)
 			return error_set(err, -ETIMEDOUT, "it does not hear our own packets");
 		sched_yield();
 	}

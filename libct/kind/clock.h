@@ -5,20 +5,12 @@
 #include <sys/types.h>
 #include <time.h>
 
-struct ct_error;
+#include "libct/base/clock.h"
 
-#define NSEC_PER_SEC 1000000000LL
+struct ct_error;
 
 /*
  * Nanoseconds to add to a clock of ours for that of process `pid` (on the host): 0 but for the clocks
  * that time namespaces shift.
  */
 int clock_offset(int proc, pid_t pid, clockid_t clock, int64_t *ret, struct ct_error *err);
-
-static inline int64_t clock_now(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return t.tv_sec * NSEC_PER_SEC + t.tv_nsec;
-}

@@ -20,7 +20,7 @@
 #include "libct/kind/udp.h"
 #include "libct/kind/unix.h"
 
-#define ARRIVAL_MS 2000
+#define ARRIVAL_MS 10000
 
 /* Those that the kernel hands to a socket without IP_RECVERR. */
 static const struct {

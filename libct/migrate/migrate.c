@@ -17,6 +17,7 @@
 #include <sys/capability.h>
 #include <time.h>
 
+#include "libct/base/clock.h"
 #include "libct/base/descriptors.h"
 #include "libct/base/error.h"
 #include "libct/checkpoint-steps.h"
@@ -42,14 +43,6 @@ struct migration {
 	int seccomp_fd;
 	char seccomp_path[32];
 };
-
-static uint64_t now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
 
 /* ---- what the pod may have there: exactly what it has here ---- */
 
@@ -200,7 +193,7 @@ static int hand_over(struct migration *m, struct guard *guard, struct ct_error *
 static int leave(void *context, struct pod *pod, struct guard *guard, struct ct_error *err)
 {
 	struct migration *m = context;
-	uint64_t frozen = now_us() - m->checkpoint.of->stats.frozen_time;
+	uint64_t frozen = monotonic_us() - m->checkpoint.of->stats.frozen_time;
 	struct ct_error why = { 0 };
 	sigset_t old;
 	int r;
@@ -208,7 +201,7 @@ static int leave(void *context, struct pod *pod, struct guard *guard, struct ct_
 	sender_phase(&m->sender, "hand over");
 	hold_signals(&old);
 	r = hand_over(m, guard, &why);
-	m->sender.stats.downtime = now_us() - frozen;
+	m->sender.stats.downtime = monotonic_us() - frozen;
 	if (r < 0 && r != -EINPROGRESS)
 		leaving_forget(pod);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

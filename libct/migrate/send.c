@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "config.h"
+#include "libct/base/clock.h"
 #include "libct/base/error.h"
 #include "libct/base/io.h"
 #include "libct/base/sys.h"
@@ -22,18 +23,10 @@
 
 DEFINE_CLEANUP(struct doc *, doc_free)
 
-static uint64_t now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
 void sender_phase(struct sender *s, const char *name)
 {
 	struct ct_remote_stats *stats = &s->stats;
-	uint64_t bytes = s->t.wire.sent + s->t.wire.received, now = now_us();
+	uint64_t bytes = s->t.wire.sent + s->t.wire.received, now = monotonic_us();
 
 	if (s->phase_began) {
 		struct ct_remote_phase *p = &stats->phases[stats->n_phases - 1];
@@ -198,7 +191,7 @@ int sender_await_running(struct sender *s, struct ct_error *err)
 }
 
 /* One connection's worth of asking. */
-static int ask_once(const struct ct_remote_options *remote, const char *id, uint64_t until,
+static int ask_once(const struct ct_remote_options *remote, const char *id, int64_t until,
 		    enum arrival *ret, struct ct_error *err)
 {
 	__cleanup(sender_close) struct sender s;
@@ -213,7 +206,7 @@ static int ask_once(const struct ct_remote_options *remote, const char *id, uint
 		if (r < 0)
 			break;
 		*ret = arrival_of(node_str(doc_root(state), "state"));
-		if (*ret != ARRIVAL_BUILDING || now_us() >= until)
+		if (*ret != ARRIVAL_BUILDING || monotonic_us() >= until)
 			return 0;
 		poll(NULL, 0, 100);
 		r = 0;
@@ -227,7 +220,7 @@ int sender_ask(const struct ct_remote_options *remote, const char *id, unsigned 
 	const struct ct_remote_options quiet = { sizeof(quiet), remote->host, remote->rsh,
 						 remote->remote_podckpt, .words = remote->words,
 						 .context = remote->context };
-	uint64_t until = now_us() + (uint64_t)patience_ms * 1000;
+	int64_t until = monotonic_us() + (int64_t)patience_ms * 1000;
 	struct ct_error why = { 0 };
 
 	for (;;) {
@@ -235,7 +228,7 @@ int sender_ask(const struct ct_remote_options *remote, const char *id, unsigned 
 
 		if (r == 0 && *ret != ARRIVAL_BUILDING)
 			return 0;
-		if (now_us() >= until)
+		if (monotonic_us() >= until)
 			return error_set(err, -EINPROGRESS, "it is not known whether the pod runs on '%s': %s",
 					 remote->host, r < 0 ? why.text : "it is still being built there");
 		poll(NULL, 0, 500);

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "libct/base/cleanup.h"
+#include "libct/base/clock.h"
 #include "libct/base/error.h"
 
 struct wire_head {
@@ -131,14 +132,6 @@ int wire_send(struct wire *w, enum wire_type type, const void *payload, size_t l
 	return 0;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* `until` -1: waits. */
 static int read_all(struct wire *w, void *data, size_t len, int64_t until, struct ct_error *err)
 {
@@ -146,7 +139,7 @@ static int read_all(struct wire *w, void *data, size_t len, int64_t until, struc
 
 	while (len) {
 		struct pollfd p = { w->in, POLLIN, 0 };
-		int64_t left = until < 0 ? -1 : until - now_ms();
+		int64_t left = until < 0 ? -1 : until - monotonic_ms();
 		ssize_t n;
 		int r;
 
@@ -175,7 +168,7 @@ static int read_all(struct wire *w, void *data, size_t len, int64_t until, struc
 int wire_recv(struct wire *w, int timeout_ms, const void **ret_payload, size_t *ret_len,
 	      struct ct_error *err)
 {
-	int64_t until = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+	int64_t until = timeout_ms < 0 ? -1 : monotonic_ms() + timeout_ms;
 	struct wire_head head;
 	uint32_t len;
 	int r = read_all(w, &head, sizeof(head), until, err);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "libct/base/clock.h"
 #include "libct/base/error.h"
 #include "libct/pod/cgroup-impl.h"
 #include "libct/pod/pod.h"
@@ -30,19 +31,11 @@ static int find_freezer(const struct cgroup_host *host, const struct cgroup_hier
 	return 0;
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* The kernel reports a change of the file as POLLPRI. */
 int cgroup_wait_event(const struct cgroup_hierarchy *h, const char *cgroup, const char *line,
 		      unsigned int timeout_ms, struct ct_error *err)
 {
-	uint64_t end = now_ms() + timeout_ms;
+	int64_t end = monotonic_ms() + timeout_ms;
 	cleanup_fd int fd = -1;
 	char path[PATH_MAX];
 	int r = cgroup_path(h, cgroup, "cgroup.events", path);
@@ -54,7 +47,7 @@ int cgroup_wait_event(const struct cgroup_hierarchy *h, const char *cgroup, cons
 		return error_errno(err, -errno, "open '%s'", path);
 	for (;;) {
 		struct pollfd poll_fd = { .fd = fd, .events = POLLPRI };
-		uint64_t now = now_ms();
+		int64_t now = monotonic_ms();
 		char text[256];
 		ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
 
@@ -77,7 +70,7 @@ int cgroup_wait_event(const struct cgroup_hierarchy *h, const char *cgroup, cons
 static int wait_v1_frozen(const struct cgroup_hierarchy *h, const char *cgroup,
 			  unsigned int timeout_ms, struct ct_error *err)
 {
-	uint64_t end = now_ms() + timeout_ms;
+	int64_t end = monotonic_ms() + timeout_ms;
 
 	for (;;) {
 		cleanup_free char *state = NULL;
@@ -87,7 +80,7 @@ static int wait_v1_frozen(const struct cgroup_hierarchy *h, const char *cgroup,
 			return error_errno(err, (int)n, "read '%s%s/freezer.state'", h->mount, cgroup);
 		if (!strcmp(state, "FROZEN\n"))
 			return 0;
-		if (now_ms() >= end)
+		if (monotonic_ms() >= end)
 			return -ETIMEDOUT;
 		poll(NULL, 0, 1);
 	}
@@ -163,14 +156,14 @@ static int frozen_by(const struct cgroup_host *host, const char *cgroup, char re
 int cgroup_check_thawed(const char *cgroup, struct ct_error *err)
 {
 	cleanup_cgroup_host struct cgroup_host host = { 0 };
-	uint64_t end = now_ms() + THAW_TIMEOUT_MS;
+	int64_t end = monotonic_ms() + THAW_TIMEOUT_MS;
 	char path[PATH_MAX];
 	int r = cgroup_open_own(cgroup, &host, err);
 
 	if (r < 0)
 		return r;
 	/* What has just been thawed says so when the last of its tasks runs. */
-	while ((r = frozen_by(&host, cgroup, path)) == 1 && now_ms() < end)
+	while ((r = frozen_by(&host, cgroup, path)) == 1 && monotonic_ms() < end)
 		poll(NULL, 0, 5);
 	if (r == 1)
 		return error_set(err, -EBUSY,

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "libct/base/cleanup.h"
+#include "libct/base/clock.h"
 #include "libct/base/io.h"
 #include "libct/base/sys.h"
 
@@ -46,24 +47,16 @@ bool proc_alive(pid_t pid, uint64_t started)
 	return fd >= 0;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
-}
-
 int proc_wait(int pidfd, int timeout_ms)
 {
 	struct pollfd p = { .fd = pidfd, .events = POLLIN };
-	int64_t deadline = now_ms() + timeout_ms;
+	int64_t deadline = monotonic_ms() + timeout_ms;
 
 	for (;;) {
 		int left = timeout_ms, r;
 
 		if (timeout_ms > 0) {
-			left = (int)(deadline - now_ms());
+			left = (int)(deadline - monotonic_ms());
 			if (left < 0)
 				left = 0;
 		}

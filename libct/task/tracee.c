@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "libct/base/cleanup.h"
+#include "libct/base/clock.h"
 #include "libct/base/error.h"
 
 #define STOP_TIMEOUT_MS 10000
@@ -41,9 +42,8 @@ static bool is_stop_signal(int sig)
 static int wait_limited(struct tracee *t, int *ret_status, struct ct_error *err)
 {
 	static const struct timespec pause = { .tv_nsec = 1000000 };
-	struct timespec now, began;
+	int64_t began = monotonic_ms();
 
-	clock_gettime(CLOCK_MONOTONIC, &began);
 	for (;;) {
 		pid_t pid = waitpid(t->tid, ret_status, __WALL | WNOHANG);
 		int64_t ms;
@@ -52,8 +52,7 @@ static int wait_limited(struct tracee *t, int *ret_status, struct ct_error *err)
 			return 0;
 		if (pid < 0 && errno != EINTR)
 			return error_errno(err, -errno, "waitpid");
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		ms = (now.tv_sec - began.tv_sec) * 1000 + (now.tv_nsec - began.tv_nsec) / 1000000;
+		ms = monotonic_ms() - began;
 		if (ms >= STOP_TIMEOUT_MS)
 			return error_set(err, -ETIMEDOUT,
 					 "thread %d sleeps in the kernel and does not stop (a file system that does "
