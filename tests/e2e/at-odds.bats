@@ -4,24 +4,6 @@
 bats_require_minimum_version 1.5.0
 load helpers
 
-counter() {
-	podckpt run -d --name "$1" --net none "${@:3}" -- \
-		python3 "$BATS_TEST_DIRNAME/programs/counter.py" "${2:-0}" >/dev/null
-	wait_output "$1" "count 3 "
-}
-
-number() {
-	podckpt logs "$1" | grep '^count ' | tail -n 1 | cut -d' ' -f2
-}
-
-counts_past() {
-	[ "$(number "$1")" -gt "$2" ] 2>/dev/null
-}
-
-goes_on() {
-	until_ok 30 counts_past "$1" "$(($(number "$1") + 2))"
-}
-
 # The pod's directory in the v2 hierarchy, or in the v1 freezer where there is one.
 cgroup_of() {
 	find /sys/fs/cgroup -maxdepth 4 -type d \

@@ -4,23 +4,6 @@
 bats_require_minimum_version 1.5.0
 load helpers
 
-counter() {
-	podckpt run -d --name "$1" --net none -- python3 "$BATS_TEST_DIRNAME/programs/counter.py" "${2:-0}"
-	wait_output "$1" "count 3 "
-}
-
-number() {
-	podckpt logs "$1" | grep '^count ' | tail -n 1 | cut -d' ' -f2
-}
-
-counts_on() {
-	[ "$(number "$1")" -gt "$2" ] 2>/dev/null
-}
-
-goes_on() {
-	until_ok 30 counts_on "$1" "$(($(number "$1") + 12))"
-}
-
 image() {
 	counter c
 	podckpt checkpoint c
@@ -100,10 +83,10 @@ f.seek(-1, 1); f.write(bytes([b[0] ^ 0x55]))' wrong.tar "$at"
 	assert_equal "${#lines[@]}" 1
 	assert_output --partial "No space left"
 	assert_equal "$left" ""
-	goes_on c
+	goes_on c 12
 	podckpt checkpoint c
 	podckpt restore -d --verify c.tar
-	goes_on c
+	goes_on c 12
 }
 
 @test "a reader that goes away fails the checkpoint, and the pod runs on" {
@@ -111,7 +94,7 @@ f.seek(-1, 1); f.write(bytes([b[0] ^ 0x55]))' wrong.tar "$at"
 	run bash -c '"$PODCKPT" checkpoint -o - c 2>err | head -c 100000 >/dev/null; exit ${PIPESTATUS[0]}'
 	assert_failure 1
 	assert_equal "$(wc -l <err)" 1
-	goes_on c
+	goes_on c 12
 }
 
 @test "a checkpoint killed at any moment leaves the pod running and no image" {
@@ -127,12 +110,12 @@ f.seek(-1, 1); f.write(bytes([b[0] ^ 0x55]))' wrong.tar "$at"
 			assert_not_exist killed.tar
 		fi
 		rm -f killed.tar
-		goes_on c
+		goes_on c 12
 	done
 	# And it can be frozen as if nothing had been.
 	podckpt checkpoint c
 	podckpt restore -d --verify c.tar
-	goes_on c
+	goes_on c 12
 }
 
 @test "a checkpoint whose guard is killed fails, and the pod runs on" {
@@ -156,10 +139,10 @@ f.seek(-1, 1); f.write(bytes([b[0] ^ 0x55]))' wrong.tar "$at"
 	assert_output "podckpt: checkpoint c: the pod's monitor was killed during the checkpoint; try again"
 	run podckpt restore -d image.tar
 	assert_failure
-	goes_on c
+	goes_on c 12
 	podckpt checkpoint c
 	podckpt restore -d --verify c.tar
-	goes_on c
+	goes_on c 12
 }
 
 @test "a restore killed at any moment leaves nothing" {
@@ -177,11 +160,11 @@ f.seek(-1, 1); f.write(bytes([b[0] ^ 0x55]))' wrong.tar "$at"
 		else
 			until_fails 10 bash -c '"$PODCKPT" ps -q | grep -q .' ||
 				# Killed after the release: a whole pod, running.
-				{ goes_on c; podckpt rm -f c; }
+				{ goes_on c 12; podckpt rm -f c; }
 		fi
 	done
 	podckpt restore -d c.tar
-	goes_on c
+	goes_on c 12
 }
 
 @test "a pod whose monitor was killed is still told about and can be removed" {

@@ -86,6 +86,27 @@ wait_output() {
 	until_ok 30 output_has "$1" "$2"
 }
 
+# counter POD [MEGABYTES [OPTION...]]: a pod that counts (programs/counter.py), holding so much memory
+counter() {
+	podckpt run -d --name "$1" --net none "${@:3}" -- \
+		python3 "$BATS_TEST_DIRNAME/programs/counter.py" "${2:-0}" >/dev/null
+	wait_output "$1" "count 3 "
+}
+
+# How far a counter has come
+number() {
+	podckpt logs "$1" | grep '^count ' | tail -n 1 | cut -d' ' -f2
+}
+
+counts_past() {
+	[ "$(number "$1")" -gt "$2" ] 2>/dev/null
+}
+
+# goes_on POD [MORE]: does it count on from here, so far? It looks at its memory every ten.
+goes_on() {
+	until_ok 30 counts_past "$1" "$(($(number "$1") + ${2:-2}))"
+}
+
 # One checkpoint and restore, in the ways the requirement names: cycle POD plain|verify|pipe
 cycle() {
 	case $2 in

@@ -5,24 +5,6 @@
 bats_require_minimum_version 1.5.0
 load helpers
 
-counter() {
-	podckpt run -d --name "${1:-c}" --net none -- \
-		python3 "$BATS_TEST_DIRNAME/programs/counter.py" "${2:-0}" >/dev/null
-	wait_output "${1:-c}" "count 3 "
-}
-
-number() {
-	podckpt logs "${1:-c}" | grep '^count ' | tail -n 1 | cut -d' ' -f2
-}
-
-counts_past() {
-	[ "$(number "$1")" -gt "$2" ] 2>/dev/null
-}
-
-goes_on() {
-	until_ok 30 counts_past "${1:-c}" "$(($(number "${1:-c}") + 2))"
-}
-
 # fails CODE TEXT COMMAND...: one line with the text, and the pod goes on.
 fails() {
 	local code=$1 text=$2
@@ -36,7 +18,7 @@ fails() {
 }
 
 @test "a small disk that is full keeps what was there and gets nothing new" {
-	counter
+	counter c
 	truncate -s 10M disk
 	mkfs.ext4 -q disk
 	mkdir small
@@ -54,7 +36,7 @@ lost+found"
 }
 
 @test "a directory that is not there or cannot be written to is named, with the code of a failure" {
-	counter
+	counter c
 	mkdir ro
 	mount -t tmpfs -o ro tmpfs ro
 	fails 1 "create 'ro/c.tar': Read-only file system" "$PODCKPT" checkpoint -o ro/c.tar c
@@ -70,7 +52,7 @@ lost+found"
 }
 
 @test "what is no regular file is not replaced" {
-	counter
+	counter c
 	mkdir dir
 	mkfifo fifo
 	for name in dir dir/ fifo /dev/null /dev/full; do
@@ -83,7 +65,7 @@ lost+found"
 }
 
 @test "a file is replaced, through a link too, and by nothing that is half" {
-	counter
+	counter c
 	mkdir other
 	echo old >other/c.tar
 	ln -s other/c.tar link.tar
@@ -91,7 +73,7 @@ lost+found"
 	assert [ -L link.tar ]
 	podckpt checkpoint -o link.tar c
 	podckpt restore -d --verify other/c.tar
-	goes_on
+	goes_on c
 	assert_equal "$(ls -A other)" c.tar
 	# A link that leads nowhere is a name like another.
 	ln -s nowhere/c.tar loose.tar
@@ -102,7 +84,7 @@ lost+found"
 @test "a name that is as long as a name can be is good, one that is longer is told before the pod stops" {
 	local name
 
-	counter
+	counter c
 	name=$(printf 'x%.0s' {1..255})
 	podckpt checkpoint -R -o "$name" c
 	podckpt inspect "./$name" >/dev/null
@@ -126,7 +108,7 @@ lost+found"
 }
 
 @test "standard output that is closed, full or not to be written to fails the checkpoint" {
-	counter
+	counter c
 	fails 1 "write the image: No space left on device" bash -c '"$PODCKPT" checkpoint -o - c >/dev/full'
 	fails 1 "write the image: Bad file descriptor" bash -c '"$PODCKPT" checkpoint -o - c >&-'
 	fails 1 "write the image: Bad file descriptor" bash -c '"$PODCKPT" checkpoint -o - c 1</dev/null'
@@ -134,21 +116,21 @@ lost+found"
 		bash -c 'set -o pipefail; "$PODCKPT" checkpoint -o - c | true'
 	# With all of them closed nothing of podckpt's own takes their places.
 	run bash -c '"$PODCKPT" checkpoint -R -o c.tar c <&- >&- 2>&-'
-	goes_on
+	goes_on c
 	podckpt inspect ./c.tar >/dev/null
 }
 
 @test "an image is read from a slow pipe, a FIFO and a file, and from nothing else" {
-	counter
+	counter c
 	podckpt checkpoint c
 	bash -c '(head -c 300000 c.tar; sleep 0.5; tail -c +300001 c.tar) | "$PODCKPT" restore -d -'
-	goes_on
+	goes_on c
 	podckpt rm -f c
 	mkfifo fifo
 	cat c.tar >fifo &
 	podckpt restore -d --verify fifo
 	wait $!
-	goes_on
+	goes_on c
 	podckpt rm -f c
 	: >empty
 	for name in empty /dev/null; do
@@ -209,5 +191,5 @@ lost+found"
 	assert_equal "$(ls -A state/pods)" ""
 	umount state
 	podckpt restore -d --verify c.tar
-	goes_on
+	goes_on c
 }
