@@ -49,6 +49,7 @@ int tcp_set_window(int fd, const struct tcp_window *w, struct ct_error *err);
 
 /* Loopback delivers at once, but for a busy machine: waits for a packet of our own to have its effect. */
 int tcp_await(int fd, enum tcp_state state, struct ct_error *err);
+int tcp_await_received(int fd, uint32_t rcv_nxt, struct ct_error *err);
 int tcp_await_acknowledged(int fd, int left, struct ct_error *err);
 
 /* Drops every packet but those of tcp_inject(), unless the socket has a filter already. Undone by tcp_hear(). */

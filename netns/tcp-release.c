@@ -33,6 +33,21 @@ int tcp_await(int fd, enum tcp_state state, struct ct_error *err)
 	return 0;
 }
 
+int tcp_await_received(int fd, uint32_t rcv_nxt, struct ct_error *err)
+{
+	int64_t until = monotonic_ms() + ARRIVAL_MS;
+	uint32_t now = 0;
+
+	if (tcp_set_int(fd, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE) < 0)
+		return error_errno(err, -errno, "TCP_REPAIR_QUEUE");
+	while (tcp_get(fd, TCP_QUEUE_SEQ, &now, sizeof(now)) == 0 && now != rcv_nxt) {
+		if (monotonic_ms() > until)
+			return error_set(err, -ETIMEDOUT, "it does not hear our own packets");
+		sched_yield();
+	}
+	return 0;
+}
+
 int tcp_await_acknowledged(int fd, int left, struct ct_error *err)
 {
 	int64_t until = monotonic_ms() + ARRIVAL_MS;

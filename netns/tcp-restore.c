@@ -163,6 +163,44 @@ static int tell(int fd, const struct tcp_connection *c, uint32_t seq, uint32_t a
 	return r < 0 ? r : tcp_await(fd, becomes, err);
 }
 
+/*
+ * Only a packet can bring an urgent byte, and puts a mark before it. `snd`: the number that we would send next.
+ */
+static int put_urgent(int fd, const struct tcp_connection *c, uint32_t snd, uint32_t seq,
+		      struct ct_error *err)
+{
+	const uint8_t *byte = (const uint8_t *)c->received + c->urgent_at;
+	const struct tcp_segment s = { .seq = seq, .ack = snd, .data = byte,
+				       .flags = TCP_FLAG_BYTE_ACK | TCP_FLAG_BYTE_URG };
+	int in_line = 0, r = inject(fd, c, &s, err);
+	socklen_t len = sizeof(in_line);
+	uint8_t taken;
+
+	if (r == 0)
+		r = tcp_await_received(fd, seq + 1, err);
+	if (r < 0 || !c->urgent_read)
+		return r;
+	if (getsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &in_line, &len) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &(int){ 0 }, sizeof(int)) < 0 ||
+	    recv(fd, &taken, 1, MSG_OOB | MSG_DONTWAIT) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &in_line, sizeof(in_line)) < 0)
+		return error_errno(err, -errno, "its urgent byte");
+	return 0;
+}
+
+static int fill_received(int fd, const struct tcp_connection *c, uint32_t snd, uint32_t seq,
+			 struct ct_error *err)
+{
+	const char *data = c->received;
+	size_t n = c->urgent ? c->urgent_at : c->received_len;
+	int r = fill(fd, TCP_RECV_QUEUE, data, n, err);
+
+	if (r < 0 || !c->urgent)
+		return r;
+	r = put_urgent(fd, c, snd, seq - (uint32_t)(c->received_len - n), err);
+	return r < 0 ? r : fill(fd, TCP_RECV_QUEUE, data + n + 1, c->received_len - n - 1, err);
+}
+
 /* The timestamp that we put into a packet one round trip ago: its echo is how the kernel learns how long one takes. */
 static int find_echo(int fd, const struct tcp_connection *c, uint32_t *ret, struct ct_error *err)
 {
@@ -303,7 +341,7 @@ int tcp_restore(int fd, const struct tcp_connection *c, struct ct_error *err)
 	if (r == 0)
 		r = make(fd, &mine, snd, seq - (uint32_t)c->received_len, err);
 	if (r == 0)
-		r = fill(fd, TCP_RECV_QUEUE, c->received, c->received_len, err);
+		r = fill_received(fd, &mine, snd, seq, err);
 	if (r == 0 && !bare)
 		r = put_spare(fd, &mine, snd, seq, err);
 	if (r == 0)

@@ -231,28 +231,126 @@ int tcp_dump_send(int fd, struct tcp_connection *c, struct ct_error *err)
 	return r < 0 ? r : error_set(err, -EAGAIN, "its send queue does not come to rest");
 }
 
-static int read_received(int fd, struct tcp_connection *c, struct ct_error *err)
+/* With SO_OOBINLINE as it is to be for one question. */
+static int ask(int fd, int in_line, int (*question)(int fd, int *ret), int *ret)
 {
-	cleanup_free void *data = NULL;
-	uint32_t before = 0, after = 0;
-	size_t n = 0;
-	int waiting = 0, r = queue_end(fd, TCP_RECV_QUEUE, &before, err);
+	int was = 0, r;
+	socklen_t len = sizeof(was);
 
-	if (ioctl(fd, SIOCINQ, &waiting) < 0)
-		waiting = 0;
-	if (r == 0 && waiting > 0)
-		r = peek(fd, (size_t)waiting, &data, &n, err);
-	if (r == 0)
-		r = queue_end(fd, TCP_RECV_QUEUE, &after, err);
+	if (getsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &was, &len) < 0)
+		return -errno;
+	if (was != in_line && setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &in_line, sizeof(in_line)) < 0)
+		return -errno;
+	r = question(fd, ret);
+	if (was != in_line && setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &was, sizeof(was)) < 0)
+		return -errno;
+	return r;
+}
+
+static int waiting(int fd, int *ret)
+{
+	return ioctl(fd, SIOCINQ, ret) < 0 ? -errno : 0;
+}
+
+/* The byte, or -1: none, or taken already. -EAGAIN: it has not arrived. */
+static int urgent_byte(int fd, int *ret)
+{
+	unsigned char byte;
+	ssize_t n = recv(fd, &byte, 1, MSG_OOB | MSG_PEEK | MSG_DONTWAIT);
+
+	*ret = n == 1 ? byte : -1;
+	return n < 0 && errno == EAGAIN ? -EAGAIN : 0;
+}
+
+static int set_peek_offset(int fd, int offset, struct ct_error *err)
+{
+	if (setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof(offset)) == 0)
+		return 0;
+	if (errno == EOPNOTSUPP)
+		return error_set(err, -EOPNOTSUPP, "it has received bytes before and behind an urgent one, which "
+						   "can be read since Linux 6.9");
+	return error_errno(err, -errno, "SO_PEEK_OFF");
+}
+
+/*
+ * A read ends before the mark; the next one begins behind the urgent byte, or with it where it is in line. Appends the
+ * rest of `all` bytes to the `n` in *data; 1: it moved meanwhile.
+ */
+static int read_behind_mark(int fd, int byte, size_t n, size_t all, char **data, struct ct_error *err)
+{
+	cleanup_free void *rest = NULL;
+	size_t rest_len = 0;
+	int in_line = 0, r = 0;
+	socklen_t len = sizeof(in_line);
+	char *grown;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &in_line, &len) < 0)
+		return error_errno(err, -errno, "SO_OOBINLINE");
+	if (n)
+		r = set_peek_offset(fd, (int)n, err);
+	if (r == 0 && all > n + !in_line)
+		r = peek(fd, all - n, &rest, &rest_len, err);
+	if (n && r == 0)
+		r = set_peek_offset(fd, -1, err);
 	if (r < 0)
 		return r;
-	if (before != after)
+	if (n + !in_line + rest_len != all)
 		return 1;
-	c->rcv_nxt = after;
-	c->received_len = n;
+	grown = realloc(*data, all);
+	if (!grown)
+		return error_errno(err, -ENOMEM, "a queue of %zu bytes", all);
+	*data = grown;
+	if (!in_line)
+		grown[n] = (char)(byte < 0 ? 0 : byte);
+	if (rest_len)
+		memcpy(grown + n + !in_line, rest, rest_len);
+	return 0;
+}
+
+static int read_queue(int fd, struct tcp_connection *c, struct ct_error *err)
+{
+	cleanup_free char *data = NULL;
+	int before_mark = 0, all = 0, at_mark = 0, byte = -1, r;
+	size_t n = 0;
+
+	/* Closed before all was known. */
+	if (waiting(fd, &before_mark) < 0 || ioctl(fd, SIOCATMARK, &at_mark) < 0)
+		before_mark = 0;
+	if (before_mark || at_mark) {
+		r = ask(fd, 1, waiting, &all);
+		if (r < 0)
+			return error_errno(err, r, "SIOCINQ");
+	}
+	r = ask(fd, 0, urgent_byte, &byte);
+	if (r == -EAGAIN)
+		return error_set(err, r, "its peer has announced urgent data that has not arrived");
+	if (r < 0)
+		return error_errno(err, r, "SO_OOBINLINE");
+	if (all && !at_mark)
+		r = peek(fd, (size_t)all, (void **)&data, &n, err);
+	c->urgent = at_mark || n < (size_t)all;
+	c->urgent_read = c->urgent && byte < 0;
+	c->urgent_at = n;
+	if (r == 0 && c->urgent)
+		r = read_behind_mark(fd, byte, n, (size_t)all, &data, err);
+	if (r)
+		return r;
+	c->received_len = c->urgent ? (size_t)all : n;
 	free(c->received);
 	c->received = take_ptr(data);
 	return 0;
+}
+
+static int read_received(int fd, struct tcp_connection *c, struct ct_error *err)
+{
+	uint32_t before = 0;
+	int r = queue_end(fd, TCP_RECV_QUEUE, &before, err);
+
+	if (r == 0)
+		r = read_queue(fd, c, err);
+	if (r == 0)
+		r = queue_end(fd, TCP_RECV_QUEUE, &c->rcv_nxt, err);
+	return r ? r : before != c->rcv_nxt;
 }
 
 /* Of the two looks, the first knows what we have sent, the second what we have received. */

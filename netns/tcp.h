@@ -82,6 +82,12 @@ struct tcp_connection {
 	size_t unsent; /* how many of the last of `sent`, our FIN included, have not left yet */
 	struct tcp_window window;
 	uint32_t timestamp; /* what it would put into a packet now, as TCP_TIMESTAMP has it */
+	/*
+	 * The peer's urgent byte, with `urgent_at` bytes of `received` before it, of which it is a part with
+	 * SO_OOBINLINE or not; `urgent_read`: a program has taken it with MSG_OOB, and only the mark is there.
+	 */
+	bool urgent, urgent_read;
+	size_t urgent_at;
 	uint32_t round_trip; /* us, as it is estimated; 0: not known */
 	uint32_t max_segment;
 	bool timestamps, sack, scaling; /* what both ends have agreed on */
@@ -106,8 +112,9 @@ int tcp_repair_off(int fd, int reuse_address, bool probe, struct ct_error *err);
 
 /*
  * The two halves of reading a connection in repair mode: the first fills in addresses, state, the send side and the
- * options, the second the rest; the state then says of the peer's FIN what the second saw. -EAGAIN: it ended in
- * between.
+ * options, the second the rest; the state then says of the peer's FIN what the second saw. -EAGAIN: it is not at
+ * rest, or urgent data is announced that has not arrived; -EOPNOTSUPP: this kernel does not show what is
+ * behind an urgent byte. SO_OOBINLINE is another for moments in the second, SO_PEEK_OFF is to be -1.
  */
 int tcp_dump_send(int fd, struct tcp_connection *c, struct ct_error *err);
 int tcp_dump_receive(int fd, struct tcp_connection *c, struct ct_error *err);

@@ -95,13 +95,14 @@ static int read_half(struct dump *d, const struct fd_view *v,
 		     int (*read)(int, struct tcp_connection *, struct ct_error *),
 		     struct tcp_connection *c, struct ct_error *err)
 {
+	int in_line = sock_int(v->dup, SOL_SOCKET, SO_OOBINLINE, 0);
 	int reuse = sock_int(v->dup, SOL_SOCKET, SO_REUSEADDR, 0), offset, r, q;
 
 	/* A restored one is in repair mode until it is let go. */
 	if (tcp_repairing(v->dup))
 		return read(v->dup, c, err);
 	/* Of a pod that is being restored nothing is left if we are killed. */
-	r = d->guard ? guard_socket(d->guard, v->dup, reuse, err) : 0;
+	r = d->guard ? guard_socket(d->guard, v->dup, reuse, in_line, err) : 0;
 	if (r < 0)
 		return r;
 	r = tcp_repair_on(v->dup, err);
@@ -120,9 +121,12 @@ static int read_half(struct dump *d, const struct fd_view *v,
 /* What changed while it was read is at rest at a later look. */
 static int unsteady(struct dump *d, const struct fd_view *v, int r, const struct ct_error *err)
 {
-	if (r != -EAGAIN)
+	if (r == -EOPNOTSUPP)
+		dump_refuse_fd(d, v, "a TCP connection cannot be read: %s", err ? err->text : "");
+	else if (r == -EAGAIN)
+		dump_refuse_fd(d, v, "a TCP connection cannot be read: %s; try again", err ? err->text : "");
+	else
 		return r;
-	dump_refuse_fd(d, v, "a TCP connection cannot be read: %s; try again", err ? err->text : "");
 	dump_passing(d);
 	return 0;
 }
@@ -204,6 +208,16 @@ static struct node *put_queue(struct node *n, const char *key, uint32_t sequence
 	return to;
 }
 
+static void put_received(struct node *n, const struct tcp_connection *c)
+{
+	struct node *to = put_queue(n, "receive", c->rcv_nxt, c->received, c->received_len);
+
+	if (c->urgent)
+		node_put_u64(to, "urgent", c->urgent_at);
+	if (c->urgent_read)
+		node_put_bool(to, "urgent_read", true);
+}
+
 /* What goes on by itself: segments that are sent again announce the window anew. */
 static void put_volatile(const struct tcp_connection *c, struct node *to)
 {
@@ -257,7 +271,7 @@ static int connection_link(struct dump *d, const struct fd_view *v, struct node 
 			half->fd = fcntl(v->dup, F_DUPFD_CLOEXEC, 0);
 	}
 	if (c->state != TCP_STATE_SYN_SENT)
-		put_queue(n, "receive", c->rcv_nxt, c->received, c->received_len);
+		put_received(n, c);
 	if (c->state != TCP_STATE_SYN_SENT && c->state != TCP_STATE_CLOSED) {
 		put_agreed(c, n);
 		node_put_i64(n, "window_clamp", sock_int(v->dup, IPPROTO_TCP, TCP_WINDOW_CLAMP, 0));
@@ -371,6 +385,21 @@ static void get_agreed(const struct node *n, struct tcp_connection *c)
 	};
 }
 
+static void get_received(const struct node *n, struct tcp_connection *c)
+{
+	const struct node *from = node_object(n, "receive");
+
+	get_queue(n, "receive", &c->rcv_nxt, &c->received, &c->received_len);
+	c->urgent = node_has(from, "urgent");
+	if (!c->urgent)
+		return;
+	if (!c->received_len)
+		node_complain(from, "an urgent byte in an empty queue");
+	else
+		c->urgent_at = (size_t)node_u64(from, "urgent", c->received_len - 1);
+	c->urgent_read = node_has(from, "urgent_read") && node_bool(from, "urgent_read");
+}
+
 /* Of images that do not say, everything had been sent. */
 static size_t get_unsent(const struct node *n, const struct tcp_connection *c)
 {
@@ -403,7 +432,7 @@ static int parse(struct restore *r, const struct node *n, int fd, struct tcp_con
 		c->unsent = get_unsent(n, c);
 	}
 	if (state != TCP_STATE_SYN_SENT)
-		get_queue(n, "receive", &c->rcv_nxt, &c->received, &c->received_len);
+		get_received(n, c);
 	if (state != TCP_STATE_SYN_SENT && state != TCP_STATE_CLOSED)
 		get_agreed(n, c);
 	return e < 0 ? e : doc_check(r->doc, err);
@@ -551,9 +580,10 @@ int tcp_release_all(struct restore *r, struct ct_error *err)
 const struct kind kind_tcp_connection = {
 	.name = "tcp_connection",
 	.carries = "TCP connections in every state, both ends in the pod or one outside: what was not sent, not "
-		   "acknowledged, not read; windows, options",
+		   "acknowledged, not read; urgent bytes that were received; windows, options",
 	.refuses = "an error that waits to be read; kernel TLS and other upper layer protocols",
-	.victims = "tcp-established tcp-queues tcp-unsent tcp-half-closed tcp-opening tcp-options tcp-shared-port",
+	.victims = "tcp-established tcp-queues tcp-unsent tcp-half-closed tcp-opening tcp-options tcp-shared-port "
+		   "tcp-urgent tcp-urgent-far",
 	.fd_is = connection_is,
 	.fd_dump = connection_dump,
 	.fd_link = connection_link,

@@ -160,9 +160,9 @@ int guard_check(const struct guard *guard, struct ct_error *err)
 	return 0;
 }
 
-int guard_socket(struct guard *guard, int fd, int reuse_address, struct ct_error *err)
+int guard_socket(struct guard *guard, int fd, int reuse_address, int oob_inline, struct ct_error *err)
 {
-	struct monitor_msg msg = { .type = MSG_GUARD_SOCKET, .value = reuse_address };
+	struct monitor_msg msg = { .type = MSG_GUARD_SOCKET, .value = (reuse_address ? 1 : 0) | (oob_inline ? 2 : 0) };
 	int r = monitor_send_fd(guard->fd, &msg, NULL, 0, fd);
 
 	return r < 0 ? error_errno(err, r, "the pod's monitor") : 0;

@@ -62,7 +62,7 @@ struct monitor {
 	struct client *starter;	    /* NULL when it has hung up */
 	struct client *guard;	    /* who has the guard */
 	int repaired_fd;	    /* a TCP socket that it may have left in repair mode; -1: none */
-	int repaired_reuse;	    /* its SO_REUSEADDR */
+	int repaired_reuse, repaired_in_line; /* its SO_REUSEADDR and SO_OOBINLINE */
 	uint64_t deferred_signals;  /* bit n-1: signal n came while the guard was on */
 
 	/* streams */
@@ -134,7 +134,7 @@ int monitor_guard_begin(struct monitor *m, struct client *c, struct ct_error *er
 /* The guard's holder ended it, or hung up (then err is NULL). */
 int monitor_guard_continue(struct monitor *m, bool undo, struct ct_error *err);
 /* Takes `fd`. */
-void monitor_guard_socket(struct monitor *m, int fd, int reuse_address);
+void monitor_guard_socket(struct monitor *m, int fd, int options);
 /* It becomes CT_MIGRATING and stays frozen when the guard's holder hangs up. */
 int monitor_guard_hand_over(struct monitor *m, struct ct_error *err);
 int monitor_guard_take_up(struct monitor *m, struct client *c, struct ct_error *err);

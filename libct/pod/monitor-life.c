@@ -263,11 +263,12 @@ static void deliver_deferred(struct monitor *m)
 			monitor_signal(m, sig, NULL);
 }
 
-void monitor_guard_socket(struct monitor *m, int fd, int reuse_address)
+void monitor_guard_socket(struct monitor *m, int fd, int options)
 {
 	fd_close(m->repaired_fd);
 	m->repaired_fd = fd;
-	m->repaired_reuse = reuse_address;
+	m->repaired_reuse = options & 1;
+	m->repaired_in_line = options >> 1 & 1;
 }
 
 int monitor_guard_hand_over(struct monitor *m, struct ct_error *err)
@@ -311,8 +312,10 @@ int monitor_guard_continue(struct monitor *m, bool undo, struct ct_error *err)
 	keeper_migrating(m, false);
 	m->input_paused = false;
 	if (undo || migrating) {
-		if (m->repaired_fd >= 0 && tcp_repairing(m->repaired_fd))
+		if (m->repaired_fd >= 0 && tcp_repairing(m->repaired_fd)) {
+			setsockopt(m->repaired_fd, SOL_SOCKET, SO_OOBINLINE, &m->repaired_in_line, sizeof(int));
 			tcp_repair_off(m->repaired_fd, m->repaired_reuse, false, NULL);
+		}
 		cgroup_thaw(s->cgroup, NULL);
 	}
 	/* Also where all went well: whoever could not let the packets through again counts on us. */

@@ -47,7 +47,7 @@ enum monitor_type {
 	MSG_GUARD_BEGIN = 10, /* answered by OK + terminal master, or FAILED */
 	MSG_GUARD_DRAIN = 11, /* answered by INPUT ..., OK */
 	MSG_GUARD_END = 12,  /* value: enum guard_outcome; answered by OK or FAILED */
-	MSG_GUARD_SOCKET = 13, /* with a TCP socket; value: its SO_REUSEADDR; not answered */
+	MSG_GUARD_SOCKET = 13, /* with a TCP socket; value: its SO_REUSEADDR, and SO_OOBINLINE twice; not answered */
 	MSG_GUARD_HAND_OVER = 14, /* the pod stays frozen whatever becomes of the client; OK or FAILED */
 	MSG_GUARD_TAKE_UP = 15,	  /* the guard of a pod that was handed over; OK or FAILED */
 

@@ -247,10 +247,10 @@ int guard_drain(struct pod *pod, struct guard *guard, void **ret_input, size_t *
 int guard_check(const struct guard *guard, struct ct_error *err);
 /*
  * A TCP socket of the pod is about to be in repair mode: the monitor keeps a duplicate, and should this process be gone,
- * switches it off and SO_REUSEADDR back to `reuse_address` before the pod goes on. Not waited for, and
- * one at a time: it forgets the one before.
+ * switches it off and SO_REUSEADDR and SO_OOBINLINE back to what is said here before the pod goes on. Not waited
+ * for, and one at a time: it forgets the one before.
  */
-int guard_socket(struct guard *guard, int fd, int reuse_address, struct ct_error *err);
+int guard_socket(struct guard *guard, int fd, int reuse_address, int oob_inline, struct ct_error *err);
 void guard_release(struct guard *guard); /* without guard_end() before: as if this process had died */
 
 /* ---- the pod's cgroups (libct/pod/cgroup.c) ---- */
