@@ -239,6 +239,10 @@ static int make_pod(struct restore *r, struct ct_error *err)
 	if (e < 0)
 		return e;
 	start.stdin_data = input;
+	if (r->hooks) {
+		start.taken = r->hooks->taken;
+		start.taken_context = r->hooks->context;
+	}
 	if (clocks) {
 		start.monotonic = node_i64(clocks, "monotonic", 0, INT64_MAX);
 		start.boottime = node_i64(clocks, "boottime", 0, INT64_MAX);
@@ -466,9 +470,7 @@ int restore_built(struct restore *r, struct ct_error *err)
 
 int restore_release(struct restore *r, struct ct_error *err)
 {
-	int e = r->hooks ? r->hooks->release(r->hooks->context, err) : 0;
-
-	return e < 0 ? e : pod_release(r->pod, &r->go, err);
+	return pod_release(r->pod, &r->go, err);
 }
 
 int restore_go(struct restore *r, struct ct_error *err)

@@ -15,8 +15,8 @@ struct restore_hooks {
 	void *context;
 	/* Everything is there and verified, nothing moves. 0: go on. */
 	int (*built)(void *context, const char digest[33], struct ct_error *err);
-	/* Right before the point of no return. */
-	int (*release)(void *context, struct ct_error *err);
+	/* In another process, the pod's monitor: it runs from here on. */
+	void (*taken)(void *context, const struct pod *pod);
 };
 
 /* ct_restore(), with hooks. */
@@ -37,7 +37,7 @@ int restore_config(const struct node *pod, const struct ct_restore_options *opti
  * The steps of one pod's restore, each of which restore.c takes for all pods before the next.
  * Open: the image and its manifest. Check: takes name and address, and refuses what can be refused; nothing is made yet.
  * Build: everything is there and, with verify, was read back; nothing moves, packets are held back. Built: the hook.
- * Then restore_start() and restore_release_tasks(). Release: the hook; packets flow, and the pod no longer ends with this
+ * Then restore_start() and restore_release_tasks(). Release: packets flow, and the pod no longer ends with this
  * program. Then tcp_release_all(), and go: the processes run.
  */
 int restore_open(struct restore *r, struct ct_error *err);

@@ -3,7 +3,10 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #include "libct/base/error.h"
 #include "libct/base/io.h"
@@ -15,7 +18,6 @@ DEFINE_CLEANUP(struct doc *, doc_free)
 
 static const char *const phase_names[] = {
 	[JOURNAL_BUILDING] = "building",
-	[JOURNAL_RELEASED] = "released",
 	[JOURNAL_RUNNING] = "running",
 };
 
@@ -57,7 +59,7 @@ static int write_entry(int dirfd, const char *id, const char *text, size_t len)
 	int r;
 
 	snprintf(name, sizeof(name), "%s.json", id);
-	snprintf(temporary, sizeof(temporary), ".%s", id);
+	snprintf(temporary, sizeof(temporary), ".%s.%d", id, getpid());
 	fd = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
@@ -170,15 +172,58 @@ int journal_ask(struct ct *ct, const char *id, enum arrival *ret, struct ct_erro
 	if (r < 0 && r != -ENOENT)
 		return error_lines(err, r, why.text);
 	there = r == 0 && !strcmp(pod->state.cgroup, j.cgroup);
+	/* Its monitor was killed before it had taken it over. */
+	if (there && pod->state.status == CT_EXITED && !pod->state.main_vpid)
+		there = false;
 	if (there && pod->state.status == CT_EXITED)
 		*ret = ARRIVAL_ENDED;
 	else if (there && (pod->state.status == CT_CREATED || pod->state.status == CT_RESTORING))
 		*ret = ARRIVAL_BUILDING; /* its monitor is about to remove it */
 	else if (there)
 		*ret = ARRIVAL_RUNNING;
-	else if (j.phase == JOURNAL_RUNNING)
-		*ret = ARRIVAL_ENDED;
 	else
-		*ret = j.phase == JOURNAL_RELEASED ? ARRIVAL_UNKNOWN : ARRIVAL_GONE;
-	return 0;
+		*ret = j.phase == JOURNAL_RUNNING ? ARRIVAL_ENDED : ARRIVAL_GONE;
+	return *ret == ARRIVAL_GONE ? journal_remove(ct, id, err) : 0;
+}
+
+/* ".ID.PID", which is written by that process. */
+static bool is_abandoned(const char *name)
+{
+	const char *pid = strrchr(name, '.');
+
+	return name[0] == '.' && pid > name && atoi(pid + 1) > 0 && kill(atoi(pid + 1), 0) < 0 && errno == ESRCH;
+}
+
+static void sweep_entry(struct ct *ct, int dirfd, const char *name)
+{
+	char id[MIGRATION_ID_SIZE];
+	enum arrival arrival;
+	struct stat st;
+
+	if (is_abandoned(name))
+		unlinkat(dirfd, name, 0);
+	if (strlen(name) != sizeof(id) - 1 + strlen(".json") || strcmp(name + sizeof(id) - 1, ".json"))
+		return;
+	memcpy(id, name, sizeof(id) - 1);
+	id[sizeof(id) - 1] = '\0';
+	/* Asking removes what is gone. */
+	if (!migration_id_valid(id) || journal_ask(ct, id, &arrival, NULL) < 0 || arrival == ARRIVAL_BUILDING)
+		return;
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    time(NULL) - st.st_mtime > JOURNAL_DAYS_KEPT * 86400L)
+		unlinkat(dirfd, name, 0);
+}
+
+void journal_sweep(struct ct *ct)
+{
+	cleanup_fd int dirfd = journal_open(ct, NULL);
+	cleanup_fd int copy = dirfd < 0 ? -1 : openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_dir DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+	struct dirent *entry;
+
+	if (!dir)
+		return;
+	take_fd(&copy);
+	while ((entry = readdir(dir)))
+		sweep_entry(ct, dirfd, entry->d_name);
 }

@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a host remembers of the migrations to it: ROOT/migrations/ID.json, written to the disk before
- * it counts. From `released` on the pod may have run here.
+ * What a host remembers of the migrations to it: ROOT/migrations/ID.json.
  *
- *	building --> released --> running
- *	   \___________\_________ (no entry): it never ran here, nothing of it is left
+ *	building --> running --> (no entry): the other host knows it
+ *	   \___________________ (no entry): it never ran here, nothing of it is left
+ *
+ * The builder writes the first; the pod's monitor the second, when it has taken the pod over. So where neither
+ * goes on and the pod is not here, `building` means that it never ran.
  */
 #pragma once
 #include "libct/migrate/message.h"
 #include "libct/pod/pod.h"
 
-enum journal_phase { JOURNAL_BUILDING, JOURNAL_RELEASED, JOURNAL_RUNNING };
+/* After these days an entry is forgotten; a host that asks so late is to believe no answer. */
+#define JOURNAL_DAYS_KEPT 60
+#define JOURNAL_DAYS_SURE 30
+
+enum journal_phase { JOURNAL_BUILDING, JOURNAL_RUNNING };
 
 struct journal {
 	enum journal_phase phase;
@@ -34,7 +40,10 @@ enum arrival {
 	ARRIVAL_ENDED,	  /* it ran here and has ended */
 	ARRIVAL_UNKNOWN,
 };
+/* Removes the entry of a pod that is gone. */
 int journal_ask(struct ct *ct, const char *id, enum arrival *ret, struct ct_error *err);
+/* Removes what those who were killed have left, and what is too old. */
+void journal_sweep(struct ct *ct);
 const char *arrival_name(enum arrival arrival);
 /* ARRIVAL_UNKNOWN for any other word. */
 enum arrival arrival_of(const char *name);

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "libct/base/error.h"
 #include "libct/base/io.h"
@@ -123,6 +124,15 @@ int leaving_read(struct pod *pod, struct doc **ret_doc, struct ct_remote_options
 	if (r == 0)
 		*ret_doc = take_ptr(doc);
 	return r;
+}
+
+unsigned int leaving_days(const struct pod *pod)
+{
+	struct stat st;
+
+	if (fstatat(pod->dirfd, "migration.json", &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_mtime > time(NULL))
+		return 0;
+	return (unsigned int)((time(NULL) - st.st_mtime) / 86400);
 }
 
 void leaving_forget(struct pod *pod)

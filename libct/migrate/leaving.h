@@ -13,4 +13,6 @@ int leaving_write(struct pod *pod, const struct ct_remote_options *remote, const
 /* Strings are those of *ret_doc, which the caller frees. */
 int leaving_read(struct pod *pod, struct doc **ret_doc, struct ct_remote_options *ret, const char **ret_id,
 		 struct ct_error *err);
+/* Since it was written. */
+unsigned int leaving_days(const struct pod *pod);
 void leaving_forget(struct pod *pod);

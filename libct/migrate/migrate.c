@@ -235,7 +235,7 @@ static int transfer(struct migration *m, const struct ct_migrate_options *option
 	m->pod = NULL;
 	m->image_fd = fd_close(m->image_fd);
 	if (r == 0) {
-		wire_send(&m->sender.t.wire, WIRE_DONE, NULL, 0, NULL);
+		sender_done(&m->sender);
 		return 0;
 	}
 	/* Where the image could not be written, the sending knows why; where it was not, it only misses its end. */

@@ -65,6 +65,15 @@ static int greet(struct session *s, struct ct_error *err)
 	return r < 0 ? r : message_send(&s->wire, WIRE_WELCOME, welcome, err);
 }
 
+/* The other side knows that it ran here. */
+static int forget(struct session *s, struct ct_error *err)
+{
+	enum arrival arrival;
+	int r = journal_ask(s->ct, s->id, &arrival, err);
+
+	return r == 0 && (arrival == ARRIVAL_RUNNING || arrival == ARRIVAL_ENDED) ? journal_remove(s->ct, s->id, err) : r;
+}
+
 /* Answers as often as it is asked; 0 when the other side has hung up. */
 static int tell_state(struct session *s, struct ct_error *err)
 {
@@ -84,6 +93,8 @@ static int tell_state(struct session *s, struct ct_error *err)
 		r = message_send(&s->wire, WIRE_STATE, doc, err);
 		if (r == 0)
 			r = wire_recv(&s->wire, IMAGE_TIMEOUT_MS, &payload, &len, err);
+		if (r == WIRE_DONE)
+			return forget(s, err);
 	}
 	return r == -EPIPE ? 0 : r;
 }
@@ -132,21 +143,23 @@ static int built(void *context, const char digest[33], struct ct_error *err)
 		return error_errno(err, -ENOMEM, "migration");
 	node_put_str(doc_root(doc), "digest", digest);
 	r = message_send(&s->wire, WIRE_READY, doc, err);
-	return r < 0 ? r : message_recv(&s->wire, GO_TIMEOUT_MS, WIRE_GO, 0, NULL, err);
+	if (r == 0)
+		r = message_recv(&s->wire, GO_TIMEOUT_MS, WIRE_GO, 0, NULL, err);
+	return r < 0 ? r : 0;
 }
 
-static int release(void *context, struct ct_error *err)
+/* Killed from here on we leave a pod that runs, and whoever asks for it is told so. */
+static void taken(void *context, const struct pod *pod)
 {
-	struct session *s = context;
-	int r = journal_write(s->ct, s->id, s->built, JOURNAL_RELEASED, err);
+	const struct session *s = context;
 
-	s->released = r == 0;
-	return r;
+	journal_write(s->ct, s->id, pod, JOURNAL_RUNNING, NULL);
 }
 
-static int build(struct session *s, char **ret_name, struct ct_error *err)
+static int build(struct session *s, struct ct_error *err)
 {
-	struct restore_hooks hooks = { s->pod, s, built, release };
+	struct restore_hooks hooks = { s->pod, s, built, taken };
+	cleanup_free char *name = NULL;
 	struct ct_error why = { 0 };
 	int r = restore_config(node_object(doc_root(s->offer), "pod"), &s->options.options, false,
 			       &s->config, err);
@@ -156,47 +169,35 @@ static int build(struct session *s, char **ret_name, struct ct_error *err)
 	if (r < 0)
 		return r;
 	s->options.options.fd = s->image_fd;
-	s->built = s->pod;
-	r = restore_image(s->ct, &s->options.options, &hooks, ret_name, NULL, &why);
+	r = restore_image(s->ct, &s->options.options, &hooks, &name, NULL, &why);
 	s->pod = hooks.pod;
 	if (r == 0)
 		return 0;
 	/* Where no more came, this is why. */
-	if (!s->released && intake_end(s) < 0 && s->error.code != -ECANCELED)
+	if (intake_end(s) < 0 && s->error.code != -ECANCELED)
 		return error_lines(err, s->error.code, s->error.text);
-	/* Its link may have been open already: what came in is not there any more if the other host goes on. */
-	if (s->released)
-		r = -EINPROGRESS;
 	return error_lines(err, r, why.text);
 }
 
 static int take_in(struct session *s, struct ct_error *err)
 {
-	cleanup_free char *name = NULL;
-	__cleanup(pod_free_cleanup) struct pod *pod = NULL;
-	struct ct_error ignored = { 0 };
-	int r = build(s, &name, err);
+	int r = build(s, err);
 
-	if (r == -EINPROGRESS)
-		s->entered = false;
 	if (r < 0)
 		return r;
 	/* From here on it runs, and whatever fails is to be asked for in the journal. */
 	s->entered = false;
-	r = pod_open(s->ct, name, &pod, err);
+	r = wire_send(&s->wire, WIRE_RUNNING, NULL, 0, err);
 	if (r == 0)
-		r = journal_write(s->ct, s->id, pod, JOURNAL_RUNNING, err);
-	if (r == 0)
-		r = wire_send(&s->wire, WIRE_RUNNING, NULL, 0, err);
-	if (r == 0 && message_recv(&s->wire, DONE_TIMEOUT_MS, WIRE_DONE, 0, NULL, &ignored) >= 0)
-		journal_remove(s->ct, s->id, NULL);
-	return 0;
+		r = message_recv(&s->wire, DONE_TIMEOUT_MS, WIRE_DONE, 0, NULL, err);
+	return r < 0 ? r : journal_remove(s->ct, s->id, err);
 }
 
 static int converse(struct session *s, struct ct_error *err)
 {
 	int r = greet(s, err);
 
+	journal_sweep(s->ct);
 	if (r == 0)
 		r = message_recv(&s->wire, IMAGE_TIMEOUT_MS, WIRE_OFFER, WIRE_STATUS, &s->offer, err);
 	if (r == WIRE_STATUS)

@@ -20,9 +20,7 @@ struct session {
 	struct doc *offer;
 	struct message_options options;
 	struct pod *pod;	 /* reserved, not made yet; NULL: none, or the restore has it */
-	const struct pod *built; /* the one that the restore has */
 	bool entered;		 /* in the journal, for nothing as long as it does not run */
-	bool released;
 
 	/* The thread that takes the image in has the wire until intake_end(). */
 	int image_fd; /* the image, to be read */

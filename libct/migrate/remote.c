@@ -102,7 +102,7 @@ static int transfer(struct sender *s, int *image, struct ct_error *err)
 	if (r == 0)
 		r = sender_await_running(s, err);
 	if (r == 0)
-		wire_send(&s->t.wire, WIRE_DONE, NULL, 0, NULL);
+		sender_done(s);
 	return r;
 }
 

@@ -17,6 +17,9 @@ static int decide(const char *host, enum ct_resolve what, bool asked, enum arriv
 	bool there = asked && (arrival == ARRIVAL_RUNNING || arrival == ARRIVAL_ENDED);
 	bool gone = asked && arrival == ARRIVAL_GONE;
 
+	if (asked && arrival == ARRIVAL_BUILDING)
+		return error_set(err, -EINPROGRESS, "it is still being built on '%s', which may yet set it going; ask again",
+				 host);
 	if (what == CT_RESOLVE_KEEP && there)
 		return error_set(err, -EBUSY, "'%s' says that it has run there; drop it here, or it would be there twice",
 				 host);
@@ -69,10 +72,16 @@ int ct_migrate_resolve(struct ct *ct, const char *name, enum ct_resolve what,
 	asked = sender_ask(&to, id, what == CT_RESOLVE_ASK ? PATIENCE_MS : 0, &arrival, err);
 	if (asked < 0 && what == CT_RESOLVE_ASK)
 		return asked;
+	/* So long ago that the other side may have forgotten. */
+	if (arrival == ARRIVAL_GONE && leaving_days(pod) > JOURNAL_DAYS_SURE)
+		arrival = ARRIVAL_UNKNOWN;
 	r = decide(to.host, what, asked == 0, arrival, &keep, err);
 	if (r == 0)
 		r = settle(pod, keep, err);
-	if (r == 0)
-		*ret_kept = keep;
-	return r;
+	if (r < 0)
+		return r;
+	if (asked == 0 && !keep)
+		sender_settle(&to, id);
+	*ret_kept = keep;
+	return 0;
 }

@@ -69,7 +69,8 @@ static int greet(struct sender *s, const char *purpose, struct ct_error *err)
 	node_put_str(root, "purpose", purpose);
 	r = message_send(&s->t.wire, WIRE_HELLO, hello, err);
 	if (r == 0)
-		r = message_recv(&s->t.wire, ANSWER_TIMEOUT_MS, WIRE_WELCOME, 0, &welcome, err);
+		r = message_recv(&s->t.wire, strcmp(purpose, "status") ? ANSWER_TIMEOUT_MS : ASK_TIMEOUT_MS,
+				 WIRE_WELCOME, 0, &welcome, err);
 	if (r == -EPROTO)
 		return error_set(err, r, "what answers there does not speak podckpt's protocol; does a login "
 					 "there print something?");
@@ -187,11 +188,13 @@ int sender_await_running(struct sender *s, struct ct_error *err)
 		return 0;
 	if (arrival == ARRIVAL_GONE)
 		return error_set(err, -EREMOTEIO, "it did not come to run on '%s': %s", s->remote->host, why.text);
-	return error_set(err, -EINPROGRESS, "'%s' does not know whether the pod ran there", s->remote->host);
+	return error_set(err, -EINPROGRESS, arrival == ARRIVAL_BUILDING ? "it is still being built on '%s'"
+									: "'%s' does not know whether the pod ran there",
+			 s->remote->host);
 }
 
-/* One connection's worth of asking. */
-static int ask_once(const struct ct_remote_options *remote, const char *id, int64_t until,
+/* One connection's worth of asking; with `settle` it is told that all is done here. */
+static int ask_once(const struct ct_remote_options *remote, const char *id, int64_t until, bool settle,
 		    enum arrival *ret, struct ct_error *err)
 {
 	__cleanup(sender_close) struct sender s;
@@ -206,10 +209,14 @@ static int ask_once(const struct ct_remote_options *remote, const char *id, int6
 		if (r < 0)
 			break;
 		*ret = arrival_of(node_str(doc_root(state), "state"));
-		if (*ret != ARRIVAL_BUILDING || monotonic_us() >= until)
-			return 0;
-		poll(NULL, 0, 100);
 		r = 0;
+		if (*ret == ARRIVAL_BUILDING && monotonic_us() < until) {
+			poll(NULL, 0, 100);
+			continue;
+		}
+		if (settle && wire_send(&s.t.wire, WIRE_DONE, NULL, 0, NULL) == 0)
+			transport_finish(&s.t);
+		break;
 	}
 	return r;
 }
@@ -224,13 +231,28 @@ int sender_ask(const struct ct_remote_options *remote, const char *id, unsigned 
 	struct ct_error why = { 0 };
 
 	for (;;) {
-		int r = ask_once(&quiet, id, until, ret, &why);
+		int r = ask_once(&quiet, id, until, false, ret, &why);
 
-		if (r == 0 && *ret != ARRIVAL_BUILDING)
+		if (r == 0 && (*ret != ARRIVAL_BUILDING || monotonic_us() >= until))
 			return 0;
 		if (monotonic_us() >= until)
 			return error_set(err, -EINPROGRESS, "it is not known whether the pod runs on '%s': %s",
-					 remote->host, r < 0 ? why.text : "it is still being built there");
+					 remote->host, why.text);
 		poll(NULL, 0, 500);
 	}
+}
+
+void sender_settle(const struct ct_remote_options *remote, const char *id)
+{
+	const struct ct_remote_options silent = { sizeof(silent), remote->host, remote->rsh,
+						  remote->remote_podckpt };
+	enum arrival arrival;
+
+	ask_once(&silent, id, 0, true, &arrival, NULL);
+}
+
+void sender_done(struct sender *s)
+{
+	if (wire_send(&s->t.wire, WIRE_DONE, NULL, 0, NULL) < 0 || !transport_finish(&s->t))
+		sender_settle(s->remote, s->id);
 }

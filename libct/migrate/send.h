@@ -54,6 +54,10 @@ int sender_await_ready(struct sender *s, const char *digest, struct ct_error *er
  * will never run there.
  */
 int sender_await_running(struct sender *s, struct ct_error *err);
-/* Asks again, by new connections, for a while. -EINPROGRESS: no answer. */
+/* Asks again, by new connections, for a while. -EINPROGRESS: no answer. ARRIVAL_BUILDING: not within that time. */
 int sender_ask(const struct ct_remote_options *remote, const char *id, unsigned int patience_ms,
 	       enum arrival *ret, struct ct_error *err);
+/* Here nothing is left of the pod, so the other side may forget how it came. What fails leaves its note there. */
+void sender_done(struct sender *s);
+/* The same, by a new connection. */
+void sender_settle(const struct ct_remote_options *remote, const char *id);

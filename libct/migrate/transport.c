@@ -217,6 +217,16 @@ static void stop_reading(struct transport *t)
 	t->reading = false;
 }
 
+bool transport_finish(struct transport *t)
+{
+	siginfo_t info = { 0 };
+
+	t->wire.out = fd_close(t->wire.out);
+	return t->pid > 0 && t->pidfd >= 0 && proc_wait(t->pidfd, CLOSE_TIMEOUT_MS) == 1 &&
+	       waitid(P_PID, (id_t)t->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid &&
+	       info.si_code == CLD_EXITED && info.si_status == 0;
+}
+
 void transport_close(struct transport *t)
 {
 	t->wire.in = fd_close(t->wire.in);

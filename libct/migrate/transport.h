@@ -19,6 +19,8 @@ struct transport {
 
 /* Starts it. Nothing was heard of the other side yet. */
 int transport_open(const struct ct_remote_options *remote, struct transport *ret, struct ct_error *err);
+/* Says no more and waits for the other side's program: has it ended well? */
+bool transport_finish(struct transport *t);
 /* Hangs up and waits for the remote shell to end, a few seconds at most. Accepts one that was never opened. */
 void transport_close(struct transport *t);
 

@@ -40,7 +40,9 @@ static const struct transition {
 	{ WIRE_GONE, WIRE_RUNNING, false, WIRE_RUNS },
 	{ WIRE_RUNS, WIRE_DONE, true, WIRE_OVER },
 	{ WIRE_GREETED, WIRE_STATUS, true, WIRE_ASKED_STATE },
-	{ WIRE_ASKED_STATE, WIRE_STATE, false, WIRE_GREETED },
+	{ WIRE_ASKED_STATE, WIRE_STATE, false, WIRE_TOLD },
+	{ WIRE_TOLD, WIRE_STATUS, true, WIRE_ASKED_STATE },
+	{ WIRE_TOLD, WIRE_DONE, true, WIRE_OVER },
 };
 
 const char *wire_type_name(enum wire_type type)

@@ -48,6 +48,7 @@ enum wire_phase {
 	WIRE_GONE, /* GO was sent */
 	WIRE_RUNS,
 	WIRE_ASKED_STATE,
+	WIRE_TOLD, /* the state */
 	WIRE_OVER,
 };
 

@@ -124,6 +124,8 @@ void stream_resize(struct monitor *m, unsigned short rows, unsigned short column
 /* ---- monitor-life.c: what happens to the pod ---- */
 void monitor_release(struct monitor *m, const struct init_go *go);
 int monitor_set_going(struct monitor *m, struct ct_error *err);
+/* Its starter was killed in between. */
+void monitor_go_alone(struct monitor *m);
 /* exec_error_fd is readable. */
 void monitor_executed(struct monitor *m);
 /* PID 1 may have ended. */
@@ -140,6 +142,10 @@ int monitor_guard_hand_over(struct monitor *m, struct ct_error *err);
 int monitor_guard_take_up(struct monitor *m, struct client *c, struct ct_error *err);
 int monitor_guard_checkpointed(struct monitor *m, struct ct_error *err);
 int monitor_signal(struct monitor *m, int sig, struct ct_error *err);
+
+/* ---- connections.c ---- */
+/* Those of a frozen pod that its restore has held back hear and speak again. */
+void connections_release(struct monitor *m);
 
 /* ---- monitor-keeper.c ---- */
 /* In the keeper, when the pod is made: runs servers until the pod is gone. */

@@ -147,6 +147,12 @@ int monitor_set_going(struct monitor *m, struct ct_error *err)
 	return cgroup_thaw(m->pod->state.cgroup, err);
 }
 
+void monitor_go_alone(struct monitor *m)
+{
+	connections_release(m);
+	monitor_set_going(m, NULL);
+}
+
 static void released(struct monitor *m)
 {
 	struct pod_state *s = &m->pod->state;
@@ -161,6 +167,8 @@ static void released(struct monitor *m)
 	if (r >= 0) {
 		phase_set(m, PHASE_RUNNING);
 		m->waits = restored;
+		if (m->start->taken)
+			m->start->taken(m->start->taken_context, m->pod);
 		r = restored ? open_link(m, &err) : 0;
 	}
 	if (r < 0) {

@@ -119,10 +119,8 @@ int pod_set_going(struct pod *pod, struct ct_error *err)
 {
 	int r = ask(pod, MSG_SET_GOING, 0, 0, err);
 
-	if (r < 0) {
-		pod_destroy(pod, NULL);
+	if (r < 0)
 		return r;
-	}
 	released(pod);
 	return 0;
 }

@@ -292,7 +292,7 @@ static void bury_clients(struct monitor *m)
 			if (m->phase < PHASE_RUNNING)
 				monitor_abort(m, NULL);
 			else if (m->waits)
-				monitor_set_going(m, NULL);
+				monitor_go_alone(m);
 		}
 		client_free(m, c);
 	}

@@ -168,6 +168,9 @@ struct pod_start {
 	/* With `restoring`: what is put into the new stdin pipe first. */
 	const void *stdin_data;
 	size_t stdin_len;
+	/* Called in the monitor when it has taken the pod over: from then on it will run. NULL: nothing. */
+	void (*taken)(void *context, const struct pod *pod);
+	void *taken_context;
 };
 
 #define POD_SYNC_FD 3	  /* in PID 1: podckpt-init waits here for struct init_go; EOF means: give up */
