@@ -99,6 +99,13 @@ int tcp_release(int fd, const struct tcp_connection *c, int reuse_address, struc
 	return r < 0 ? r : tcp_repair_off(fd, reuse_address, true, err);
 }
 
+int tcp_release_unknown(int fd, int reuse_address, struct ct_error *err)
+{
+	int r = tcp_hear(fd, err);
+
+	return r < 0 || !tcp_repairing(fd) ? r : tcp_repair_off(fd, reuse_address, true, err);
+}
+
 int tcp_abort(int fd, const struct tcp_connection *c, int reuse_address, bool tell,
 	      struct ct_error *err)
 {

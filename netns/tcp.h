@@ -140,6 +140,11 @@ bool tcp_is_deaf(int fd);
  * not deaf before.
  */
 int tcp_release(int fd, const struct tcp_connection *c, int reuse_address, struct ct_error *err);
+/*
+ * The same by whoever has only the socket, because those who knew more were killed. What is in its queue counts as
+ * sent, and the peer's next packet tells the rest. Of any other TCP socket, or a second time, it does nothing.
+ */
+int tcp_release_unknown(int fd, int reuse_address, struct ct_error *err);
 
 /*
  * Ends a connection that tcp_restore() has made as if the peer had reset it, in place of tcp_release(): what was received

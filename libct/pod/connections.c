@@ -21,7 +21,6 @@ static bool is_tcp(int fd)
 	       getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0 && protocol == IPPROTO_TCP;
 }
 
-/* A second time, or of a socket that was never held back, it does nothing. */
 static void release(int pidfd, int number)
 {
 	cleanup_fd int fd = sys_pidfd_getfd(pidfd, number);
@@ -30,7 +29,7 @@ static void release(int pidfd, int number)
 
 	if (fd < 0 || !is_tcp(fd) || getsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, &len) < 0)
 		return;
-	tcp_release(fd, reuse, NULL);
+	tcp_release_unknown(fd, reuse, NULL);
 }
 
 static void release_of(pid_t pid)
