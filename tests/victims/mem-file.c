@@ -26,12 +26,14 @@ static char *map_file(int fd, size_t pages, int prot, int flags)
 	return CHECK_MAP(mmap(NULL, pages * PAGE, prot, flags, fd, 0));
 }
 
-int main(void)
+static char *private, *hidden, *shorter, *shared, *both, *offset, *deleted, *read_only, *zero, *zero_shared,
+	*program, *view;
+static int keep; /* the file that is mapped at `shared` */
+
+static void set_up(void)
 {
 	const int rw = PROT_READ | PROT_WRITE;
-	char *private, *hidden, *shorter, *shared, *both, *offset, *deleted, *read_only, *zero, *zero_shared,
-		*program, *view, page[PAGE];
-	int fd, keep, ro;
+	int fd;
 
 	fd = make("private", 16, 0, 100);
 	private = map_file(fd, 16, rw, MAP_PRIVATE);
@@ -62,9 +64,9 @@ int main(void)
 	CHECK_SYS(unlink(path));
 	CHECK_SYS(close(fd));
 	CHECK_SYS(close(make("read-only", 2, 0, 700)));
-	ro = CHECK_SYS(open(path, O_RDONLY));
-	read_only = map_file(ro, 2, PROT_READ, MAP_SHARED);
-	CHECK_SYS(close(ro));
+	fd = CHECK_SYS(open(path, O_RDONLY));
+	read_only = map_file(fd, 2, PROT_READ, MAP_SHARED);
+	CHECK_SYS(close(fd));
 	fd = CHECK_SYS(open("/dev/zero", O_RDWR));
 	zero = map_file(fd, 4, rw, MAP_PRIVATE);
 	strcpy(zero + PAGE, "not zero");
@@ -77,6 +79,14 @@ int main(void)
 	program[100] = 'p';
 	view = map_file(fd, 1, PROT_READ, MAP_SHARED);
 	CHECK_SYS(close(fd));
+}
+
+int main(void)
+{
+	char page[PAGE];
+	int ro;
+
+	set_up();
 	victim_ready();
 
 	fill(page, PAGE, 102);
@@ -108,7 +118,7 @@ int main(void)
 	CHECK_STR(deleted, "nobody else sees this");
 	check_filled(deleted + PAGE, PAGE, 601);
 	CHECK(strstr(find_area(deleted).name, "/mem-file-deleted (deleted)"));
-	CHECK_ERRNO(mprotect(read_only, PAGE, rw), EACCES);
+	CHECK_ERRNO(mprotect(read_only, PAGE, PROT_READ | PROT_WRITE), EACCES);
 	check_filled(read_only, PAGE, 700);
 	ro = CHECK_SYS(open("/var/tmp/mem-file-read-only", O_RDWR));
 	CHECK_EQ(pwrite(ro, "changed", 8, 0), 8);

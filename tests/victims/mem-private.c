@@ -7,6 +7,17 @@
 
 static const unsigned char add_code[] = { 0x8d, 0x04, 0x37, 0xc3 }; /* lea (%rdi,%rsi),%eax; ret */
 
+/* Nothing costs nothing. (Part of a larger area, so this asks the pages.) */
+static void check_untouched(const char *area)
+{
+	uint64_t entries[MEGABYTE / PAGE];
+
+	read_pagemap(getpid(), area, entries, MEGABYTE / PAGE);
+	for (size_t i = 0; i < MEGABYTE / PAGE; i++)
+		CHECK_EQ(entries[i] >> 63, 0);
+	check_zero(area, MEGABYTE);
+}
+
 int main(void)
 {
 	static const int prots[] = { PROT_NONE, PROT_READ, PROT_WRITE, PROT_EXEC, PROT_READ | PROT_EXEC,
@@ -71,13 +82,7 @@ int main(void)
 	CHECK_EQ(fault(hidden + TERABYTE / 2 + MEGABYTE, false), SIGSEGV);
 	CHECK_SYS(mprotect(hidden + TERABYTE - MEGABYTE, MEGABYTE, PROT_READ | PROT_WRITE));
 	hidden[TERABYTE - 1] = 'e';
-	/* Nothing costs nothing. (Part of a larger area, so this asks the pages.) */
-	uint64_t entries[MEGABYTE / PAGE];
-
-	read_pagemap(getpid(), untouched, entries, MEGABYTE / PAGE);
-	for (size_t i = 0; i < MEGABYTE / PAGE; i++)
-		CHECK_EQ(entries[i] >> 63, 0);
-	check_zero(untouched, MEGABYTE);
+	check_untouched(untouched);
 	check_zero(zeros, MEGABYTE);
 	check_filled(big, 64 * MEGABYTE, 77);
 	check_filled(moved, 16 * PAGE, 78);
