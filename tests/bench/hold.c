@@ -8,11 +8,13 @@
  *	threads N	N threads
  *	descriptors N	N descriptors: eventfds, pipes, unix sockets, timerfds and files, some in an epoll
  *	areas N		N areas of one page each
+ *	served N	N MB as above; whatever comes by TCP or UDP at port 7000 is sent back (talk.c)
  *
  * Of processes and threads every second one waits with a time limit, of which the rest is carried.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -36,6 +38,12 @@ static _Noreturn void die(const char *what)
 {
 	perror(what);
 	exit(1);
+}
+
+static void ready(void)
+{
+	puts("ready");
+	fflush(stdout);
 }
 
 static void wait_in_turn(size_t i)
@@ -114,14 +122,20 @@ static void hold_threads(size_t n)
 	}
 }
 
-static void hold_descriptors(size_t n)
+static void raise_limit(void)
 {
 	struct rlimit limit;
-	int set = epoll_create1(EPOLL_CLOEXEC);
 
 	getrlimit(RLIMIT_NOFILE, &limit);
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void hold_descriptors(size_t n)
+{
+	int set = epoll_create1(EPOLL_CLOEXEC);
+
+	raise_limit();
 	for (size_t i = 0; i < n; i += 8) {
 		struct epoll_event event = { .events = EPOLLIN, .data.u64 = i };
 		int pair[2], fd = eventfd(0, 0);
@@ -149,6 +163,66 @@ static void hold_areas(size_t n)
 	}
 }
 
+static int listen_at(int type)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(7000) };
+	int fd = socket(AF_INET, type | SOCK_NONBLOCK, 0);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 ||
+	    (type == SOCK_STREAM && listen(fd, 4096) < 0))
+		die("port 7000");
+	return fd;
+}
+
+static void send_back(int fd)
+{
+	struct sockaddr_storage from;
+	socklen_t len = sizeof(from);
+	char data[256];
+	ssize_t n = recvfrom(fd, data, sizeof(data), 0, (struct sockaddr *)&from, &len);
+
+	if (n > 0)
+		(void)!sendto(fd, data, (size_t)n, 0, len ? (struct sockaddr *)&from : NULL, len);
+	else if (n == 0 || errno != EAGAIN)
+		close(fd); /* poll(2) finds it no longer */
+}
+
+/* By poll(2): an epoll set of many would be a figure of its own. */
+static void serve(int stream, int datagrams)
+{
+	static struct pollfd fds[20000];
+	size_t n = 2;
+
+	fds[0] = (struct pollfd){ .fd = stream, .events = POLLIN };
+	fds[1] = (struct pollfd){ .fd = datagrams, .events = POLLIN };
+	for (;;) {
+		if (poll(fds, n, -1) < 0 && errno != EINTR)
+			die("poll");
+		for (size_t i = 1; i < n; i++)
+			if (fds[i].revents & POLLNVAL)
+				fds[i].fd = -1;
+			else if (fds[i].revents)
+				send_back(fds[i].fd);
+		while (fds[0].revents && n < sizeof(fds) / sizeof(fds[0])) {
+			int fd = accept4(stream, NULL, NULL, SOCK_NONBLOCK);
+
+			if (fd < 0)
+				break;
+			fds[n++] = (struct pollfd){ .fd = fd, .events = POLLIN };
+		}
+	}
+}
+
+static void hold_served(size_t n)
+{
+	int stream = listen_at(SOCK_STREAM), datagrams = listen_at(SOCK_DGRAM);
+
+	raise_limit();
+	hold_memory(n);
+	ready();
+	serve(stream, datagrams);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -158,14 +232,14 @@ int main(int argc, char **argv)
 		{ "memory", hold_memory },	     { "zeros", hold_zeros },
 		{ "processes", hold_processes },     { "threads", hold_threads },
 		{ "descriptors", hold_descriptors }, { "areas", hold_areas },
+		{ "served", hold_served },
 	};
 
 	for (size_t i = 0; argc == 3 && i < sizeof(all) / sizeof(all[0]); i++) {
 		if (strcmp(argv[1], all[i].what))
 			continue;
 		all[i].hold(strtoul(argv[2], NULL, 10));
-		puts("ready");
-		fflush(stdout);
+		ready();
 		wait_in_turn(0);
 	}
 	fprintf(stderr, "usage: hold WHAT N\n");
