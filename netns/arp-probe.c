@@ -35,7 +35,7 @@ static bool is_conflict(const struct ether_arp *arp, const uint8_t own_mac[6], s
 
 /* 1: a conflict arrived before the time was over. */
 static int listen_until(int fd, int64_t end, const uint8_t own_mac[6], struct in_addr ip,
-			uint8_t ret_mac[6])
+			struct arp_holder *holder, uint8_t ret_mac[6])
 {
 	for (;;) {
 		struct pollfd p = { .fd = fd, .events = POLLIN };
@@ -49,12 +49,17 @@ static int listen_until(int fd, int64_t end, const uint8_t own_mac[6], struct in
 		if (recv(fd, &arp, sizeof(arp), MSG_DONTWAIT) != sizeof(arp) ||
 		    !is_conflict(&arp, own_mac, ip))
 			continue;
+		if (holder && !memcmp(arp.arp_sha, holder->mac, ETH_ALEN)) {
+			holder->answered = true;
+			continue;
+		}
 		memcpy(ret_mac, arp.arp_sha, ETH_ALEN);
 		return 1;
 	}
 }
 
-int arp_probe(const struct rt_link *link, struct in_addr ip, uint8_t ret_mac[6], struct ct_error *err)
+int arp_probe(const struct rt_link *link, struct in_addr ip, struct arp_holder *holder, uint8_t ret_mac[6],
+	      struct ct_error *err)
 {
 	cleanup_fd int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_ll at = { .sll_family = AF_PACKET,
@@ -77,7 +82,7 @@ int arp_probe(const struct rt_link *link, struct in_addr ip, uint8_t ret_mac[6],
 	for (int i = 0; r == 0 && i < PROBES; i++) {
 		if (sendto(fd, &arp, sizeof(arp), 0, (struct sockaddr *)&at, sizeof(at)) < 0)
 			return error_errno(err, -errno, "ask on link '%s' who has an address", link->name);
-		r = listen_until(fd, began + (i + 1) * INTERVAL_MS, link->address, ip, ret_mac);
+		r = listen_until(fd, began + (i + 1) * INTERVAL_MS, link->address, ip, holder, ret_mac);
 	}
 	return r;
 }

@@ -59,9 +59,16 @@ int forwarding_on(struct ct_error *err);
 /* Whether a bridge has ports that are no pods': others may have addresses behind them. */
 bool bridge_is_shared(const struct rt_link *links, size_t n, int bridge);
 
+/* Who has an address and may have it. */
+struct arp_holder {
+	uint8_t mac[6];
+	bool answered;
+};
+
 /*
- * Asks the Ethernet behind a link that is up who has an address: 1 and who it is, or 0 where nobody
- * answers within a third of a second. RFC 5227, section 2.1.1, with shorter times: there is no spanning tree to
+ * Asks the Ethernet behind a link that is up who has an address: 1 and who it is, or 0 where nobody but `holder` (NULL:
+ * nobody) answers within a third of a second. RFC 5227, section 2.1.1, with shorter times: there is no spanning tree to
  * wait for.
  */
-int arp_probe(const struct rt_link *link, struct in_addr ip, uint8_t ret_mac[6], struct ct_error *err);
+int arp_probe(const struct rt_link *link, struct in_addr ip, struct arp_holder *holder, uint8_t ret_mac[6],
+	      struct ct_error *err);

@@ -29,6 +29,7 @@ struct net_config {
 	uint8_t mac[6];
 	uint32_t mtu;
 	bool locked; /* net_attach(): no packet passes before net_unlock() */
+	bool asked;  /* net_check() was told by the Ethernet: net_attach() need not ask again */
 	char bridge[16];	  /* that it hangs on; "": NET_BRIDGE */
 	struct net_subnet subnet; /* net_attach(): of a bridge without an address; prefix 0: that of `ip` */
 };
@@ -72,9 +73,10 @@ int net_attach(int netns_fd, const char *host_name, struct net_config *config,
 
 /*
  * Would net_attach() get this address? 0; -ENODEV: there is no bridge yet; -EADDRINUSE, -EINVAL with words: no. It is
- * free at this moment only.
+ * free at this moment only. `in_use`: a pod has it that is to move here, so the one with `config->mac` may answer. As
+ * long as that one is there to defend it nobody else takes the address: config->asked is set then.
  */
-int net_check(const struct net_config *config, struct ct_error *err);
+int net_check(struct net_config *config, bool in_use, struct ct_error *err);
 
 /* Only lo, for pods without a network. */
 int net_loopback_up(int netns_fd, struct ct_error *err);

@@ -250,7 +250,7 @@ static int choose_own(struct making *m, const struct net_subnet *subnet, struct 
 
 		ret->s_addr = given ? m->o->ip.s_addr : htonl(first + i);
 		if (m->port)
-			r = arp_probe(&m->bridge, *ret, mac, err);
+			r = arp_probe(&m->bridge, *ret, NULL, mac, err);
 		if (r <= 0)
 			return r;
 		if (given)

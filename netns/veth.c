@@ -204,8 +204,8 @@ static int claim_on_ground(struct pair *pair, int netns_fd, const char *host_nam
 		struct net_config chosen = *config;
 
 		r = claim_and_make(pair, netns_fd, host_name, &ground, &chosen, err);
-		if (r == 0 && ground.shared)
-			r = arp_probe(&ground.bridge, chosen.ip, mac, err);
+		if (r == 0 && ground.shared && !config->asked)
+			r = arp_probe(&ground.bridge, chosen.ip, NULL, mac, err);
 		if (r < 0)
 			return r;
 		if (r == 0) {
@@ -341,16 +341,25 @@ int net_attach(int netns_fd, const char *host_name, struct net_config *config, s
 	return 0;
 }
 
-int net_check(const struct net_config *config, struct ct_error *err)
+int net_check(struct net_config *config, bool in_use, struct ct_error *err)
 {
 	cleanup_sock struct nl_sock *sock = NULL;
+	struct arp_holder holder = { 0 };
 	struct ground ground = { 0 };
 	struct in_addr chosen;
+	uint8_t mac[6];
 	int r = netlink_open(-1, NETLINK_ROUTE, &sock, err);
 
 	if (r == 0)
 		r = look_at_bridge(sock, config, &ground, err);
-	return r < 0 ? r : claim_choose(sock, &ground.space, config->ip, &chosen, err);
+	if (r == 0)
+		r = claim_choose(sock, &ground.space, config->ip, &chosen, err);
+	if (r < 0 || !ground.shared)
+		return r;
+	memcpy(holder.mac, config->mac, sizeof(holder.mac));
+	r = arp_probe(&ground.bridge, config->ip, in_use ? &holder : NULL, mac, err);
+	config->asked = r == 0 && holder.answered;
+	return r > 0 ? answered(config->ip, ground.space.bridge, mac, err) : r;
 }
 
 int net_loopback_up(int netns_fd, struct ct_error *err)

@@ -86,14 +86,14 @@ static void check_volumes(const struct pod_config *config, struct verdict *v)
 }
 
 /* A bridge that is not there yet gets the subnet that the pod's address is of. */
-static void check_network(struct pod_config *config, struct verdict *v)
+static void check_network(struct pod_config *config, bool runs, struct verdict *v)
 {
 	struct ct_error finding = { 0 };
 	int r;
 
 	if (config->net != CT_NET_BRIDGE || !config->address.ip.s_addr)
 		return;
-	r = net_check(&config->address, &finding);
+	r = net_check(&config->address, runs, &finding);
 	if (r == -ENODEV && !config->address.bridge[0]) {
 		uint32_t mask = config->address.prefix ? ~0u << (32 - config->address.prefix) : 0;
 
@@ -118,7 +118,7 @@ static void check_grants(struct ct *ct, struct pod_config *config,
 	grants_release(&grants);
 }
 
-int check_offer(struct ct *ct, struct doc *doc, const struct ct_restore_options *options,
+int check_offer(struct ct *ct, struct doc *doc, const struct ct_restore_options *options, bool runs,
 		struct verdict *verdict, struct pod **ret, struct ct_error *err)
 {
 	const struct node *offer = doc_root(doc);
@@ -141,7 +141,7 @@ int check_offer(struct ct *ct, struct doc *doc, const struct ct_restore_options 
 	}
 	check_grants(ct, &config, options, verdict);
 	check_volumes(&config, verdict);
-	check_network(&config, verdict);
+	check_network(&config, runs, verdict);
 	finding = (struct ct_error){ 0 };
 	r = pod_reserve(ct, &config, ret, &finding);
 	if (r < 0)

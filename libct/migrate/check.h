@@ -14,7 +14,7 @@ void verdict_release(struct verdict *v);
 
 /*
  * Looks at the OFFER of another host. Where nothing speaks against it the name is taken: *ret, as by
- * pod_reserve(). Findings leave *ret NULL. Errors are of a damaged offer.
+ * pod_reserve(). Findings leave *ret NULL. Errors are of a damaged offer. `runs`: the pod still runs there.
  */
-int check_offer(struct ct *ct, struct doc *offer, const struct ct_restore_options *options,
+int check_offer(struct ct *ct, struct doc *offer, const struct ct_restore_options *options, bool runs,
 		struct verdict *verdict, struct pod **ret, struct ct_error *err);

@@ -49,6 +49,7 @@ static int greet(struct session *s, struct ct_error *err)
 	for (size_t i = 0; i < node_count(versions); i++)
 		common |= node_at_u64(versions, i, UINT32_MAX) == WIRE_VERSION;
 	snprintf(s->id, sizeof(s->id), "%s", node_str(doc_root(hello), "id"));
+	s->runs = !strcmp(node_str(doc_root(hello), "purpose"), "migrate");
 	r = doc_check(hello, err);
 	if (r < 0)
 		return r;
@@ -110,7 +111,7 @@ static int answer_offer(struct session *s, struct ct_error *err)
 	if (r == 0)
 		r = doc_check(s->offer, err);
 	if (r == 0)
-		r = check_offer(s->ct, s->offer, &s->options.options, &verdict, &s->pod, err);
+		r = check_offer(s->ct, s->offer, &s->options.options, s->runs, &verdict, &s->pod, err);
 	if (r == 0)
 		r = doc_check(s->offer, err);
 	if (r < 0)

@@ -17,6 +17,7 @@ struct session {
 	struct ct *ct;
 	struct wire wire;
 	char id[MIGRATION_ID_SIZE];
+	bool runs; /* the pod, there: it is to be moved */
 	struct doc *offer;
 	struct message_options options;
 	struct pod *pod;	 /* reserved, not made yet; NULL: none, or the restore has it */

@@ -618,6 +618,9 @@ int pod_reconfigure(struct pod *pod, struct pod_config *config, struct ct_error 
 	if (strcmp(config->name, pod->name) || config->net != pod->config.net)
 		return error_set(err, -EBADMSG, "the image is of another pod than was announced");
 	config->subnet = pod->config.subnet;
+	config->address.asked = pod->config.address.asked &&
+				config->address.ip.s_addr == pod->config.address.ip.s_addr &&
+				!strcmp(config->address.bridge, pod->config.address.bridge);
 	pod_config_release(&pod->config);
 	pod->config = *config;
 	memset(config, 0, sizeof(*config));
