@@ -267,12 +267,38 @@ static yajl_gen_status generate(yajl_gen gen, const struct node *n)
 	return yajl_gen_in_error_state;
 }
 
+struct output {
+	char *text;
+	size_t len, room;
+	bool failed;
+};
+
+/* A manifest can be big: it grows by a quarter, in place where the kernel can move it. */
+static void print(void *context, const char *text, size_t len)
+{
+	struct output *o = context;
+
+	if (o->room - o->len <= len && !o->failed) {
+		size_t room = o->len + len + 1 + o->len / 4 + 4096;
+		char *grown = realloc(o->text, room);
+
+		o->failed = !grown;
+		if (grown) {
+			o->text = grown;
+			o->room = room;
+		}
+	}
+	if (o->failed)
+		return;
+	memcpy(o->text + o->len, text, len);
+	o->len += len;
+	o->text[o->len] = '\0';
+}
+
 int doc_format(const struct doc *doc, char **ret, size_t *ret_len, struct ct_error *err)
 {
 	__cleanup(yajl_gen_free_cleanup) yajl_gen gen = NULL;
-	const unsigned char *text;
-	size_t len;
-	char *copy;
+	struct output o = { 0 };
 	int r = doc_check(doc, err);
 
 	if (r == 0 && doc->count > NODE_COUNT_MAX)
@@ -284,15 +310,12 @@ int doc_format(const struct doc *doc, char **ret, size_t *ret_len, struct ct_err
 		return error_set(err, -ENOMEM, "out of memory");
 	yajl_gen_config(gen, yajl_gen_beautify, 1);
 	yajl_gen_config(gen, yajl_gen_indent_string, "  ");
-	if (generate(gen, &doc->root) != yajl_gen_status_ok ||
-	    yajl_gen_get_buf(gen, &text, &len) != yajl_gen_status_ok)
+	yajl_gen_config(gen, yajl_gen_print_callback, print, &o);
+	if (generate(gen, &doc->root) != yajl_gen_status_ok || o.failed) {
+		free(o.text);
 		return error_set(err, -ENOMEM, "out of memory");
-	copy = malloc(len + 1);
-	if (!copy)
-		return error_set(err, -ENOMEM, "out of memory");
-	memcpy(copy, text, len);
-	copy[len] = '\0';
-	*ret = copy;
-	*ret_len = len;
+	}
+	*ret = o.text;
+	*ret_len = o.len;
 	return 0;
 }

@@ -42,9 +42,16 @@ struct node {
 
 struct arena_block;
 
+#define NODE_SPARE_CLASSES 40
+
 struct doc {
 	struct node root;
 	struct arena_block *blocks;
+	/* Vectors of children that were outgrown, by the logarithm of their size: the next of each is its first word. */
+	void *spare[NODE_SPARE_CLASSES];
+	/* Every key once; a power of two of slots, at most half of them full. */
+	const char **keys;
+	size_t n_keys, keys_room;
 	size_t count;
 	struct ct_error error; /* the first one; code 0: none */
 };

@@ -39,6 +39,7 @@ void doc_free(struct doc *doc)
 		free(doc->blocks);
 		doc->blocks = next;
 	}
+	free(doc->keys);
 	free(doc);
 }
 
@@ -95,6 +96,51 @@ const char *doc_copy(struct doc *doc, const void *data, size_t len)
 	return copy;
 }
 
+/* ---- keys: there are few, given again and again ---- */
+
+static const char **key_slot(const char **keys, size_t room, const char *key, size_t len)
+{
+	size_t i = (size_t)XXH3_64bits(key, len) & (room - 1);
+
+	while (keys[i] && (strncmp(keys[i], key, len) || keys[i][len]))
+		i = (i + 1) & (room - 1);
+	return &keys[i];
+}
+
+static int keys_grow(struct doc *doc)
+{
+	size_t room = doc->keys_room ? doc->keys_room * 2 : 256;
+	const char **grown = calloc(room, sizeof(*grown));
+
+	if (!grown) {
+		if (!doc->error.code)
+			error_set(&doc->error, -ENOMEM, "out of memory");
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < doc->keys_room; i++)
+		if (doc->keys[i])
+			*key_slot(grown, room, doc->keys[i], strlen(doc->keys[i])) = doc->keys[i];
+	free(doc->keys);
+	doc->keys = grown;
+	doc->keys_room = room;
+	return 0;
+}
+
+/* The document's copy of a key; NULL was recorded as -ENOMEM. */
+static const char *key_copy(struct doc *doc, const char *key, size_t len)
+{
+	const char **slot;
+
+	if (doc->n_keys * 2 >= doc->keys_room && keys_grow(doc) < 0)
+		return NULL;
+	slot = key_slot(doc->keys, doc->keys_room, key, len);
+	if (!*slot) {
+		*slot = doc_copy(doc, key, len);
+		doc->n_keys += *slot != NULL;
+	}
+	return *slot;
+}
+
 /* ---- lookup ---- */
 
 static bool has_table(const struct node *n)
@@ -136,17 +182,49 @@ struct node *node_find(const struct node *object, const char *key, size_t len)
 	return NULL;
 }
 
+/* Of `room` children and their table. Both are powers of two and as long as each other. */
+static size_t vector_size(const struct node *n, uint32_t room)
+{
+	bool table = n->type == NODE_OBJECT && room > NODE_LINEAR_MAX;
+
+	return room * sizeof(struct node *) + (table ? room * 2 * sizeof(uint32_t) : 0);
+}
+
+static void **vector_class(struct doc *doc, size_t size)
+{
+	return &doc->spare[__builtin_ctzll(size)];
+}
+
+static void *vector_new(struct doc *doc, size_t size)
+{
+	void **class = vector_class(doc, size), *at = *class;
+
+	if (!at)
+		return doc_alloc(doc, size);
+	*class = *(void **)at;
+	return at;
+}
+
+static void vector_put(struct doc *doc, void *at, size_t size)
+{
+	void **class = vector_class(doc, size);
+
+	*(void **)at = *class;
+	*class = at;
+}
+
 static int grow(struct doc *doc, struct node *n)
 {
 	uint32_t room = n->room ? n->room * 2 : 4;
 	bool table = n->type == NODE_OBJECT && room > NODE_LINEAR_MAX;
-	size_t size = room * sizeof(struct node *) + (table ? room * 2 * sizeof(uint32_t) : 0);
-	struct node **children = doc_alloc(doc, size);
+	struct node **children = vector_new(doc, vector_size(n, room));
 
 	if (!children)
 		return -ENOMEM;
 	if (n->len)
 		memcpy(children, n->children, n->len * sizeof(*children));
+	if (n->room)
+		vector_put(doc, n->children, vector_size(n, n->room));
 	n->children = children;
 	n->room = room;
 	if (table) {
@@ -184,7 +262,7 @@ struct node *node_add(struct node *parent, const char *key, size_t key_len, enum
 		return NULL;
 	*n = (struct node){ .parent = parent, .type = type, .depth = parent->depth + 1 };
 	if (key) {
-		n->key = doc_copy(doc, key, key_len);
+		n->key = key_copy(doc, key, key_len);
 		if (!n->key)
 			return NULL;
 		if (has_table(parent))

@@ -35,7 +35,7 @@ int checkpoint_open(struct checkpoint *c, struct ct_error *err)
 	return r < 0 ? r : cgroup_check_thawed(c->pod->state.cgroup, err);
 }
 
-/* Files are taken by what it has found: the dump is kept. */
+/* Files are taken by what it has found: the dump is kept until checkpoint_prepare(). */
 int checkpoint_preflight(struct checkpoint *c, struct ct_error *err)
 {
 	const int64_t until = monotonic_us() + PASSING_US;
@@ -70,7 +70,11 @@ int checkpoint_prepare(struct checkpoint *c, struct ct_error *err)
 	 * A pod that goes on waits for nothing that can be done before or afterwards. One that ends waits for its whole
 	 * image, and keeping the files twice would only be more work; nor has a pipe room to be filled in later.
 	 */
-	return r < 0 ? r : rootfs_early(c->found, options->leave_running && c->path, &c->early, err);
+	if (r == 0)
+		r = rootfs_early(c->found, options->leave_running && c->path, &c->early, err);
+	/* It is as big as the one to come. */
+	dump_free(take_ptr(c->found));
+	return r;
 }
 
 int checkpoint_guard(struct checkpoint *c, struct ct_error *err)
