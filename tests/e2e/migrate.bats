@@ -145,6 +145,24 @@ while True:
 	goes_on hostb c
 }
 
+@test "an address that a third has is refused before the pod stops; the pod itself may have it" {
+	ona run -d --name c --ip 10.77.0.51 -- python3 "$BATS_TEST_DIRNAME/programs/counter.py"
+	until_ok 30 counts hosta c 3
+	on client ip address add 10.77.0.51/32 dev eth0
+	run there migrate c
+	assert_failure
+	assert_line --regexp '^podckpt: .*address 10.77.0.51 is taken: [0-9a-f:]* answers for it on the bridge'
+	goes_on hosta c
+	on client ip address del 10.77.0.51/32 dev eth0
+	ona checkpoint -R -o "$PWD/c.tar" c
+	run there restore "$PWD/c.tar"
+	assert_failure
+	assert_line --regexp 'address 10.77.0.51 is taken: [0-9a-f:]* answers for it'
+	there migrate c
+	goes_on hostb c
+	unbroken hostb c
+}
+
 @test "an image of another CPU, or without a volume that is given, is refused there before it is sent" {
 	counter c
 	ona checkpoint -o "$PWD/c.tar" c
