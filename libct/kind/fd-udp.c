@@ -82,12 +82,12 @@ static int dump_queues(struct dump *d, const struct fd_view *v, struct node *n, 
 	if (closed)
 		node_put_hex(n, "shutdown", closed);
 	if (!udp) {
+		/* Errors count as queued too. */
 		if (events.revents & POLLERR) {
 			dump_refuse_fd(d, v, "an error that nobody has read yet is pending on it, which "
 					     "is not carried; read it first");
 			dump_passing(d);
-		}
-		if (sock_queued(v->dup)) {
+		} else if (sock_queued(v->dup)) {
 			dump_refuse_fd(d, v, "packets that nobody has read yet are not carried; read "
 					     "them first");
 			dump_passing(d);
@@ -103,7 +103,7 @@ static int dump_queues(struct dump *d, const struct fd_view *v, struct node *n, 
 	} else if (r == 0) {
 		r = udp_queue_dump(d, v, n, err);
 	}
-	return r;
+	return r < 0 ? r : 0;
 }
 
 /*

@@ -36,7 +36,8 @@ static void put_foreground(struct dump *d, struct dump_process *p, struct node *
 			node_put_i64(n, "foreground", d->processes[i].vpgid);
 			return;
 		}
-	dump_refuse_process(d, p, "the process group in the foreground of its terminal has just ended; try again");
+	dump_refuse_process(d, p, "the process group in the foreground of its terminal has ended; let it take "
+				  "the foreground itself (tcsetpgrp(3)) or end it");
 	dump_passing(d);
 }
 

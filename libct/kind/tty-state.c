@@ -149,6 +149,12 @@ static void put_flags(const struct tty_sides *s, struct node *n)
 	node_put_bool(n, "locked", locked);
 }
 
+static void refuse_discipline(struct dump *d, const struct tty_sides *s, int discipline)
+{
+	dump_refuse_fd(d, s->view, "terminal %u has line discipline %d, which is not carried; switch it back "
+				   "to N_TTY first", s->index, discipline);
+}
+
 int tty_state_dump(struct dump *d, const struct tty_sides *s, struct node *n, struct ct_error *err)
 {
 	struct node *state = node_put_object(n, "state");
@@ -171,14 +177,21 @@ int tty_state_dump(struct dump *d, const struct tty_sides *s, struct node *n, st
 					   "that first", s->index);
 		return 0;
 	}
+	/* First: others need not answer TCGETS2. */
+	if (any >= 0)
+		ioctl(any, TIOCGETD, &discipline);
+	if (discipline != N_TTY) {
+		refuse_discipline(d, s, discipline);
+		return 0;
+	}
 	if (any < 0 || ioctl(any, TCGETS2, &t) < 0 || ioctl(any, TIOCGWINSZ, &size) < 0) {
 		if (d->preflight)
 			return 0;
 		return error_errno(err, -errno, "ask terminal %u", s->index);
 	}
-	ioctl(any, TIOCGETD, &discipline);
-	if (discipline != N_TTY || t.c_line != N_TTY) {
-		dump_refuse_fd(d, s->view, "line discipline %d is not carried", discipline);
+	/* tcsetattr(3) takes any. */
+	if (t.c_line != N_TTY) {
+		refuse_discipline(d, s, t.c_line);
 		return 0;
 	}
 	/* A master whose slave was open once and is not any more polls as hung up. */

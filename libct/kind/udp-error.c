@@ -153,7 +153,7 @@ int udp_error_dump(struct dump *d, const struct fd_view *v, struct node *n, stru
 	if (sock_int(v->dup, SOL_IP, IP_RECVERR, 0) > 0 ||
 	    sock_int(v->dup, SOL_IPV6, IPV6_RECVERR, 0) > 0 || inet_remote(v->dup, &remote) < 0) {
 		dump_refuse_fd(d, v, text);
-		return 0;
+		return 1;
 	}
 	if (d->preflight)
 		return 0;
@@ -162,10 +162,12 @@ int udp_error_dump(struct dump *d, const struct fd_view *v, struct node *n, stru
 		return error_errno(err, -errno, "its error");
 	*q = (struct question){ .fd = v->dup, .netns = d->netns };
 	r = unix_inside(d, ask, q, err);
-	if (r == 0 && q->result < 0)
+	if (r == 0 && q->result < 0) {
 		dump_refuse_fd(d, v, text);
-	else if (r == 0 && q->error)
+		r = 1;
+	} else if (r == 0 && q->error) {
 		node_put_i64(n, "error", q->error);
+	}
 	munmap(q, sizeof(*q));
 	return r;
 }
