@@ -302,8 +302,6 @@ int dump_plan(struct dump *d, bool heirs, struct tree_plan **ret, struct ct_erro
 	r = tree_plan_make(tasks, d->n_processes, ret, &who, &why);
 	if (r == -EOPNOTSUPP && who >= 0)
 		dump_refuse_process(d, &d->processes[who], "%s: such a tree is not carried", why.text);
-	else if (r == -EOPNOTSUPP)
-		dump_refuse(d, "%s: such a tree is not carried", why.text);
 	else if (r < 0)
 		return error_set(err, r, "%s", why.text);
 	return 0;

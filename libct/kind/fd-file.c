@@ -66,8 +66,8 @@ static bool is_plain_device(dev_t dev)
 /* "/SYSV0000002a (deleted)": System V shared memory, which is a kind of its own. */
 static bool is_sysv(const struct fd_view *v)
 {
-	return v->fstype == TMPFS_MAGIC && !strncmp(v->link, "/SYSV", 5) &&
-	       strspn(v->link + 5, "0123456789abcdef") == 8;
+	return (v->fstype == TMPFS_MAGIC || v->fstype == HUGETLBFS_MAGIC) &&
+	       !strncmp(v->link, "/SYSV", 5) && strspn(v->link + 5, "0123456789abcdef") == 8;
 }
 
 static bool file_fd_is(const struct dump *d, const struct fd_view *v)

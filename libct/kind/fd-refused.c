@@ -48,7 +48,7 @@ const struct kind kind_refused = {
 	.carries = "nothing: what is known and not carried",
 	.refuses = "io_uring, userfaultfd, perf, fanotify, BPF, seccomp listeners, landlock rule sets, KVM, system calls that a "
 		   "program has sent to itself (PR_SET_SYSCALL_USER_DISPATCH)",
-	.victims = "refused-io-uring refused-userfaultfd refused-fanotify refused-dispatch",
+	.victims = "refused-io-uring refused-userfaultfd refused-fanotify refused-dispatch refused-kernel refused-kvm",
 	.fd_is = refused_is,
 	.fd_dump = refused_dump,
 };

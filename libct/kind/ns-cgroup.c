@@ -35,6 +35,6 @@ const struct kind kind_cgroup = {
 	.name = "cgroup",
 	.carries = "limits of memory, CPU time and processes as they are at the checkpoint",
 	.refuses = "processes in cgroups below the pod's",
-	.victims = "cgroup-limits",
+	.victims = "cgroup-limits refused-cgroup",
 	.process_check = process_check,
 };

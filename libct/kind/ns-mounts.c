@@ -104,6 +104,6 @@ const struct kind kind_mounts = {
 	.name = "mounts",
 	.carries = "the pod's trees and volumes, and the mounts that every pod has",
 	.refuses = "what a program of the pod has mounted or unmounted",
-	.victims = "mount-inside",
+	.victims = "mount-inside refused-covered",
 	.pod_dump = mounts_pod_dump,
 };

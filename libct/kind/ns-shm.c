@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 
 #include "libct/base/cleanup.h"
 #include "libct/kind/memory-restore.h"
@@ -41,7 +42,7 @@ static int shm_fd_dump(struct dump *d, const struct fd_view *v, struct node *n, 
 	int r;
 
 	if (v->fstype == HUGETLBFS_MAGIC) {
-		dump_refuse_fd(d, v, "shared memory of huge pages (SHM_HUGETLB) is not carried yet");
+		dump_refuse_fd(d, v, "shared memory of huge pages (SHM_HUGETLB) is not carried yet; close it first");
 		return 0;
 	}
 	node_put_u64(n, "segment", v->st.st_ino);
@@ -55,19 +56,24 @@ static int shm_fd_dump(struct dump *d, const struct fd_view *v, struct node *n, 
 static int open_segment(int proc, int id, int flags, struct ct_error *err)
 {
 	char *at = shmat(id, NULL, flags == O_RDONLY ? SHM_RDONLY : 0);
+	static const size_t pages[] = { PAGE, 2 << 20, 1 << 30 }; /* nothing else tells which it has */
 	struct shmid_ds ds;
 	char name[96];
-	int fd, e = 0;
+	int fd = -1, e = 0;
 
 	if (at == (char *)-1)
 		return error_errno(err, -errno, "attach shared memory %d", id);
 	if (shmctl(id, IPC_STAT, &ds) < 0)
 		e = -errno;
-	snprintf(name, sizeof(name), "%d/map_files/%lx-%lx", getpid(), (unsigned long)at,
-		 (unsigned long)at + ((ds.shm_segsz + PAGE - 1) & ~(PAGE - 1)));
-	fd = e < 0 ? -1 : openat(proc, name, flags | O_CLOEXEC);
+	for (size_t i = 0; e == 0 && fd < 0 && i < sizeof(pages) / sizeof(pages[0]); i++) {
+		snprintf(name, sizeof(name), "%d/map_files/%lx-%lx", getpid(), (unsigned long)at,
+			 (unsigned long)at + ((ds.shm_segsz + pages[i] - 1) & ~(pages[i] - 1)));
+		fd = openat(proc, name, flags | O_CLOEXEC);
+		if (fd < 0 && errno != ENOENT)
+			e = -errno;
+	}
 	if (fd < 0 && e == 0)
-		e = -errno;
+		e = -ENOENT;
 	shmdt(at);
 	return e < 0 ? error_errno(err, e, "open the file of shared memory %d", id) : fd;
 }
@@ -90,6 +96,7 @@ static int put_segment(struct dump *d, struct node *list, int id, const struct s
 	struct node *n = node_put_object(list, NULL);
 	cleanup_fd int fd = -1;
 	uint32_t descriptor;
+	struct statfs fs;
 
 	ipc_put(n, id, &ds->shm_perm);
 	node_put_u64(n, "size", ds->shm_segsz);
@@ -98,7 +105,14 @@ static int put_segment(struct dump *d, struct node *list, int id, const struct s
 	if (d->preflight || is_known(d, id))
 		return 0;
 	fd = open_segment(d->proc, id, O_RDONLY, err);
-	return fd < 0 ? fd : dump_descriptor(d, getpid(), fd, &descriptor, err);
+	if (fd < 0)
+		return fd;
+	if (fstatfs(fd, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC) {
+		dump_refuse(d, "System V shared memory %d consists of huge pages (SHM_HUGETLB), which is not carried "
+			       "yet; remove it first", id);
+		return 0;
+	}
+	return dump_descriptor(d, getpid(), fd, &descriptor, err);
 }
 
 static int shm_dump(struct dump *d, struct node *n, struct ct_error *err)
@@ -343,7 +357,7 @@ const struct kind kind_sysv_shm = {
 	.name = "sysv_shm",
 	.carries = "System V shared memory, attached, unattached and removed segments",
 	.refuses = "shared memory of huge pages",
-	.victims = "sysv-shm sysv-shm-parts sysv-shm-removed",
+	.victims = "sysv-shm sysv-shm-parts sysv-shm-removed refused-huge-shm refused-huge-shm-left",
 	.fd_is = shm_is,
 	.fd_dump = shm_fd_dump,
 	.fd_restore = shm_fd_restore,
