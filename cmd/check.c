@@ -79,8 +79,6 @@ static int check_host(const struct context *context, int format)
 		features_json(features, n, works);
 	else
 		r = features_table(features, n);
-	if (r == 0)
-		r = output_finish();
 	if (r < 0)
 		return report_text(context, PODCKPT_FAILURE, "%s", strerror(-r));
 	if (!works)
@@ -152,8 +150,6 @@ static int check_run(struct context *context, void *options, int argc, char **ar
 		kinds_markdown();
 	else
 		r = kinds_table();
-	if (r == 0)
-		r = output_finish();
 	return r < 0 ? report_text(context, PODCKPT_FAILURE, "%s", strerror(-r)) : 0;
 }
 

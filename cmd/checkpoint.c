@@ -118,7 +118,7 @@ static int checkpoint(struct context *context, const struct checkpoint_options *
 	if (r < 0)
 		return report(context, set->n > 1 ? NULL : pods[0], &err);
 	tell(context, o, set);
-	return output_finish() < 0 ? PODCKPT_FAILURE : 0;
+	return 0;
 }
 
 /* One pod goes to the file that -o names, several into the directory. */

@@ -27,7 +27,7 @@ static int help_run(struct context *context, void *options, int argc, char **arg
 	if (!named_command(context, argc, argv, &command))
 		return PODCKPT_USAGE;
 	usage_print(stdout, command);
-	return output_finish() < 0 ? PODCKPT_FAILURE : 0;
+	return 0;
 }
 
 const struct command command_help = {
@@ -43,7 +43,7 @@ const struct command command_help = {
 static int version_run(struct context *context, void *options, int argc, char **argv)
 {
 	puts(PACKAGE_STRING);
-	return output_finish() < 0 ? PODCKPT_FAILURE : 0;
+	return 0;
 }
 
 const struct command command_version = {
@@ -59,7 +59,7 @@ static int completion_run(struct context *context, void *options, int argc, char
 	if (complete_script(stdout, argv[0]) < 0)
 		return report_text(context, PODCKPT_USAGE, "no such shell: '%s' (bash, zsh, fish)",
 				   argv[0]);
-	return output_finish() < 0 ? PODCKPT_FAILURE : 0;
+	return 0;
 }
 
 const struct command command_completion = {
@@ -77,7 +77,7 @@ const struct command command_completion = {
 static int complete_run(struct context *context, void *options, int argc, char **argv)
 {
 	complete_words(stdout, argc, argv);
-	return output_finish() < 0 ? PODCKPT_FAILURE : 0;
+	return 0;
 }
 
 const struct command command_complete = {
@@ -99,7 +99,7 @@ static int man_run(struct context *context, void *options, int argc, char **argv
 	if (!named_command(context, argc, argv, &command))
 		return PODCKPT_USAGE;
 	man_print(stdout, command);
-	return output_finish() < 0 ? PODCKPT_FAILURE : 0;
+	return 0;
 }
 
 const struct command command_man = {
@@ -117,7 +117,7 @@ static int commands_run(struct context *context, void *options, int argc, char *
 	for (const struct command *const *c = commands; *c; c++)
 		if (!(*c)->hidden)
 			puts((*c)->name);
-	return output_finish() < 0 ? PODCKPT_FAILURE : 0;
+	return 0;
 }
 
 const struct command command_commands = {

@@ -2,6 +2,7 @@
 /* podckpt: global options, then the subcommand. */
 #include "cmd/command.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,6 +29,15 @@ static int usage_error(const struct context *context, const char *why)
 			   "%s; see podckpt %s --help", why, command->name);
 }
 
+/* What was printed has arrived; else says why not. */
+static int output_finish(const struct context *context)
+{
+	errno = 0;
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return 0;
+	return report_text(context, PODCKPT_FAILURE, "standard output: %s", strerror(errno ? errno : EIO));
+}
+
 static int run_command(struct context *context, int argc, char **argv)
 {
 	const struct command *command = context->command;
@@ -48,6 +58,8 @@ static int run_command(struct context *context, int argc, char **argv)
 		code = usage_error(context, "too many arguments");
 	else
 		code = command->run(context, options, n, argv);
+	n = output_finish(context);
+	code = code ? code : n;
 	options_release(command->options, options);
 	ct_close(context->ct);
 	return code;
@@ -78,11 +90,11 @@ int main(int argc, char **argv)
 	argv++;
 	if (context.version) {
 		puts(PACKAGE_STRING);
-		return 0;
+		return output_finish(&context);
 	}
 	if (context.help || n == 0) {
 		usage_print(context.help ? stdout : stderr, NULL);
-		return context.help ? 0 : PODCKPT_USAGE;
+		return context.help ? output_finish(&context) : PODCKPT_USAGE;
 	}
 	context.command = command_find(argv[0]);
 	if (!context.command)

@@ -102,8 +102,6 @@ static int list(const struct context *context, const struct network_options *o)
 		print_json(networks, n);
 	else
 		r = print_table(networks, n);
-	if (r == 0)
-		r = output_finish();
 	return r < 0 ? report_text(context, PODCKPT_FAILURE, "%s", strerror(-r)) : 0;
 }
 

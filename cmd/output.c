@@ -166,11 +166,3 @@ const char *bytes_text(uint64_t bytes, char buf[32])
 	snprintf(buf, 32, i && v < 100 ? "%.1f %s" : "%.0f %s", v, units[i]);
 	return buf;
 }
-
-int output_finish(void)
-{
-	errno = 0;
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return 0;
-	return errno ? -errno : -EIO;
-}

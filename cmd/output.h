@@ -34,6 +34,3 @@ void stats_print(FILE *f, const struct ct_stats *stats, const char *const *names
 const char *duration_text(uint64_t seconds, char buf[32]);
 /* "512 B", "1.5 MB" */
 const char *bytes_text(uint64_t bytes, char buf[32]);
-
-/* Writes out what is left in stdout: 0, or -errno of the first write that failed. */
-int output_finish(void);

@@ -105,8 +105,6 @@ static int ps_run(struct context *context, void *options, int argc, char **argv)
 	for (size_t i = 0; o->format == 0 && o->names && i < n; i++)
 		puts(pods[i].name);
 	ct_pods_free(pods, n);
-	if (r == 0)
-		r = output_finish();
 	return r < 0 ? report_text(context, PODCKPT_FAILURE, "%s", strerror(-r)) : 0;
 }
 

@@ -138,7 +138,7 @@ static int restore_there(struct context *context, const struct restore_options *
 		remote_stats_print(stdout, &stats);
 	else if (!o->remote.dry_run)
 		puts(name);
-	return output_finish() < 0 ? PODCKPT_FAILURE : 0;
+	return 0;
 }
 
 static int restore(struct context *context, const struct restore_options *o, const char *image,
@@ -165,7 +165,7 @@ static int restore(struct context *context, const struct restore_options *o, con
 		return attach(context, o, name, from_stdin);
 	if (!o->stats)
 		puts(name);
-	return output_finish() < 0 ? PODCKPT_FAILURE : 0;
+	return 0;
 }
 
 /* Whose standard streams would the caller's be? Several go into the background. */
@@ -190,7 +190,7 @@ static int restore_set(struct context *context, const struct restore_options *o,
 			puts(names[i]);
 		free(names[i]);
 	}
-	return output_finish() < 0 ? PODCKPT_FAILURE : 0;
+	return 0;
 }
 
 static int check_images(struct context *context, const struct restore_options *o, int n, char *const *images)

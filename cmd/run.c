@@ -136,7 +136,7 @@ static int run_pod(struct context *context, const struct run_options *o,
 			return r;
 	}
 	puts(name);
-	return output_finish() < 0 ? PODCKPT_FAILURE : 0;
+	return 0;
 }
 
 static int run_run(struct context *context, void *options, int argc, char **argv)

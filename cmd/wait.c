@@ -20,8 +20,6 @@ static int wait_run(struct context *context, void *options, int argc, char **arg
 		r = report(context, argv[i], &err);
 		code = code ? code : r;
 	}
-	if (output_finish() < 0 && !code)
-		code = PODCKPT_FAILURE;
 	return code;
 }
 

@@ -193,3 +193,19 @@ lost+found"
 	podckpt restore -d --verify c.tar
 	goes_on c
 }
+
+@test "a result that cannot be printed is told, and stays" {
+	local command
+
+	counter c
+	run bash -c '"$PODCKPT" checkpoint -R c >/dev/full'
+	assert_failure 1
+	assert_output "podckpt: checkpoint: standard output: No space left on device"
+	goes_on c
+	podckpt inspect ./c.tar >/dev/null
+	for command in ps "inspect c" check --version "--help"; do
+		run bash -c '"$PODCKPT" '"$command"' >/dev/full'
+		assert_failure 1
+		assert_output --partial "standard output: No space left on device"
+	done
+}
