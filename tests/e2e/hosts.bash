@@ -54,6 +54,7 @@ host_ssh() {
 	mkdir -p "$dir"
 	[ -e "$HOSTS/key" ] || ssh-keygen -q -t ed25519 -N '' -f "$HOSTS/key"
 	ssh-keygen -q -t ed25519 -N '' -f "$dir/host"
+	# SHLVL: no ~/.bashrc of this machine, which may do and say anything.
 	cat >"$dir/config" <<-END
 		ListenAddress $2:22
 		HostKey $dir/host
@@ -62,13 +63,14 @@ host_ssh() {
 		StrictModes no
 		UsePAM no
 		PasswordAuthentication no
+		SetEnv SHLVL=2
 		PermitRootLogin yes
 		MaxStartups 100
 		PrintMotd no
 	END
 	on "$1" mkdir -p /run/sshd
 	on "$1" /usr/sbin/sshd -f "$dir/config" -E "$dir/log"
-	until_ok 10 test -s "$dir/pid"
+	until_ok 30 test -s "$dir/pid"
 }
 
 # A host NAME with ADDRESS.

@@ -135,6 +135,7 @@ on_client_open() {
 		AuthorizedKeysFile $HOSTS/key.pub
 		StrictModes no
 		UsePAM no
+		SetEnv SHLVL=2
 		PermitRootLogin yes
 		PrintMotd no
 		PrintLastLog no
