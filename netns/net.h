@@ -100,6 +100,8 @@ const char *net_publish_text(const struct net_publish *publish, char buf[NET_PUB
 int net_publish(const char *host_name, const struct net_config *config, const struct net_publish *list,
 		size_t n, struct ct_error *err);
 int net_unpublish(const char *host_name, struct ct_error *err); /* none is fine */
+/* Could it be published now? */
+int net_publish_check(const struct net_publish *publish, struct ct_error *err);
 
 /* Removes the host end (and with it the pair) and the ports published for it. Absent is fine. */
 int net_detach(const char *host_name, struct ct_error *err);

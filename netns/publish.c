@@ -217,6 +217,17 @@ int net_publish(const char *host_name, const struct net_config *config, const st
 	return r < 0 ? r : make_table(host_name, config, list, n, err);
 }
 
+int net_publish_check(const struct net_publish *publish, struct ct_error *err)
+{
+	int r = nft_present(err);
+
+	if (r == 0)
+		return error_set(err, -ENOSYS, "ports cannot be published: this kernel has no nf_tables");
+	if (r > 0)
+		r = check_bind(publish, err);
+	return r < 0 ? r : check_pods("", publish, 1, err);
+}
+
 int net_unpublish(const char *host_name, struct ct_error *err)
 {
 	char complaint[NFT_COMPLAINT_MAX], command[64 + TABLE_MAX], name[TABLE_MAX];

@@ -19,9 +19,14 @@
 
 void verdict_add(struct verdict *v, const struct ct_error *finding)
 {
+	cleanup_free char *all = strdup(finding->text);
+	char *rest = all;
+
 	if (!v->code)
 		v->code = finding->code;
-	finding_add(&v->lines, finding->text);
+	/* One may be several lines itself. */
+	for (char *line; rest && (line = strsep(&rest, "\n"));)
+		finding_add(&v->lines, line);
 }
 
 void verdict_release(struct verdict *v)
@@ -55,6 +60,12 @@ static uint64_t memory_available(void)
 	return at && sscanf(at, "MemAvailable: %" SCNu64, &kb) == 1 ? kb << 10 : UINT64_MAX;
 }
 
+/* What is begun counts. */
+static uint64_t megabytes(uint64_t bytes)
+{
+	return (bytes >> 20) + (bytes & ((1 << 20) - 1) ? 1 : 0);
+}
+
 static void check_room(struct ct *ct, const struct node *offer, struct verdict *v)
 {
 	uint64_t memory = node_u64(offer, "memory", INT64_MAX), disk = node_u64(offer, "disk", INT64_MAX);
@@ -63,13 +74,13 @@ static void check_room(struct ct *ct, const struct node *offer, struct verdict *
 
 	if (memory > have)
 		add(v, -ENOMEM, "the pod needs %" PRIu64 " MB of memory, %" PRIu64 " MB are available",
-		    memory >> 20, have >> 20);
+		    megabytes(memory), have >> 20);
 	if (statvfs(ct->root, &fs) < 0)
 		return;
 	have = (uint64_t)fs.f_bavail * fs.f_frsize;
 	if (disk > have)
 		add(v, -ENOSPC, "the pod's files need %" PRIu64 " MB in '%s', %" PRIu64 " MB are free",
-		    disk >> 20, ct->root, have >> 20);
+		    megabytes(disk), ct->root, have >> 20);
 }
 
 static void check_volumes(const struct pod_config *config, struct verdict *v)
@@ -99,8 +110,21 @@ static void check_network(struct pod_config *config, bool runs, struct verdict *
 
 		config->subnet.prefix = config->address.prefix;
 		config->subnet.address.s_addr = config->address.ip.s_addr & htonl(mask);
+	} else if (r == -ENODEV) {
+		add(v, r, "there is no bridge '%s' on this host; make it first, with podckpt network create",
+		    config->address.bridge);
 	} else if (r < 0) {
 		verdict_add(v, &finding);
+	}
+}
+
+static void check_ports(const struct pod_config *config, struct verdict *v)
+{
+	for (size_t i = 0; i < config->n_publish; i++) {
+		struct ct_error finding = { 0 };
+
+		if (net_publish_check(&config->publish[i], &finding) < 0)
+			verdict_add(v, &finding);
 	}
 }
 
@@ -142,6 +166,7 @@ int check_offer(struct ct *ct, struct doc *doc, const struct ct_restore_options 
 	check_grants(ct, &config, options, verdict);
 	check_volumes(&config, verdict);
 	check_network(&config, runs, verdict);
+	check_ports(&config, verdict);
 	finding = (struct ct_error){ 0 };
 	r = pod_reserve(ct, &config, ret, &finding);
 	if (r < 0)

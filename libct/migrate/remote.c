@@ -77,7 +77,7 @@ static int open_image(const struct ct_restore_options *options, struct ct_error 
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
 		return fd;
 	fd_close(fd);
-	return error_set(err, -EINVAL, "an image that goes to another host is read from a file");
+	return error_set(err, -EINVAL, "an image that goes to another host is read from a file; write it to one first");
 }
 
 static int transfer(struct sender *s, int *image, struct ct_error *err)
@@ -101,6 +101,14 @@ static int transfer(struct sender *s, int *image, struct ct_error *err)
 	r = wire_send(&s->t.wire, WIRE_GO, NULL, 0, err);
 	if (r == 0)
 		r = sender_await_running(s, err);
+	/* Here is a file only: there is nothing that would have to wait. */
+	if (r == -EINPROGRESS) {
+		struct ct_error what = { .code = r };
+
+		snprintf(what.text, sizeof(what.text), "look with podckpt ps there; if it does not run, restore it again, "
+						       "which is refused if it does");
+		error_add(err, &what);
+	}
 	if (r == 0)
 		sender_done(s);
 	return r;

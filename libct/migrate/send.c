@@ -77,7 +77,7 @@ static int greet(struct sender *s, const char *purpose, struct ct_error *err)
 	if (r < 0)
 		return transport_explain(&s->t, r, err);
 	if (node_u64(doc_root(welcome), "protocol", UINT32_MAX) != WIRE_VERSION)
-		return error_set(err, -EPROTONOSUPPORT, "podckpt there speaks another protocol");
+		return error_set(err, -EPROTONOSUPPORT, "podckpt there speaks another protocol; use the same podckpt on both hosts");
 	return doc_check(welcome, err);
 }
 

@@ -192,3 +192,62 @@ while True:
 	goes_on hosta c
 	unbroken hosta c
 }
+
+# A tree with bash, cat and sleep, as if of another host: tree DIR
+tree() {
+	local file lib
+
+	mkdir -p "$1"/{bin,data,tmp,proc,sys,dev,run}
+	for file in bash cat sleep; do
+		cp -L "$(command -v "$file")" "$1/bin/"
+		for lib in $(ldd "$(command -v "$file")" | grep -o '/[^ ]*'); do
+			mkdir -p "$1$(dirname "$lib")"
+			cp -L "$lib" "$1$lib"
+		done
+	done
+}
+
+@test "files in / that the other host has otherwise: those of the image win, and only they are sent" {
+	local host
+
+	tree hosta
+	tree hostb
+	# What the pod has open: the same on both, another of the same size, one that is here only.
+	head -c 3000000 /dev/urandom | tee hosta/data/same >hostb/data/same
+	head -c 2000000 /dev/urandom >hosta/data/other
+	head -c 2000000 /dev/urandom >hostb/data/other
+	head -c 1000000 /dev/urandom >hosta/data/lacking
+	cp "$(type -P true)" hostb/bin/cat
+	mkdir tree
+	for host in hosta hostb; do
+		on "$host" mount --bind "$PWD/$host" "$PWD/tree"
+	done
+	# shellcheck disable=SC2016
+	ona run -d --name c --net none --rootfs "$PWD/tree" -- /bin/bash -c '
+		exec 5</data/same 6</data/other 7</data/lacking
+		echo holding
+		while [ ! -e /run/go ]; do /bin/sleep 0.1; done
+		cd /data; while read -r -u 5 -d "" -N 65536 x; do :; done
+		/bin/cat other lacking >/tmp/seen; echo done; /bin/sleep 1000'
+	until_ok 30 bash -c "nsenter -t $(cat "$HOSTS/hosta.pid") -n -m -- env -u PODCKPT_ROOT '$PODCKPT' logs c | grep -q holding"
+	ona checkpoint -o "$PWD/c.tar" c
+	ona restore -d --rootfs "$PWD/tree" "$PWD/c.tar"
+	run there migrate --stats c
+	assert_success
+	echo "$output" | jq -e '.bytes_left_out >= 3000000 and .image_bytes >= 3000000 and .sent_bytes >= 3000000 and
+		.sent_bytes < .image_bytes + 1000000'
+	pid=$(onb ps --format json | jq '.pods[0].pid')
+	cmp "/proc/$pid/root/data/other" hosta/data/other
+	cmp "/proc/$pid/root/data/lacking" hosta/data/lacking
+	cmp "/proc/$pid/root/data/same" hosta/data/same
+	onb rm -f c
+	# The same image on both.
+	for host in hosta hostb; do
+		on "$host" "$PODCKPT" restore -d --verify --rootfs "$PWD/tree" "$PWD/c.tar"
+		pid=$(on "$host" "$PODCKPT" ps --format json | jq '.pods[0].pid')
+		cmp "/proc/$pid/root/data/other" hosta/data/other
+		cmp "/proc/$pid/root/data/same" hosta/data/same
+		on "$host" "$PODCKPT" rm -f c
+		on "$host" umount "$PWD/tree"
+	done
+}

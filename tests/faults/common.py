@@ -20,6 +20,36 @@ def call_names():
 NUMBERS = {name: number for number, name in call_names().items()}
 
 
+# What a system call can return of EIO, ENOMEM, EINTR, ENOSPC; those that are not here cannot return any of them.
+# (munmap can, but then the C library itself aborts.)
+CAN = {
+    "EIO": """read pread64 preadv readv write pwrite64 writev pwritev close fsync fdatasync openat openat2 open
+        newfstatat fstat statx readlinkat readlink getdents64 fstatfs statfs ioctl linkat unlinkat
+        renameat renameat2 mkdirat mknodat symlinkat fchownat fchmodat fchmod utimensat ftruncate
+        fallocate copy_file_range listxattr llistxattr flistxattr getxattr lgetxattr fgetxattr
+        setxattr lsetxattr fsetxattr ptrace mount umount2 move_mount open_tree""",
+    "ENOMEM": """openat openat2 open mmap mprotect mremap madvise brk read newfstatat statx readlinkat socket
+        socketpair connect bind listen accept4 sendmsg sendto recvmsg setsockopt getsockopt setns
+        unshare clone clone3 fork vfork pidfd_open pidfd_getfd process_vm_readv process_vm_writev pipe2
+        epoll_create1 epoll_ctl timerfd_create signalfd4 memfd_create userfaultfd linkat unlinkat
+        renameat renameat2 mkdirat mknodat symlinkat mount move_mount open_tree fsopen fsmount ppoll poll
+        setxattr lsetxattr fsetxattr fcntl ioctl chroot chdir fchdir""",
+    "EINTR": """openat openat2 open read pread64 write pwrite64 close wait4 waitid recvmsg sendmsg recvfrom sendto
+        connect accept4 poll ppoll epoll_wait epoll_pwait fsync flock fcntl getrandom ftruncate fallocate dup2
+        dup3 nanosleep clock_nanosleep""",
+    "ENOSPC": """write pwrite64 writev pwritev fsync fallocate copy_file_range linkat renameat mkdirat
+        mknodat symlinkat setxattr lsetxattr fsetxattr epoll_ctl mount""",
+}
+CREATES = os.O_CREAT | 0o20000000
+
+
+def errors_of(name, third):
+    able = [e for e, names in CAN.items() if name in names.split()]
+    if name == "openat" and third & CREATES:
+        able.append("ENOSPC")
+    return able
+
+
 def run(command, env, limit):
     """The exit code (negative: a signal) and all that it said. Hanging is a promise not kept."""
     p = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -6,7 +6,7 @@ both hosts; a TCP connection from a client); nothing half-made is on either host
 import errno, glob, json, os, random, re, shutil, signal, subprocess, sys, tempfile, time
 
 import common
-from common import BUILD, FAULT, HERE, NUMBERS, Broken, call_names, said_well
+from common import BUILD, FAULT, HERE, NUMBERS, Broken, call_names, errors_of, said_well
 
 ADDRESS = {"hosta": "10.77.0.1", "hostb": "10.77.0.2"}
 POD_ADDRESS = "10.77.0.50"
@@ -149,7 +149,7 @@ exec {self.program} "$@"
         root, state = f"{self.hosts}/state-{host}", self.state(host) or {}
         found = self.programs(host)
         found += [f"directory {p}" for p in glob.glob(f"{root}/pods/*") + glob.glob(f"{root}/pods/.[!.]*")
-                  if os.path.basename(p) != self.name or not state]
+                  if (os.path.basename(p) != self.name or not state) and not self.unclaimed(p)]
         found += [f"entry {p}" for p in glob.glob(f"{root}/migrations/*") + glob.glob(f"{root}/migrations/.[!.]*")
                   if not self.tolerated(p)]
         found += [f"note {p}" for p in glob.glob(f"{root}/pods/{self.name}/*migration*")]
@@ -160,6 +160,10 @@ exec {self.program} "$@"
             found += [f"mount {line.split()[4]}" for line in f
                       if root in line.split()[4] or "/var/lib/podckpt/" in line.split()[4]]
         return found
+
+    def unclaimed(self, path):
+        """Who was killed when it had made the directory and not yet written whose it is: the next takes it."""
+        return self.killed and not os.path.exists(f"{path}/state.json")
 
     def tolerated(self, entry):
         """Who was killed leaves a note that the next podckpt receive takes away; or, when its pod has left already,
@@ -402,9 +406,13 @@ class LineSweep(MigrationSweep):
         return pod.hit_line(), code
 
 
-class KillSweep(MigrationSweep):
-    """podckpt is killed before each of its system calls: on the host that the pod leaves ("here"), on that which it
+class FaultSweep(MigrationSweep):
+    """podckpt is killed before each of its system calls, or that fails: on the host that the pod leaves ("here"), on that which it
     comes to ("there"), and while it resolves a migration after which the pod runs there (0) or not (1)."""
+
+    def __init__(self, name, what, sample, kill=True):
+        super().__init__(name, what, sample)
+        self.kill = kill
 
     def migrate(self, pod, fault):
         """With a fault in podckpt of one of the two."""
@@ -437,19 +445,22 @@ class KillSweep(MigrationSweep):
                 raise Broken(f"without a fault: {out}")
             calls = [line.split() for line in pod.read_log().splitlines() if line.startswith("call ")]
             pod.healthy(pod.here if who else OTHER[pod.here])
-            points += [(who, int(c[1]), "KILL", names.get(int(c[2]), "?")) for c in calls]
+            for c in calls:
+                name = names.get(int(c[2]), "?")
+                points += [(who, int(c[1]), f, name) for f in (["KILL"] if self.kill else errors_of(name, int(c[3])))]
         return points
 
     def try_point(self, pod, point):
-        who, call, _, _ = point
-        code, out = self.once(pod, who, ["-w", "0", "-n", str(call), "-k"])
+        who, call, fault, name = point
+        how = ["-k"] if fault == "KILL" else ["-e", str(getattr(errno, fault)), "-s", str(NUMBERS[name])]
+        code, out = self.once(pod, who, ["-w", "0", "-n", str(call), *how])
         hit = "\nhit " in "\n" + pod.read_log()
-        said_well(code, out, True)
+        said_well(code, out, fault == "KILL")
         try:
             if self.what == "resolve":
                 self.settle_resolved(pod, who)
             else:
-                pod.settle(code, out, True)
+                pod.settle(code, out, fault == "KILL")
             pod.move()
         except Broken as e:
             raise Broken(f"{e} [exit code {code}: {out.strip()}]")
@@ -470,7 +481,9 @@ class KillSweep(MigrationSweep):
 
 SWEEPS = [
     LineSweep("migrate-line", "line", sample=10),
-    KillSweep("migrate-killed", "here", sample=10),
-    KillSweep("receive-killed", "there", sample=12),
-    KillSweep("resolve-killed", "resolve", sample=5),
+    FaultSweep("migrate-killed", "here", sample=10),
+    FaultSweep("migrate-errors", "here", sample=10, kill=False),
+    FaultSweep("receive-killed", "there", sample=12),
+    FaultSweep("receive-errors", "there", sample=12, kill=False),
+    FaultSweep("resolve-killed", "resolve", sample=5),
 ]
