@@ -429,6 +429,19 @@ int dump_descriptors(struct dump *d, struct ct_error *err)
 	return 0;
 }
 
+bool dump_find_fd(const struct dump *d, ino_t ino, const struct kind *kind, struct fd_view *ret)
+{
+	for (size_t i = 0; ino && d->fds && i < d->fds->n; i++) {
+		const struct fd_entry *e = &d->fds->entries[i];
+
+		if (e->ino != ino || e->kind != kind)
+			continue;
+		*ret = (struct fd_view){ .pid = e->pid, .fd = e->fd, .id = (uint32_t)i, .dup = -1 };
+		return true;
+	}
+	return false;
+}
+
 int dump_link_descriptors(struct dump *d, struct ct_error *err)
 {
 	for (size_t i = 0; d->fds && i < d->fds->n; i++) {

@@ -116,6 +116,9 @@ void dump_refuse_process(struct dump *d, const struct dump_process *p, const cha
 struct fd_view;
 void dump_refuse_fd(struct dump *d, const struct fd_view *v, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/* The first description of that kind and inode, without a duplicate. */
+struct kind;
+bool dump_find_fd(const struct dump *d, ino_t ino, const struct kind *kind, struct fd_view *ret);
 
 /*
  * Says of the finding reported last that it passes by itself in a running pod, and soon in most programs: the

@@ -165,6 +165,7 @@ static bool read_inet(struct nlmsghdr *h, int protocol, struct sockdiag_inet *re
 				       .wqlen = fixed->idiag_wqueue,
 				       .shutdown = get_u8(a[INET_DIAG_SHUTDOWN]),
 				       .v6only = get_u8(a[INET_DIAG_SKV6ONLY]),
+				       .signs = a[INET_DIAG_MD5SIG],
 				       .mark = get_u32(a[INET_DIAG_MARK]),
 				       .cookie = (uint64_t)fixed->id.idiag_cookie[1] << 32 |
 						 fixed->id.idiag_cookie[0] };
@@ -189,7 +190,9 @@ static int add_inet(struct nl_sock *sock, int family, int protocol, struct inet_
 {
 	struct inet_diag_req_v2 request = { .sdiag_family = (uint8_t)family,
 					    .sdiag_protocol = (uint8_t)protocol,
-					    .idiag_ext = 1 << (INET_DIAG_SHUTDOWN - 1),
+					    /* The keys come with struct tcp_info or not at all. */
+					    .idiag_ext = 1 << (INET_DIAG_SHUTDOWN - 1) |
+							 1 << (INET_DIAG_INFO - 1),
 					    .idiag_states = UINT32_MAX };
 	cleanup_reply struct netlink_reply reply = { 0 };
 	struct sockdiag_inet *grown;

@@ -72,6 +72,7 @@ struct sockdiag_inet {
 	uint32_t wqlen; /* bytes not acknowledged; of a listening socket the backlog */
 	unsigned int shutdown; /* 1 reading, 2 writing */
 	bool v6only;
+	bool signs; /* has keys to sign segments with (TCP_MD5SIG) */
 	uint32_t mark;
 	uint64_t cookie; /* this socket, as long as it lives */
 };

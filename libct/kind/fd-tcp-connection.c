@@ -133,7 +133,7 @@ static int unsteady(struct dump *d, const struct fd_view *v, int r, const struct
 
 /* A connection that is being opened keeps the other end to itself, but for sock_diag(7). */
 static int find_remote(struct dump *d, const struct fd_view *v, struct sockaddr_storage *ret,
-		       struct ct_error *err)
+		       uint32_t *ret_queued, struct ct_error *err)
 {
 	cleanup_free struct sockdiag_inet *list = NULL;
 	size_t n = 0;
@@ -154,9 +154,29 @@ static int find_remote(struct dump *d, const struct fd_view *v, struct sockaddr_
 			memcpy(&six->sin6_addr, list[i].remote, 16);
 		if (list[i].family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&six->sin6_addr))
 			six->sin6_scope_id = (uint32_t)list[i].ifindex;
+		*ret_queued = list[i].wqlen;
 		return 0;
 	}
 	return error_set(err, -EAGAIN, "it changed while it was read");
+}
+
+/* 1: refused. Fast open: the SYN has data, or waits for some; the queue of such a connection cannot be read or made. */
+static int check_opening(struct dump *d, const struct fd_view *v, struct ct_error *err)
+{
+	struct pollfd events = { v->dup, POLLOUT, 0 };
+	struct sockaddr_storage remote;
+	uint32_t queued = 0;
+	int r;
+
+	poll(&events, 1, 0);
+	/* It may be written to already: the SYN counts as one byte that is queued. */
+	r = events.revents & POLLOUT ? 0 : find_remote(d, v, &remote, &queued, err);
+	if (r < 0 || (!(events.revents & POLLOUT) && queued <= 1))
+		return r;
+	dump_refuse_fd(d, v, "a TCP connection that is opened with data in its first packet (fast open) is not "
+			     "carried; try again");
+	dump_passing(d);
+	return 1;
 }
 
 static int connection_dump(struct dump *d, const struct fd_view *v, struct node *n,
@@ -167,6 +187,7 @@ static int connection_dump(struct dump *d, const struct fd_view *v, struct node 
 	struct tcp_connection *c;
 	struct tcp_half *half;
 	char text[INET_TEXT] = "?";
+	uint32_t queued;
 	int r;
 
 	/* TCP_REPAIR and SO_ERROR would change what these say. */
@@ -181,10 +202,14 @@ static int connection_dump(struct dump *d, const struct fd_view *v, struct node 
 		return 0;
 	}
 	if (tcp_state(v->dup) == TCP_STATE_SYN_RECEIVED) {
-		dump_refuse_fd(d, v, "a TCP connection that both ends open at once is not carried; try again");
+		dump_refuse_fd(d, v, "a TCP connection that both ends open at once, or with data in the first packet, "
+				     "is not carried; try again");
 		dump_passing(d);
 		return 0;
 	}
+	r = tcp_state(v->dup) == TCP_STATE_SYN_SENT ? check_opening(d, v, err) : 0;
+	if (r)
+		return r > 0 ? 0 : unsteady(d, v, r, err);
 	if (d->preflight)
 		return 0;
 	half = add_half(d, v->id);
@@ -193,7 +218,7 @@ static int connection_dump(struct dump *d, const struct fd_view *v, struct node 
 	c = &half->c;
 	r = read_half(d, v, tcp_dump_send, c, err);
 	if (r == 0 && c->state == TCP_STATE_SYN_SENT)
-		r = find_remote(d, v, &c->remote, err);
+		r = find_remote(d, v, &c->remote, &queued, err);
 	return unsteady(d, v, r, err);
 }
 
@@ -303,34 +328,6 @@ int tcp_dump_unsent(struct dump *d, struct ct_error *err)
 		if (unsent)
 			node_put_u64(half->send, "unsent", unsent);
 		fd_close(take_fd(&half->fd));
-	}
-	return 0;
-}
-
-/*
- * Connections that no descriptor leads to: those that a program has closed and whose last bytes or whose end
- * the peer does not have yet, and those that are just being made. All of it is over in a moment. Nothing is at
- * stake where only the peer's end is waited for (FIN_WAIT_2, TIME_WAIT): these are not carried.
- */
-int tcp_check_orphans(struct dump *d, struct ct_error *err)
-{
-	cleanup_free struct sockdiag_inet *list = NULL;
-	size_t count = 0;
-	int r;
-
-	r = sockdiag_inet_all(d->netns, IPPROTO_TCP, &list, &count, err);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < count; i++) {
-		const struct sockdiag_inet *s = &list[i];
-		bool opening = s->state == TCP_STATE_SYN_RECEIVED;
-
-		if (s->ino || (!opening && (!tcp_fin_sent((enum tcp_state)s->state) || !s->wqlen)))
-			continue;
-		dump_refuse(d, "a TCP connection (port %u to port %u of its peer) that %s is not carried; try again",
-			    s->local_port, s->remote_port,
-			    opening ? "is just being made" : "was closed while bytes are under way");
-		dump_passing(d);
 	}
 	return 0;
 }
@@ -580,10 +577,12 @@ int tcp_release_all(struct restore *r, struct ct_error *err)
 const struct kind kind_tcp_connection = {
 	.name = "tcp_connection",
 	.carries = "TCP connections in every state, both ends in the pod or one outside: what was not sent, not "
-		   "acknowledged, not read; urgent bytes that were received; windows, options",
-	.refuses = "an error that waits to be read; kernel TLS and other upper layer protocols",
+		   "acknowledged, not read; urgent bytes that were received; windows, options. "
+		   "Not those without a descriptor that only wait for the peer's end (TIME_WAIT): it gets a reset",
+	.refuses = "an error that waits to be read; data in the first packet (fast open); signed segments (TCP_MD5SIG, "
+		   "TCP_AO); sends without copying (SO_ZEROCOPY); kernel TLS and other upper layer protocols",
 	.victims = "tcp-established tcp-queues tcp-unsent tcp-half-closed tcp-opening tcp-options tcp-shared-port "
-		   "tcp-urgent tcp-urgent-far",
+		   "tcp-urgent tcp-urgent-far tcp-fast-open tcp-signed tcp-zero-copy",
 	.fd_is = connection_is,
 	.fd_dump = connection_dump,
 	.fd_link = connection_link,

@@ -6,6 +6,12 @@
  * A connection that waits to be accepted has no descriptor by which it could be read. Programs accept
  * within milliseconds, so the checkpoint looks again for a while before it refuses. Of one of which only the first
  * packet has come, the peer's kernel asks again.
+ *
+ * To accept it in the program's stead would be to take it away: no call puts a connection back into the queue, so a
+ * checkpoint that fails or leaves the pod running could only hand it over by making it anew, from packets in the
+ * peer's name, and would lose it if it were killed in between. Such packets would not do at a restore either: the kernel
+ * chooses our first sequence number and the offset of our timestamps for those that it makes itself, while the peer goes by the
+ * old ones.
  */
 #include <linux/tcp.h>
 #include <sys/socket.h>

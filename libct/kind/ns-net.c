@@ -15,8 +15,10 @@ static int net_dump(struct dump *d, struct node *n, struct ct_error *err)
 	int r;
 
 	/* A restored pod is as it was made; and its links come up only when it is let go. */
-	if (config->net == CT_NET_HOST || d->verify)
+	if (d->verify)
 		return 0;
+	if (config->net == CT_NET_HOST)
+		return tcp_check_sockets(d, err);
 	r = net_probe(d->netns, config->net == CT_NET_BRIDGE ? &config->address : NULL, &list, &count,
 		      err);
 	if (r < 0)
@@ -24,7 +26,7 @@ static int net_dump(struct dump *d, struct node *n, struct ct_error *err)
 	for (size_t i = 0; i < count; i++)
 		dump_refuse(d, "%s was set up inside the pod's network, which is not carried yet; remove it "
 			       "before the checkpoint", list[i].text);
-	return tcp_check_orphans(d, err);
+	return tcp_check_sockets(d, err);
 }
 
 static int net_restore(struct restore *r, const struct node *n, struct ct_error *err)

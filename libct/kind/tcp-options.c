@@ -11,6 +11,9 @@
 #ifndef TCP_RTO_MAX_MS
 #define TCP_RTO_MAX_MS 44
 #endif
+#ifndef TCP_AO_INFO
+#define TCP_AO_INFO 40
+#endif
 #ifndef SO_BUF_LOCK
 #define SO_BUF_LOCK 72
 #endif
@@ -78,9 +81,25 @@ static void read_text(int fd, int option, char text[64])
 		text[0] = '\0';
 }
 
+/* Signing by TCP-AO (RFC 5925): ENOENT without. */
+static bool has_ao(int fd)
+{
+	char info[64] = { 0 };
+	socklen_t len = sizeof(info);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_AO_INFO, info, &len) == 0;
+}
+
 void tcp_options_put(struct dump *d, const struct fd_view *v, bool connection, struct node *to)
 {
 	char text[64];
+
+	if (has_ao(v->dup))
+		dump_refuse_fd(d, v, "the keys by which a TCP socket signs its segments (TCP_AO) are not carried; "
+				     "close it before the checkpoint");
+	if (connection && sock_int(v->dup, SOL_SOCKET, SO_ZEROCOPY, 0))
+		dump_refuse_fd(d, v, "how far a TCP connection has sent without copying (SO_ZEROCOPY) cannot be read; "
+				     "switch it off before the checkpoint");
 
 	sock_options_put(v->dup, options, N_OPTIONS, to);
 	if (!connection)

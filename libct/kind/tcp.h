@@ -22,14 +22,14 @@ int tcp_buffers_get(struct restore *r, const struct node *n, int fd, struct ct_e
 /* After the links of all descriptors. */
 int tcp_dump_unsent(struct dump *d, struct ct_error *err);
 
-/* Findings about connections that no descriptor leads to. */
-int tcp_check_orphans(struct dump *d, struct ct_error *err);
+/* Findings about what no descriptor tells: connections without one, keys. After the descriptors. */
+int tcp_check_sockets(struct dump *d, struct ct_error *err);
 
 /* Can the connections go on at the pod's address? -EINVAL with words. */
 int tcp_check_address(struct restore *r, struct ct_error *err);
 /* The restored connections hear and speak, when packets flow again and before the processes go on. */
 int tcp_release_all(struct restore *r, struct ct_error *err);
-extern const struct kind kind_tcp_connection;
+extern const struct kind kind_tcp, kind_tcp_connection;
 
 /* Connections between the two looks of a dump: kind/fd-tcp-connection.c. */
 struct tcp_registry;

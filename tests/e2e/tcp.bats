@@ -148,3 +148,26 @@ has() {
 	: >go
 	until_ok 30 has out "answer hello"
 }
+
+@test "clients that have tried in vain for 20 seconds go on, with what waited at either side" {
+	local ip
+
+	server s 4
+	ip=$(pod_ip s)
+	client out "$ip" count
+	client hold "$ip" hold
+	client fill "$ip" fill
+	until_ok 20 has out counting
+	until_ok 20 has hold full
+	until_ok 20 has fill connected
+	podckpt checkpoint -o s.tar s
+	# So long that their kernels send again only every 13 seconds.
+	sleep 20
+	podckpt restore -d --verify s.tar
+	: >"$(pod_path s /run/read)"
+	: >go
+	until_ok 90 has out received
+	until_ok 90 has hold same
+	until_ok 90 has fill "got 8388608"
+	wait_output s "counted $(sed -n 's/^sent \([0-9]*\) .*/\1/p' out)"
+}
