@@ -341,15 +341,25 @@ static int read_queue(int fd, struct tcp_connection *c, struct ct_error *err)
 	return 0;
 }
 
-static int read_received(int fd, struct tcp_connection *c, struct ct_error *err)
+/* One attempt, 1 where something arrived meanwhile: the state, the windows and the numbers are of one moment. */
+static int read_received(int fd, struct tcp_connection *c, enum tcp_state *ret_state, struct ct_error *err)
 {
 	uint32_t before = 0;
-	int r = queue_end(fd, TCP_RECV_QUEUE, &before, err);
+	int state, r = queue_end(fd, TCP_RECV_QUEUE, &before, err);
 
 	if (r == 0)
 		r = read_queue(fd, c, err);
-	if (r == 0)
-		r = queue_end(fd, TCP_RECV_QUEUE, &c->rcv_nxt, err);
+	if (r)
+		return r;
+	state = tcp_state(fd);
+	if (state < 0)
+		return error_errno(err, state, "TCP_INFO");
+	if (state != TCP_STATE_CLOSED && tcp_get(fd, TCP_REPAIR_WINDOW, &c->window, sizeof(c->window)) < 0)
+		return error_errno(err, -errno, "TCP_REPAIR_WINDOW");
+	if (state != TCP_STATE_CLOSED && tcp_get(fd, TCP_TIMESTAMP, &c->timestamp, sizeof(c->timestamp)) < 0)
+		return error_errno(err, -errno, "TCP_TIMESTAMP");
+	*ret_state = (enum tcp_state)state;
+	r = queue_end(fd, TCP_RECV_QUEUE, &c->rcv_nxt, err);
 	return r ? r : before != c->rcv_nxt;
 }
 
@@ -372,30 +382,23 @@ static int join_states(struct tcp_connection *c, enum tcp_state now, struct ct_e
 
 int tcp_dump_receive(int fd, struct tcp_connection *c, struct ct_error *err)
 {
-	int r = 1, now;
+	enum tcp_state now = c->state;
+	int r = 1;
 
 	if (c->state == TCP_STATE_SYN_SENT)
 		return tcp_state(fd) == TCP_STATE_SYN_SENT
 			       ? 0
 			       : error_set(err, -EAGAIN, "it changed while it was read");
 	for (int i = 0; r == 1 && i < TRIES; i++)
-		r = read_received(fd, c, err);
+		r = read_received(fd, c, &now, err);
 	if (r == 1)
 		return error_set(err, -EAGAIN, "its receive queue does not come to rest");
-	now = tcp_state(fd);
-	if (r < 0 || now < 0)
-		return r < 0 ? r : error_errno(err, now, "TCP_INFO");
+	if (r < 0)
+		return r;
 	/* Nothing can follow: no number means anything any more. */
 	if (c->state == TCP_STATE_CLOSED) {
 		c->rcv_nxt = 0;
 		return 0;
 	}
-	r = join_states(c, (enum tcp_state)now, err);
-	if (r < 0)
-		return r;
-	if (tcp_get(fd, TCP_REPAIR_WINDOW, &c->window, sizeof(c->window)) < 0)
-		return error_errno(err, -errno, "TCP_REPAIR_WINDOW");
-	if (tcp_get(fd, TCP_TIMESTAMP, &c->timestamp, sizeof(c->timestamp)) < 0)
-		return error_errno(err, -errno, "TCP_TIMESTAMP");
-	return 0;
+	return join_states(c, now, err);
 }
