@@ -212,6 +212,14 @@ static int add_children(struct dump *d, pid_t pid, pid_t vpid, size_t *max, stru
 	return r;
 }
 
+static bool is_among(const pid_t *pids, ssize_t n, pid_t pid)
+{
+	for (ssize_t i = 0; i < n; i++)
+		if (pids[i] == pid)
+			return true;
+	return false;
+}
+
 /* Everything in the pod's cgroup must be in the tree; a command of `exec` is not. */
 static int check_strays(struct dump *d, struct ct_error *err)
 {
@@ -229,12 +237,13 @@ static int check_strays(struct dump *d, struct ct_error *err)
 		if (proc_stat(d->proc, pids[i], 0, &stat) < 0 ||
 		    proc_status(d->proc, pids[i], 0, &s) < 0)
 			continue;
-		if (d->preflight && s.n_pid_levels > 1 && stat.ppid != 0)
-			continue; /* just born */
+		if (d->preflight && is_among(pids, n, stat.ppid))
+			continue; /* just born; or a child of such a one */
 		dump_refuse(d,
 			    "pid %d (%s): it was started from outside (podckpt exec), where its parent "
 			    "and its streams are; end it first",
 			    s.vpid, stat.comm);
+		dump_passing(d);
 	}
 	return 0;
 }
