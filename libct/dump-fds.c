@@ -382,6 +382,7 @@ static int dump_table(struct dump *d, struct dump_process *p, struct node *table
 	for (ssize_t i = 0; i < n; i++) {
 		struct node *row;
 		cleanup_free char *info = NULL;
+		ssize_t n_info;
 		char name[64];
 		bool cloexec;
 		uint32_t id;
@@ -393,8 +394,11 @@ static int dump_table(struct dump *d, struct dump_process *p, struct node *table
 		if (r < 0)
 			return r;
 		snprintf(name, sizeof(name), "fdinfo/%d", list[i]);
-		if (proc_read(d->proc, p->pid, name, &info) < 0)
+		n_info = proc_read(d->proc, p->pid, name, &info);
+		if (n_info < 0 && d->preflight)
 			continue;
+		if (n_info < 0)
+			return error_errno(err, (int)n_info, "read '%s'", name);
 		p->locks |= locks_in(info);
 		r = close_on_exec(d, p, list[i], info, &cloexec, err);
 		if (r < 0)
