@@ -7,7 +7,8 @@
  * the pod's loopback packets go on arriving while all processes are stopped. A socket is in repair mode for some microseconds only,
  * and the pod's monitor has a duplicate of it meanwhile, to switch it off should podckpt be killed.
  *
- * What begins anew in the restored connection: the congestion window, ECN. An error that waits to be read is refused: the only way to learn it takes it away.
+ * What begins anew in the restored connection: the congestion window, ECN. An urgent byte that the peer has not
+ * acknowledged arrives as an ordinary one: where in the send queue it is, the kernel tells nobody. An error that waits to be read is refused: the only way to learn it takes it away.
  */
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -578,7 +579,8 @@ const struct kind kind_tcp_connection = {
 	.name = "tcp_connection",
 	.carries = "TCP connections in every state, both ends in the pod or one outside: what was not sent, not "
 		   "acknowledged, not read; urgent bytes that were received; windows, options. "
-		   "Not those without a descriptor that only wait for the peer's end (TIME_WAIT): it gets a reset",
+		   "Not those without a descriptor that only wait for the peer's end (TIME_WAIT): it gets a reset; nor the "
+		   "mark of an urgent byte that is under way to the peer",
 	.refuses = "an error that waits to be read; data in the first packet (fast open); signed segments (TCP_MD5SIG, "
 		   "TCP_AO); sends without copying (SO_ZEROCOPY); kernel TLS and other upper layer protocols",
 	.victims = "tcp-established tcp-queues tcp-unsent tcp-half-closed tcp-opening tcp-options tcp-shared-port "
