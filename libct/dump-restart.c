@@ -137,26 +137,6 @@ static int look(struct measure *m, struct ct_error *err)
 
 /* ---- rounds ---- */
 
-/*
- * A call that was interrupted before, by what it sleeps in. That of nanosleep leaves no trace on the stack, so the
- * thread must be asleep; the stack of one that is not is empty.
- */
-static void look_at_stack(struct dump_thread *t)
-{
-	const struct user_regs_struct *regs = &t->t.regs;
-	cleanup_free char *stack = NULL;
-
-	if (proc_read(t->process->dump->proc, t->t.tid, "stack", &stack) < 0 ||
-	    !strstr(stack, "syscall"))
-		return;
-	if (strstr(stack, "poll"))
-		t->restart_nr = SYS_poll;
-	else if (strstr(stack, "futex"))
-		t->restart_nr = SYS_futex;
-	else /* the first argument is a clock, or the address of a time */
-		t->restart_nr = regs->rdi < 4096 ? SYS_clock_nanosleep : SYS_nanosleep;
-	t->restart = restart_call(t->restart_nr, regs);
-}
 
 static int await(struct dump_thread *t, int *ret_status, struct ct_error *err)
 {
@@ -199,21 +179,50 @@ static int pass_entry(struct dump_thread *t, struct ct_error *err)
 		       : 0;
 }
 
+static bool asleep(struct dump_thread *t)
+{
+	cleanup_free char *text = NULL;
+
+	return proc_read(t->process->dump->proc, t->t.tid, "syscall", &text) >= 0 && strncmp(text, "running", 7);
+}
+
 /* Until it is off its CPU: only then is its timer in the list. */
 static bool await_sleep(struct dump_thread *t)
 {
 	int64_t until = clock_now(CLOCK_MONOTONIC) + PATIENCE;
 
 	do {
-		cleanup_free char *text = NULL;
-
-		if (proc_read(t->process->dump->proc, t->t.tid, "syscall", &text) < 0)
-			return false;
-		if (strncmp(text, "running", 7))
+		if (asleep(t))
 			return true;
 		sched_yield();
 	} while (clock_now(CLOCK_MONOTONIC) < until);
 	return false;
+}
+
+/*
+ * A call that was interrupted before, by what it sleeps in. That of nanosleep leaves nothing on the stack but the
+ * entry of system calls. Something else on it is no sleep: a stop of ours, or a thread that is still on its way
+ * there. The stack of one that runs may be anything.
+ */
+static void look_at_stack(struct dump_thread *t)
+{
+	const struct user_regs_struct *regs = &t->t.regs;
+	cleanup_free char *stack = NULL;
+	size_t first;
+
+	if (proc_read(t->process->dump->proc, t->t.tid, "stack", &stack) < 0 || !asleep(t))
+		return;
+	first = strcspn(stack, "\n");
+	if (strstr(stack, "poll"))
+		t->restart_nr = SYS_poll;
+	else if (strstr(stack, "futex"))
+		t->restart_nr = SYS_futex;
+	else if (memmem(stack, first, "syscall", 7) && !memmem(stack, first, "trace", 5))
+		/* the first argument is a clock, or the address of a time */
+		t->restart_nr = regs->rdi < 4096 ? SYS_clock_nanosleep : SYS_nanosleep;
+	else
+		return;
+	t->restart = restart_call(t->restart_nr, regs);
 }
 
 static int interrupt(struct dump_thread *t, struct ct_error *err)
