@@ -10,12 +10,13 @@
  * made by the process that holds it. What was sent into it cannot be read, so that is refused.
  */
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "libct/base/io.h"
 #include "libct/kind/unix.h"
-
 
 static int compare_entries(const void *a, const void *b)
 {
@@ -157,6 +158,16 @@ static void dump_names(const struct fd_view *v, struct unix_name *name, struct n
 	unix_name_put(n, "name", name);
 }
 
+/* Both ends of a connection are of the network of whoever made it; SIOCGSKNS tells which that is. */
+static bool is_elsewhere(const struct dump *d, const struct fd_view *v)
+{
+	cleanup_fd int netns = ioctl(v->dup, SIOCGSKNS);
+	struct stat theirs, pods;
+
+	return netns >= 0 && fstat(netns, &theirs) == 0 && fstat(d->netns, &pods) == 0 &&
+	       (theirs.st_dev != pods.st_dev || theirs.st_ino != pods.st_ino);
+}
+
 static int unix_dump(struct dump *d, const struct fd_view *v, struct node *n, struct ct_error *err)
 {
 	__cleanup(unix_who_release) struct unix_who who = { 0 };
@@ -169,7 +180,7 @@ static int unix_dump(struct dump *d, const struct fd_view *v, struct node *n, st
 	if (r < 0)
 		return r;
 	e = unix_find(u, (uint32_t)v->st.st_ino);
-	if (!e && d->preflight)
+	if (!e && d->preflight && !is_elsewhere(d, v))
 		return 0; /* made after the list */
 	if (!e) {
 		dump_refuse_fd(d, v, "a unix socket of another network (accepted from a process outside the "
@@ -252,6 +263,15 @@ static void put_connector(struct dump *d, const struct unix_entry *e, struct nod
 	unix_who_put(n, "connector", &who);
 }
 
+/*
+ * Connected to a socket without a number, which waits at none of the pod's network: that one is closed,
+ * and then nothing goes either way, or nobody has accepted it yet.
+ */
+static bool is_waiting(const struct unix_entry *e)
+{
+	return e->diag.type != SOCK_DGRAM && (e->diag.shutdown & 3) != 3;
+}
+
 static int unix_link(struct dump *d, const struct fd_view *v, struct node *n, struct ct_error *err)
 {
 	struct unix_entry *e, *peer, *listening;
@@ -284,8 +304,12 @@ static int unix_link(struct dump *d, const struct fd_view *v, struct node *n, st
 		return 0;
 	}
 	listening = unix_find(u, e->pending_on);
-	if (listening && listening->id == UINT32_MAX && !(d->preflight && u->in_flight))
+	if (listening ? listening->id == UINT32_MAX && !(d->preflight && u->in_flight) : is_waiting(e)) {
 		dump_refuse_fd(d, v, "it waits to be accepted by a process outside the pod; close it first");
+		/* Accepted or closed while the list was read, perhaps. */
+		if (!listening)
+			dump_passing(d);
+	}
 	if (listening) {
 		node_put_u64(n, "waits_at", listening->id);
 		put_connector(d, e, n);
