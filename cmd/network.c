@@ -56,6 +56,8 @@ static void print_json(const struct ct_network_info *list, size_t n)
 		json_string(stdout, *w->subnet ? w->subnet : NULL);
 		fputs(", \"address\": ", stdout);
 		json_string(stdout, *w->address ? w->address : NULL);
+		fputs(", \"address6\": ", stdout);
+		json_string(stdout, *w->address6 ? w->address6 : NULL);
 		fputs(", \"ports\": ", stdout);
 		print_ports(w->ports);
 		printf(", \"pods\": %zu, \"own\": %s, \"up\": %s}", w->n_pods, w->own ? "true" : "false",
@@ -69,9 +71,10 @@ static int print_table(const struct ct_network_info *list, size_t n)
 	struct table table;
 	int r;
 
-	table_init(&table, 6);
+	table_init(&table, 7);
 	table_add(&table, "NAME");
 	table_add(&table, "ADDRESS");
+	table_add(&table, "IPV6");
 	table_add(&table, "PODS");
 	table_add(&table, "STATE");
 	table_add(&table, "MADE BY");
@@ -79,6 +82,7 @@ static int print_table(const struct ct_network_info *list, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		table_add(&table, "%s", list[i].name);
 		table_add(&table, "%s", *list[i].address ? list[i].address : "-");
+		table_add(&table, "%s", *list[i].address6 ? list[i].address6 : "-");
 		table_add(&table, "%zu", list[i].n_pods);
 		table_add(&table, "%s", list[i].up ? "up" : "down");
 		table_add(&table, "%s", list[i].own ? "podckpt" : "others");
@@ -161,13 +165,14 @@ const struct command command_network = {
 		"and the bridge has an address only with --subnet. --vxlan makes an Ethernet between all hosts\n"
 		"that give the same group and --id, over the link --dev; a host's own address instead of a group\n"
 		"joins just two. Each host takes the first address of the subnet that is free, or the one given,\n"
-		"as in --subnet 10.9.0.2/16. What leaves the subnet goes out by NAT, except with --uplink.\n"
+		"as in --subnet 10.9.0.2/16. What leaves the subnet goes out by NAT, except with --uplink. An\n"
+		"IPv6 subnet follows from that subnet, the same on each host.\n"
 		"Bridges do not outlive the host's restart.\n"
 		"\n"
 		"rm removes what create made, and podckpt0, when no pods hang on it; a network card is let go.\n"
 		"\n"
 		"With --format json the output is one object with \"version\" 1 and \"networks\", each with name,\n"
-		"subnet and address (null without one), ports (those that are no pods'), pods (how many), own\n"
+		"subnet, address and address6 (null without one), ports (those that are no pods'), pods (how many), own\n"
 		"(made by podckpt) and up.",
 	.examples = "podckpt network create lan --uplink eth1\tPods on the network of a card\n"
 		    "podckpt network create far --vxlan 239.1.1.1 --dev eth0 --subnet 10.9.0.0/16\tThe same on each host\n"

@@ -45,6 +45,8 @@ static void print_json(const struct ct_pod_info *pods, size_t n)
 			fputs("null", stdout);
 		fputs(", \"ip\": ", stdout);
 		json_string(stdout, p->ip);
+		fputs(", \"ip6\": ", stdout);
+		json_string(stdout, p->ip6);
 		printf(", \"created\": %" PRIu64 ", \"uptime\": %" PRIu64 ", \"processes\": %zu, "
 		       "\"command\": ",
 		       p->created, uptime(p), p->n_processes);
@@ -117,8 +119,8 @@ const struct command command_ps = {
 		       "and command.\n"
 		       "\n"
 		       "With --format json the output is one object with \"version\" 1 and \"pods\", each with name,\n"
-		       "status, pid (0 when ended), exit_code (null while it runs), ip (null without one), created\n"
-		       "(seconds since the epoch), uptime (seconds), processes and command.",
+		       "status, pid (0 when ended), exit_code (null while it runs), ip and ip6 (null without one),\n"
+		       "created (seconds since the epoch), uptime (seconds), processes and command.",
 	.examples = "podckpt ps --format json | jq -r '.pods[].name'\tThe names, for a script",
 	.options = ps_specs,
 	.options_size = sizeof(struct ps_options),

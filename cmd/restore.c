@@ -10,7 +10,7 @@
 #include "cmd/remote.h"
 
 struct restore_options {
-	const char *name, *ip, *mac, *rootfs, *seccomp;
+	const char *name, *ip, *ip6, *mac, *rootfs, *seccomp;
 	struct string_list volumes, cap_add, publish;
 	bool detach, verify, leave_stopped, stats, remove, tcp_close, alone;
 	struct net_choice net;
@@ -21,6 +21,8 @@ struct restore_options {
 static const struct option_spec restore_specs[] = {
 	{ "name", 0, "NAME", "name of the pod (default: the image's)", set_string, OPTION(name) },
 	{ "ip", 0, "ADDRESS", "IPv4 address (default: the image's)", set_string, OPTION(ip) },
+	{ "ip6", 0, "ADDRESS", "IPv6 address, auto or none (default: the image's, or made anew with --ip)", set_string,
+	  OPTION(ip6), COMPLETE_WORDS, "auto none" },
 	{ "mac", 0, "ADDRESS", "Ethernet address (default: the image's, or made from --ip)", set_string,
 	  OPTION(mac) },
 	{ "detach", 'd', NULL, "leave the pod in the background and print its name", set_flag,
@@ -89,6 +91,7 @@ static void fill_options(const struct restore_options *o, const struct volumes *
 {
 	ret->name = o->name;
 	ret->ip = o->ip;
+	ret->ip6 = o->ip6;
 	ret->mac = o->mac;
 	ret->verify = o->verify;
 	ret->leave_stopped = o->leave_stopped;
@@ -195,7 +198,8 @@ static int restore_set(struct context *context, const struct restore_options *o,
 
 static int check_images(struct context *context, const struct restore_options *o, int n, char *const *images)
 {
-	const char *one = o->name ? "--name" : o->ip ? "--ip" : o->mac ? "--mac" : o->remote.host ? "--host" : NULL;
+	const char *one = o->name ? "--name" : o->ip ? "--ip" : o->ip6 && strchr(o->ip6, ':') ? "--ip6" :
+			  o->mac ? "--mac" : o->remote.host ? "--host" : NULL;
 
 	if (n == 1 && !strcmp(images[0], "-") && isatty(STDIN_FILENO))
 		return report_text(context, PODCKPT_USAGE, "an image is not read from a terminal");
@@ -245,9 +249,10 @@ const struct command command_restore = {
 		"nor what they have in files that they share; --alone restores it all the same.\n"
 		"\n"
 		"A second pod from the same image, while the first runs, needs another --name and, where it\n"
-		"has an address, another --ip. TCP connections that lead out of the pod go on at its own address\n"
-		"only: with another one --tcp-close gives them up. The pod then finds them reset by the peer,\n"
-		"and so does the peer.\n"
+		"has an address, another --ip. What was made from that, Ethernet and IPv6 address, is made anew;\n"
+		"one that was chosen is another with --ip6. TCP connections that lead out of the pod go on at its\n"
+		"own addresses only: with others --tcp-close gives them up. The pod then finds them reset by the\n"
+		"peer, and so does the peer.\n"
 		"\n"
 		"Everything that can be refused is refused before anything is made; a restore that fails\n"
 		"leaves nothing behind. With --verify everything is read back from the restored pod and\n"

@@ -7,7 +7,7 @@
 #include "cmd/pod-options.h"
 
 struct run_options {
-	const char *name, *workdir, *user, *hostname, *rootfs, *seccomp, *ip, *mac, *subnet;
+	const char *name, *workdir, *user, *hostname, *rootfs, *seccomp, *ip, *ip6, *mac, *subnet;
 	struct string_list env, env_file, volumes, cap_add, cap_drop, publish;
 	bool detach, interactive, tty, read_only, no_init, remove;
 	uint64_t memory, cpus, pids;
@@ -49,6 +49,8 @@ static const struct option_spec run_specs[] = {
 	{ "publish", 'p', "[IP:]HOST:POD[/udp]", "make a port of the host lead to one of the pod", set_list,
 	  OPTION(publish) },
 	{ "ip", 0, "ADDRESS", "IPv4 address (default: the next free one)", set_string, OPTION(ip) },
+	{ "ip6", 0, "ADDRESS", "IPv6 address, none or auto (default: auto, one made from the IPv4 address)",
+	  set_string, OPTION(ip6), COMPLETE_WORDS, "auto none" },
 	{ "mac", 0, "ADDRESS", "Ethernet address (default: made from the IPv4 address)", set_string,
 	  OPTION(mac) },
 	{ "subnet", 0, "ADDRESS/N", "subnet of a bridge that does not exist yet or has no address", set_string,
@@ -110,6 +112,7 @@ static void fill(struct ct_run_options *to, const struct run_options *o, char **
 	to->bridge = o->net.bridge;
 	to->publish = o->publish.v;
 	to->ip = o->ip;
+	to->ip6 = o->ip6;
 	to->mac = o->mac;
 	to->subnet = o->subnet;
 	to->stop_signal = o->stop_signal;
@@ -185,9 +188,14 @@ const struct command command_run = {
 		"bridge:NAME it hangs on that bridge, which somebody made (podckpt network create) and which\n"
 		"may span hosts: it gets an address of the bridge's subnet for which nobody answers there.\n"
 		"\n"
-		"With -p a port of the host leads to the pod: for whoever comes from outside, for other pods,\n"
-		"and for the host itself by any of its addresses but 127.0.0.1. It does so as long as the pod\n"
-		"is there; a port that a program or another pod has is refused.\n"
+		"It has an IPv6 address too, made from the IPv4 address, where this host has IPv6 and the bridge\n"
+		"a permanent IPv6 address; podckpt0 gets one. It reaches outwards, by NAT, where this host\n"
+		"forwards IPv6 (sysctl net.ipv6.conf.all.forwarding): podckpt does not switch that on, because\n"
+		"a host that forwards ignores router advertisements on links with accept_ra 1.\n"
+		"\n"
+		"With -p a port of the host leads to the pod, over IPv4: for whoever comes from outside, for\n"
+		"other pods, and for the host itself by any of its addresses but 127.0.0.1. It does so as long\n"
+		"as the pod is there; a port that a program or another pod has is refused.\n"
 		"\n"
 		"PID 1 of the pod is a small init that reaps, forwards signals and ends with the last\n"
 		"process; the pod's exit code is the command's.",

@@ -133,6 +133,21 @@ static bool have_nf_tables(void)
 	return fd >= 0;
 }
 
+static bool have_ipv6(void)
+{
+	cleanup_free char *off = NULL;
+
+	return io_read_file(AT_FDCWD, "/proc/sys/net/ipv6/conf/default/disable_ipv6", 64, &off) >= 0 &&
+	       off[0] == '0';
+}
+
+static bool have_ipv6_forwarding(void)
+{
+	cleanup_free char *on = NULL;
+
+	return io_read_file(AT_FDCWD, "/proc/sys/net/ipv6/conf/all/forwarding", 64, &on) >= 0 && on[0] != '0';
+}
+
 static bool have_sys_resource(void)
 {
 	__cleanup(free_caps) cap_t caps = cap_get_proc();
@@ -171,6 +186,10 @@ static const struct {
 	{ "PAGEMAP_SCAN", have_pagemap_scan, false, "finding used memory takes longer; guard pages are not seen" },
 	{ "write tracking", have_write_tracking, false, "no incremental checkpoints" },
 	{ "nf_tables", have_nf_tables, false, "pods reach this host and each other, but nothing beyond" },
+	{ "IPv6", have_ipv6, false, "pods have no IPv6 address; those that had one need --ip6 none" },
+	{ "IPv6 forwarding", have_ipv6_forwarding, false,
+	  "by IPv6 pods reach this host and each other only; net.ipv6.conf.all.forwarding=1 lets them out, with "
+	  "accept_ra=2 on links by which this host itself has its address" },
 	{ "CAP_SYS_RESOURCE", have_sys_resource, false,
 	  "limits above those of podckpt itself cannot be given back" },
 	{ "timer ids", have_timer_ids, false, "timers with high numbers take longer to restore" },

@@ -90,6 +90,7 @@ struct ct_run_options {
 	unsigned short rows, columns; /* of the terminal, with tty */
 	const char *bridge;	 /* with CT_NET_BRIDGE: one that exists; NULL: podckpt0, made when first needed */
 	const char *const *publish; /* NULL-terminated "[IP:]HOST:POD[/tcp|/udp]": ports of the host that lead to it */
+	const char *ip6;	 /* an address, "auto" or "none"; NULL: auto, one made from the IPv4 address if the bridge has IPv6 */
 };
 
 /*
@@ -158,6 +159,7 @@ struct ct_network_info {
 	size_t n_pods;
 	bool own; /* made by podckpt, which may remove it */
 	bool up;
+	char address6[52]; /* its IPv6 address with the prefix; "": none */
 };
 
 /* Every bridge of this host. The caller frees *ret with free(). */
@@ -195,6 +197,7 @@ struct ct_pod_info {
 	char *command;	 /* joined by spaces */
 	uint64_t created; /* seconds since the epoch */
 	size_t n_processes;
+	char *ip6;	 /* NULL without one */
 };
 
 /* The pods, sorted by name. Free with ct_pods_free(). */
@@ -300,6 +303,7 @@ struct ct_restore_options {
 	/* The bridge that it hangs on here; it must be given where the image's is not podckpt0. */
 	const char *bridge;
 	const char *const *publish; /* likewise; one for each port of the pod that was published, and more */
+	const char *ip6; /* as in struct ct_run_options; NULL: the image's, or made from `ip` where that was made so */
 	bool alone;    /* also one of a set without the others: their connections with it end */
 };
 

@@ -2,7 +2,6 @@
 /* The steps of one pod's restore. */
 #include "libct/restore.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/ether.h>
 #include <string.h>
@@ -105,13 +104,8 @@ static int apply_options(struct pod_config *config, const struct ct_restore_opti
 			return error_set(err, -EINVAL, "'%s' cannot be the name of a pod", options->name);
 		e = replace(&config->name, options->name, err);
 	}
-	if (e == 0 && options->ip) {
-		if (config->net != CT_NET_BRIDGE)
-			return error_set(err, -EINVAL, "the pod has no network of its own, so no --ip");
-		if (inet_pton(AF_INET, options->ip, &config->address.ip) != 1)
-			return error_set(err, -EINVAL, "'%s' is not an IPv4 address", options->ip);
-		memset(config->address.mac, 0, 6);
-	}
+	if (e == 0 && (options->ip || options->ip6))
+		e = pod_config_move(config, options->ip, options->ip6, err);
 	if (e == 0 && options->mac) {
 		if (!ether_aton_r(options->mac, (struct ether_addr *)config->address.mac))
 			return error_set(err, -EINVAL, "'%s' is not a MAC address", options->mac);
@@ -152,7 +146,7 @@ int restore_config(const struct node *pod, const struct ct_restore_options *opti
 	return e < 0 ? e : apply_options(ret, options, several, err);
 }
 
-/* An Ethernet address that is none yet is made from the IP address. */
+/* An Ethernet address that is none yet is made from the IP address, as an IPv6 address is. */
 static int find_moved(struct restore *r, const struct pod_config *config, struct ct_error *err)
 {
 	static const uint8_t none[6];
@@ -161,8 +155,10 @@ static int find_moved(struct restore *r, const struct pod_config *config, struct
 	int e = pod_config_get(node_object(r->root, "pod"), &image, err);
 
 	r->moved = image.net != config->net || image.address.ip.s_addr != now->ip.s_addr ||
+		   (!image.address.no_ip6 && !IN6_ARE_ADDR_EQUAL(&image.address.ip6, &now->ip6)) ||
 		   (memcmp(now->mac, none, sizeof(none)) &&
 		    memcmp(now->mac, image.address.mac, sizeof(none)));
+	r->address_before = image.address;
 	pod_config_release(&image);
 	return e;
 }
@@ -239,6 +235,7 @@ static int make_pod(struct restore *r, struct ct_error *err)
 	if (e < 0)
 		return e;
 	start.stdin_data = input;
+	start.address_before = &r->address_before;
 	if (r->hooks) {
 		start.taken = r->hooks->taken;
 		start.taken_context = r->hooks->context;

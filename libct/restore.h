@@ -106,6 +106,7 @@ struct restore {
 	pid_t spare_vpid; /* a PID of the new pod that is nobody's */
 	pid_t last_vpid;  /* the highest one of the image */
 	uint64_t tape_area; /* the same address in every process: free in all of them, old and new */
+	struct net_config address_before; /* the image's */
 	bool moved; /* it gets another address than the image's, or another Ethernet address */
 	struct ct_stats stats;
 };

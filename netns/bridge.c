@@ -72,6 +72,8 @@ int net_bridge_ensure(const struct net_subnet *wish, struct net_subnet *ret, boo
 	cleanup_sock struct nl_sock *sock = NULL;
 	cleanup_fd int lock = claim_lock(err);
 	struct net_subnet subnet;
+	struct net_subnet6 subnet6;
+	struct in_addr own;
 	struct rt_link bridge;
 	int r;
 
@@ -91,19 +93,22 @@ int net_bridge_ensure(const struct net_subnet *wish, struct net_subnet *ret, boo
 		return error_set(err, -EEXIST,
 				 "link '" NET_BRIDGE "' exists and is not a bridge; rename it");
 
-	r = subnet_of_link(sock, bridge.index, &subnet, NULL);
+	r = subnet_of_link(sock, bridge.index, &subnet, &own);
 	if (r == 0) {
 		r = check_same(NET_BRIDGE, wish, &subnet, err);
 	} else if (r == -ENOENT) {
 		r = subnet_choose(sock, wish, &subnet, err);
 		if (r < 0)
 			return r;
-		r = rt_address_add(sock, bridge.index, subnet_gateway(&subnet), subnet.prefix);
+		own = subnet_gateway(&subnet);
+		r = rt_address_add(sock, bridge.index, own, subnet.prefix);
 		if (r < 0)
 			error_errno(err, r, "set the address of bridge '" NET_BRIDGE "'");
 	} else {
 		error_errno(err, r, "read the address of bridge '" NET_BRIDGE "'");
 	}
+	if (r == 0)
+		r = subnet6_ensure(sock, &bridge, &subnet, own, &subnet6, err);
 	if (r < 0)
 		return r;
 
@@ -115,7 +120,7 @@ int net_bridge_ensure(const struct net_subnet *wish, struct net_subnet *ret, boo
 	r = forwarding_on(err);
 	if (r < 0)
 		return r;
-	r = nat_ensure(NET_BRIDGE, &subnet, ret_nat, err);
+	r = nat_ensure(NET_BRIDGE, &subnet, &subnet6, ret_nat, err);
 	if (r < 0)
 		return r;
 	*ret = subnet;

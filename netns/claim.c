@@ -29,26 +29,36 @@ int claim_lock(struct ct_error *err)
 	return take_fd(&fd);
 }
 
-void claim_text(struct in_addr ip, char text[CLAIM_TEXT_MAX])
+void claim_text(const struct claim *claim, char text[CLAIM_TEXT_MAX])
 {
-	char number[INET_ADDRSTRLEN];
+	char ip[INET_ADDRSTRLEN], ip6[INET6_ADDRSTRLEN] = "";
+	bool six = !IN6_IS_ADDR_UNSPECIFIED(&claim->ip6);
 
-	snprintf(text, CLAIM_TEXT_MAX, PREFIX "%s",
-		 inet_ntop(AF_INET, &ip, number, sizeof(number)));
+	inet_ntop(AF_INET, &claim->ip, ip, sizeof(ip));
+	if (six)
+		inet_ntop(AF_INET6, &claim->ip6, ip6, sizeof(ip6));
+	snprintf(text, CLAIM_TEXT_MAX, PREFIX "%s%s%s", ip, six ? " " : "", ip6);
 }
 
-bool claim_of_link(const struct rt_link *link, struct in_addr *ret)
+bool claim_of_link(const struct rt_link *link, struct claim *ret)
 {
-	return !strcmp(link->kind, "veth") && !strncmp(link->alias, PREFIX, strlen(PREFIX)) &&
-	       inet_pton(AF_INET, link->alias + strlen(PREFIX), ret) == 1;
+	char ip[INET_ADDRSTRLEN], ip6[INET6_ADDRSTRLEN];
+	int n;
+
+	if (strcmp(link->kind, "veth"))
+		return false;
+	*ret = (struct claim){ 0 };
+	n = sscanf(link->alias, PREFIX "%15s %45s", ip, ip6);
+	return n >= 1 && inet_pton(AF_INET, ip, &ret->ip) == 1 &&
+	       (n == 1 || inet_pton(AF_INET6, ip6, &ret->ip6) == 1);
 }
 
 bool bridge_is_shared(const struct rt_link *links, size_t n, int bridge)
 {
-	struct in_addr ip;
+	struct claim claim;
 
 	for (size_t i = 0; i < n; i++)
-		if (links[i].master == bridge && !claim_of_link(&links[i], &ip))
+		if (links[i].master == bridge && !claim_of_link(&links[i], &claim))
 			return true;
 	return false;
 }
@@ -56,10 +66,10 @@ bool bridge_is_shared(const struct rt_link *links, size_t n, int bridge)
 /* The link that claims an address, or NULL. */
 static const struct rt_link *claimed_by(const struct rt_link *links, size_t n, struct in_addr ip)
 {
-	struct in_addr claim;
+	struct claim claim;
 
 	for (size_t i = 0; i < n; i++)
-		if (claim_of_link(&links[i], &claim) && claim.s_addr == ip.s_addr)
+		if (claim_of_link(&links[i], &claim) && claim.ip.s_addr == ip.s_addr)
 			return &links[i];
 	return NULL;
 }
@@ -104,15 +114,15 @@ static int claims_sorted(const struct rt_link *links, size_t n, const struct cla
 			 uint32_t **ret, size_t *ret_n)
 {
 	uint32_t *list = calloc(n + 1, sizeof(*list));
-	struct in_addr ip;
+	struct claim claim;
 	size_t count = 0;
 
 	if (!list)
 		return -ENOMEM;
 	list[count++] = ntohl(space->own.s_addr);
 	for (size_t i = 0; i < n; i++)
-		if (claim_of_link(&links[i], &ip))
-			list[count++] = ntohl(ip.s_addr);
+		if (claim_of_link(&links[i], &claim))
+			list[count++] = ntohl(claim.ip.s_addr);
 	qsort(list, count, sizeof(*list), compare_u32);
 	*ret = list;
 	*ret_n = count;
@@ -164,4 +174,71 @@ int claim_choose(struct nl_sock *sock, const struct claim_space *space, struct i
 		return error_set(err, r, "no address is free in the subnet of the bridge '%s'",
 				 space->bridge);
 	return r < 0 ? error_errno(err, r, "choose an address") : 0;
+}
+
+/* ---- IPv6 ---- */
+
+static const struct rt_link *claimed_by6(const struct rt_link *links, size_t n, const struct in6_addr *ip)
+{
+	struct claim claim;
+
+	for (size_t i = 0; i < n; i++)
+		if (claim_of_link(&links[i], &claim) && IN6_ARE_ADDR_EQUAL(&claim.ip6, ip))
+			return &links[i];
+	return NULL;
+}
+
+static int check_wish6(const struct rt_link *links, size_t n, const struct claim_space *space,
+		       const struct in6_addr *wish, struct ct_error *err)
+{
+	const struct net_subnet6 *subnet = &space->subnet6;
+	char text[INET6_ADDRSTRLEN], net[INET6_ADDRSTRLEN];
+	const struct rt_link *owner = claimed_by6(links, n, wish);
+
+	inet_ntop(AF_INET6, wish, text, sizeof(text));
+	inet_ntop(AF_INET6, &subnet->address, net, sizeof(net));
+	if (!space->on6)
+		return error_set(err, -ENOSYS,
+				 "the bridge '%s' cannot have the IPv6 address %s: IPv6 is off on this host; do without "
+				 "with --ip6 none",
+				 space->bridge, text);
+	if (subnet->prefix && (!subnet6_contains(subnet, wish) || IN6_ARE_ADDR_EQUAL(&subnet->address, wish)))
+		return error_set(err, -EINVAL,
+				 "address %s is not one of the subnet %s/%u of the bridge '%s'; choose another with "
+				 "--ip6", text, net, subnet->prefix, space->bridge);
+	if (IN6_ARE_ADDR_EQUAL(wish, &space->own6))
+		return error_set(err, -EADDRINUSE,
+				 "address %s is taken by the bridge '%s'; choose another with --ip6", text,
+				 space->bridge);
+	if (owner)
+		return error_set(err, -EADDRINUSE,
+				 "address %s is taken by another pod (link '%s'); choose another with --ip6", text,
+				 owner->name);
+	return 0;
+}
+
+int claim_choose6(struct nl_sock *sock, const struct claim_space *space, struct in_addr ip,
+		  const struct in6_addr *wish, struct in6_addr *ret, struct ct_error *err)
+{
+	cleanup_free struct rt_link *links = NULL;
+	struct in6_addr made = in6addr_any;
+	size_t n;
+	int r = rt_links(sock, &links, &n);
+
+	if (r < 0)
+		return error_errno(err, r, "list the links of this host");
+	if (!IN6_IS_ADDR_UNSPECIFIED(wish)) {
+		made = *wish;
+		r = check_wish6(links, n, space, wish, err);
+	} else {
+		/* The first, unless somebody has chosen just that with --ip6. */
+		for (int i = 0; i <= UINT8_MAX && ip6_from_ip(&space->subnet6, ip, (uint8_t)i, &made); i++) {
+			if (!IN6_ARE_ADDR_EQUAL(&made, &space->own6) && !claimed_by6(links, n, &made))
+				break;
+			made = in6addr_any;
+		}
+	}
+	if (r == 0)
+		*ret = made;
+	return r;
 }

@@ -30,9 +30,38 @@ int subnet_of_link(struct nl_sock *sock, int index, struct net_subnet *ret, stru
 int subnet_choose(struct nl_sock *sock, const struct net_subnet *wish, struct net_subnet *ret,
 		  struct ct_error *err);
 
+/* Whether a link has IPv6 switched on. */
+bool ipv6_on(const char *link);
+/* Whether this host forwards IPv6. Nobody here switches that on. */
+bool ipv6_forwards(void);
+
+bool subnet6_contains(const struct net_subnet6 *subnet, const struct in6_addr *ip);
+/* The same for the first permanent IPv6 address that is not link-local. */
+int subnet6_of_link(struct nl_sock *sock, int index, struct net_subnet6 *ret, struct in6_addr *ret_own);
+/*
+ * The IPv6 subnet of a new bridge: follows from its IPv4 subnet, so that it is the same on other hosts; the next where this host has
+ * that. prefix 0: none is free.
+ */
+int subnet6_choose(struct nl_sock *sock, const struct net_subnet *from, struct net_subnet6 *ret,
+		   struct ct_error *err);
+/*
+ * Gives a bridge with the IPv4 address `own` in `from` an IPv6 address, unless it has one, and tells the subnet. prefix 0: IPv6 is
+ * off there.
+ */
+int subnet6_ensure(struct nl_sock *sock, const struct rt_link *bridge, const struct net_subnet *from,
+		   struct in_addr own, struct net_subnet6 *ret, struct ct_error *err);
+/* The n-th address that is made from an IPv4 address, which is unique on its Ethernet; false: the subnet is too small. */
+bool ip6_from_ip(const struct net_subnet6 *subnet, struct in_addr ip, uint8_t n, struct in6_addr *ret);
+
+/* What a pod has; ip6 zero: none. */
+struct claim {
+	struct in_addr ip;
+	struct in6_addr ip6;
+};
+
 /* The text of a claim, for a link's alias. */
-#define CLAIM_TEXT_MAX 32
-void claim_text(struct in_addr ip, char text[CLAIM_TEXT_MAX]);
+#define CLAIM_TEXT_MAX (16 + INET_ADDRSTRLEN + INET6_ADDRSTRLEN)
+void claim_text(const struct claim *claim, char text[CLAIM_TEXT_MAX]);
 
 /* What an address is chosen from. */
 struct claim_space {
@@ -40,6 +69,9 @@ struct claim_space {
 	struct net_subnet subnet;
 	struct in_addr own;   /* the bridge's address; zero: it has none */
 	struct in_addr start; /* where the search begins; outside the subnet: with the lowest */
+	struct net_subnet6 subnet6;
+	struct in6_addr own6; /* zero: the bridge has none (yet) */
+	bool on6;	      /* it could have one: IPv6 is on there */
 };
 
 /*
@@ -49,8 +81,14 @@ struct claim_space {
 int claim_choose(struct nl_sock *sock, const struct claim_space *space, struct in_addr wish,
 		 struct in_addr *ret, struct ct_error *err);
 
-/* Whether a link is a pod's, and with it the number of the address that it claims. */
-bool claim_of_link(const struct rt_link *link, struct in_addr *ret);
+/*
+ * Likewise the IPv6 address of a pod that gets `ip`: `wish`, or where that is zero one that is made from `ip`; zero where none can be.
+ */
+int claim_choose6(struct nl_sock *sock, const struct claim_space *space, struct in_addr ip,
+		  const struct in6_addr *wish, struct in6_addr *ret, struct ct_error *err);
+
+/* Whether a link is a pod's, and with it the addresses that it claims. */
+bool claim_of_link(const struct rt_link *link, struct claim *ret);
 
 /* A bridge with a hardware address of its own, still down. */
 int bridge_make(struct nl_sock *sock, const char *name, struct rt_link *ret, struct ct_error *err);
@@ -59,16 +97,16 @@ int forwarding_on(struct ct_error *err);
 /* Whether a bridge has ports that are no pods': others may have addresses behind them. */
 bool bridge_is_shared(const struct rt_link *links, size_t n, int bridge);
 
-/* Who has an address and may have it. */
-struct arp_holder {
+/* Who has both addresses and may have them. */
+struct address_holder {
 	uint8_t mac[6];
-	bool answered;
+	bool answered, answered6; /* for which */
 };
 
 /*
- * Asks the Ethernet behind a link that is up who has an address: 1 and who it is, or 0 where nobody but `holder` (NULL:
- * nobody) answers within a third of a second. RFC 5227, section 2.1.1, with shorter times: there is no spanning tree to
- * wait for.
+ * Asks the Ethernet behind a link that is up who has an address: AF_INET or AF_INET6 for the one that is taken and who has it, or 0
+ * where nobody but `holder` (NULL: nobody) answers within a third of a second. RFC 5227, section 2.1.1, with shorter times: there is
+ * no spanning tree to wait for. `ip6` may be zero.
  */
-int arp_probe(const struct rt_link *link, struct in_addr ip, struct arp_holder *holder, uint8_t ret_mac[6],
-	      struct ct_error *err);
+int address_probe(const struct rt_link *link, struct in_addr ip, const struct in6_addr *ip6,
+		  struct address_holder *holder, uint8_t ret_mac[6], struct ct_error *err);

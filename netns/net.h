@@ -21,6 +21,11 @@ struct net_subnet {
 	unsigned int prefix;
 };
 
+struct net_subnet6 {
+	struct in6_addr address;
+	unsigned int prefix; /* 0: there is none */
+};
+
 /* One end of a pod's network as the pod sees it. */
 struct net_config {
 	struct in_addr ip;
@@ -32,6 +37,10 @@ struct net_config {
 	bool asked;  /* net_check() was told by the Ethernet: net_attach() need not ask again */
 	char bridge[16];	  /* that it hangs on; "": NET_BRIDGE */
 	struct net_subnet subnet; /* net_attach(): of a bridge without an address; prefix 0: that of `ip` */
+	struct in6_addr ip6;	  /* zero: none */
+	unsigned int prefix6;
+	struct in6_addr gateway6; /* zero: IPv6 leads nowhere else */
+	bool no_ip6;		  /* net_attach(): it gets no IPv6 address; else `ip6` zero is one that is made */
 };
 
 /*
@@ -42,6 +51,9 @@ struct net_config {
  * own; -EINVAL if `subnet` was given and differs. NAT: where this kernel has no nf_tables, *ret_nat
  * is false and the rest still works. Where a firewall of the host drops forwarded packets, no table
  * of ours can overrule it (netns/nat.h).
+ *
+ * Where this host has IPv6 the bridge gets an IPv6 subnet too, unless it has one: docs/adr/0013-ipv6-addresses.md.
+ * Forwarding of IPv6 is never switched on (ipv6_forwards()).
  */
 int net_bridge_ensure(const struct net_subnet *subnet, struct net_subnet *ret, bool *ret_nat,
 		      struct ct_error *err);
@@ -64,7 +76,13 @@ int net_bridge_check(const struct net_config *config, struct ct_error *err);
  * (02:42:...). The claim is made under one lock for the whole host and is recorded in the kernel
  * itself (the ifalias of the host end: "podckpt a.b.c.d"), so concurrent claims, several state
  * directories and crashes cannot break it: the address is free when the link is gone. Brings lo and
- * eth0 up, sets address, default route through the bridge (none where that has no address). `config->mtu` zero: that of the host's
+ * eth0 up, sets address, default route through the bridge (none where that has no address).
+ *
+ * `config->ip6` zero: where the bridge has an IPv6 subnet (of a permanent address), an address is made from the IPv4 address in it; else
+ * that one, or -EADDRINUSE, -ENOSYS where this host has no IPv6. Its claim is part of the same one ("podckpt a.b.c.d fd..").
+ * It is usable at once. The default route for IPv6 is there only where this host forwards.
+ *
+ * `config->mtu` zero: that of the host's
  * default route, or 1500; on another bridge the bridge's. Fills in *config (prefix and gateway are always the bridge's). When it
  * returns packets flow; with `config->locked` the link is made locked, and not one has passed.
  */
@@ -130,6 +148,8 @@ struct net_network {
 	char name[16];
 	struct in_addr ip; /* its own; zero: none */
 	unsigned int prefix;
+	struct in6_addr ip6;
+	unsigned int prefix6; /* 0: none */
 	char ports[256];   /* those that are no pods', separated by blanks */
 	size_t n_pods;
 	bool own; /* made by podckpt */

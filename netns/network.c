@@ -25,14 +25,14 @@ static bool is_own(const struct rt_link *l)
 
 static void describe_ports(const struct rt_link *links, size_t n, int bridge, struct net_network *ret)
 {
-	struct in_addr ip;
+	struct claim claim;
 
 	for (size_t i = 0; i < n; i++) {
 		size_t len = strlen(ret->ports);
 
 		if (links[i].master != bridge)
 			continue;
-		if (claim_of_link(&links[i], &ip))
+		if (claim_of_link(&links[i], &claim))
 			ret->n_pods++;
 		else
 			snprintf(ret->ports + len, sizeof(ret->ports) - len, "%s%s", len ? " " : "",
@@ -57,6 +57,7 @@ int net_network_list(struct net_network **ret, size_t *ret_n, struct ct_error *e
 		r = -ENOMEM;
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		struct net_subnet subnet = { 0 };
+		struct net_subnet6 subnet6 = { 0 };
 		struct net_network *to = &list[count];
 
 		if (strcmp(links[i].kind, "bridge"))
@@ -67,6 +68,9 @@ int net_network_list(struct net_network **ret, size_t *ret_n, struct ct_error *e
 		to->up = links[i].flags & IFF_UP;
 		r = subnet_of_link(sock, links[i].index, &subnet, &to->ip);
 		to->prefix = subnet.prefix;
+		if (r == 0 || r == -ENOENT)
+			r = subnet6_of_link(sock, links[i].index, &subnet6, &to->ip6);
+		to->prefix6 = subnet6.prefix;
 		r = r == -ENOENT ? 0 : r;
 		describe_ports(links, n, links[i].index, to);
 	}
@@ -250,7 +254,7 @@ static int choose_own(struct making *m, const struct net_subnet *subnet, struct 
 
 		ret->s_addr = given ? m->o->ip.s_addr : htonl(first + i);
 		if (m->port)
-			r = arp_probe(&m->bridge, *ret, NULL, mac, err);
+			r = address_probe(&m->bridge, *ret, &in6addr_any, NULL, mac, err);
 		if (r <= 0)
 			return r;
 		if (given)
@@ -267,6 +271,7 @@ static int set_address(struct making *m, struct ct_error *err)
 {
 	const struct net_network_options *o = m->o;
 	struct net_subnet subnet, wish = { .prefix = o->prefix };
+	struct net_subnet6 subnet6;
 	struct in_addr own;
 	bool nat;
 	int r;
@@ -282,13 +287,14 @@ static int set_address(struct making *m, struct ct_error *err)
 	r = rt_address_add(m->sock, m->bridge.index, own, subnet.prefix);
 	if (r < 0)
 		return error_errno(err, r, "set the address of bridge '%s'", o->name);
-	if (o->uplink)
-		return 0;
+	r = subnet6_ensure(m->sock, &m->bridge, &subnet, own, &subnet6, err);
+	if (r < 0 || o->uplink)
+		return r;
 	r = forwarding_on(err);
 	if (r < 0)
 		return r;
 	m->nat = true;
-	return nat_ensure(o->name, &subnet, &nat, err);
+	return nat_ensure(o->name, &subnet, &subnet6, &nat, err);
 }
 
 int net_network_create(const struct net_network_options *options, struct ct_error *err)
@@ -335,18 +341,18 @@ static int check_unused(const struct rt_link *links, size_t n, const struct rt_l
 			struct ct_error *err)
 {
 	char text[INET_ADDRSTRLEN], more[32] = "";
-	struct in_addr ip, first = { 0 };
+	struct claim claim, first = { 0 };
 	size_t count = 0;
 
 	for (size_t i = 0; i < n; i++)
-		if (links[i].master == bridge->index && claim_of_link(&links[i], &ip) && !count++)
-			first = ip;
+		if (links[i].master == bridge->index && claim_of_link(&links[i], &claim) && !count++)
+			first = claim;
 	if (!count)
 		return 0;
 	if (count > 1)
 		snprintf(more, sizeof(more), " and %zu more", count - 1);
 	return error_set(err, -EBUSY, "bridge '%s' is in use by the pod at %s%s; end them first", bridge->name,
-			 inet_ntop(AF_INET, &first, text, sizeof(text)), more);
+			 inet_ntop(AF_INET, &first.ip, text, sizeof(text)), more);
 }
 
 int net_network_remove(const char *name, struct ct_error *err)

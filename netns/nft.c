@@ -41,9 +41,9 @@ int nft_present(struct ct_error *err)
 	return r < 0 ? error_errno(err, r, "nf_tables") : 1;
 }
 
-int nft_has_table(const char *table, struct ct_error *err)
+int nft_has_table(int family, const char *table, struct ct_error *err)
 {
-	int r = ask(NFT_MSG_GETTABLE, AF_INET, table, err);
+	int r = ask(NFT_MSG_GETTABLE, family, table, err);
 
 	if (r == -EPROTONOSUPPORT || r == -ENOENT)
 		return 0;

@@ -10,8 +10,8 @@ struct ct_error;
 /* 1, or 0 where this kernel has no nf_tables. */
 int nft_present(struct ct_error *err);
 
-/* Whether there is a table of that name for IPv4; costs one request. */
-int nft_has_table(const char *table, struct ct_error *err);
+/* Whether there is a table of that name for AF_INET or AF_INET6; costs one request. */
+int nft_has_table(int family, const char *table, struct ct_error *err);
 
 /*
  * Runs commands in one transaction. 0 and what they printed (the caller frees *ret_output; it may be NULL);

@@ -17,6 +17,8 @@
 
 #define LOOPBACK_MTU 65536
 #define VETH_TXQLEN 1000
+#define WANTED_MAX 5
+#define IP6_PRIORITY 1024 /* the kernel's, of a route that has none */
 
 void findings_add(struct findings *f, const char *format, ...)
 {
@@ -145,7 +147,7 @@ struct wanted_address {
 	bool found;
 };
 
-static size_t wanted_addresses(const struct net_config *config, struct wanted_address w[4])
+static size_t wanted_addresses(const struct net_config *config, struct wanted_address w[WANTED_MAX])
 {
 	w[0] = (struct wanted_address){
 		.link = "lo", .family = AF_INET, .prefix = 8, .bytes = { 127, 0, 0, 1 }
@@ -165,14 +167,20 @@ static size_t wanted_addresses(const struct net_config *config, struct wanted_ad
 		.link = "eth0", .family = AF_INET6, .prefix = 64, .optional = true
 	};
 	link_local(config->mac, w[3].bytes);
-	return 4;
+	if (!config->prefix6)
+		return 4;
+	w[4] = (struct wanted_address){ .link = "eth0",
+					.family = AF_INET6,
+					.prefix = config->prefix6 };
+	memcpy(w[4].bytes, &config->ip6, 16);
+	return 5;
 }
 
 static int check_addresses(struct findings *f, struct nl_sock *inside, const struct rt_link *links,
 			   size_t n_links, const struct net_config *config)
 {
 	cleanup_free struct rt_address *list = NULL;
-	struct wanted_address wanted[4];
+	struct wanted_address wanted[WANTED_MAX];
 	size_t n_wanted = wanted_addresses(config, wanted), n;
 	char text[INET6_ADDRSTRLEN], number[IFNAMSIZ];
 	int r = rt_addresses(inside, AF_UNSPEC, &list, &n);
@@ -205,14 +213,25 @@ static int check_addresses(struct findings *f, struct nl_sock *inside, const str
 	return r;
 }
 
-/* The default route of net_attach(), and nothing set on it. */
+/* The default routes that net_attach() gives, by address family. */
+struct defaults {
+	bool wanted, wanted6, found, found6;
+};
+
+/* One of them, and nothing set on it. */
 static bool is_our_default(const struct rt_route *route, const char *link,
-			   const struct net_config *config)
+			   const struct net_config *config, struct defaults *d)
 {
-	return config && config->gateway.s_addr && route->family == AF_INET && route->table == RT_TABLE_MAIN &&
-	       route->prefix == 0 && route->type == RTN_UNICAST && route->protocol == RTPROT_BOOT &&
-	       route->priority == 0 && !route->multipath && !route->metrics &&
-	       !strcmp(link, "eth0") && !memcmp(route->gateway, &config->gateway, 4);
+	bool six = route->family == AF_INET6;
+	bool *found = six ? &d->found6 : &d->found;
+
+	if (!(six ? d->wanted6 : d->wanted) || *found || route->table != RT_TABLE_MAIN || route->prefix ||
+	    route->type != RTN_UNICAST || route->protocol != RTPROT_BOOT ||
+	    route->priority != (six ? IP6_PRIORITY : 0) || route->multipath || route->metrics ||
+	    strcmp(link, "eth0"))
+		return false;
+	*found = six ? !memcmp(route->gateway, &config->gateway6, 16) : !memcmp(route->gateway, &config->gateway, 4);
+	return *found;
 }
 
 /* What follows from an address or a link by itself. */
@@ -232,7 +251,8 @@ static int check_routes(struct findings *f, struct nl_sock *inside, const struct
 {
 	cleanup_free struct rt_route *list = NULL;
 	char text[INET6_ADDRSTRLEN], number[IFNAMSIZ];
-	bool found = false;
+	struct defaults d = { .wanted = config && config->gateway.s_addr,
+			      .wanted6 = config && !IN6_IS_ADDR_UNSPECIFIED(&config->gateway6) };
 	size_t n;
 	int r = rt_routes(inside, AF_UNSPEC, &list, &n);
 
@@ -244,18 +264,14 @@ static int check_routes(struct findings *f, struct nl_sock *inside, const struct
 			findings_add(f, "route of address family %d", route->family);
 			continue;
 		}
-		if (!found && is_our_default(route, link, config)) {
-			found = true;
-			continue;
-		}
-		if (is_kernels(route))
+		if (is_our_default(route, link, config, &d) || is_kernels(route))
 			continue;
 		findings_add(f, "route %s/%u%s%s",
 			     inet_ntop(route->family, route->destination, text, sizeof(text)),
 			     route->prefix, route->oif ? " by " : "", route->oif ? link : "");
 	}
-	if (r == 0 && config && config->gateway.s_addr && !found)
-		findings_add(f, "the default route is gone");
+	if (r == 0 && (d.wanted > d.found || d.wanted6 > d.found6))
+		findings_add(f, "the default route%s is gone", d.wanted > d.found ? "" : " of IPv6");
 	return r;
 }
 

@@ -232,7 +232,7 @@ int net_unpublish(const char *host_name, struct ct_error *err)
 {
 	char complaint[NFT_COMPLAINT_MAX], command[64 + TABLE_MAX], name[TABLE_MAX];
 	cleanup_fd int lock = -1;
-	int r = nft_has_table(table_name(host_name, name), err);
+	int r = nft_has_table(AF_INET, table_name(host_name, name), err);
 
 	if (r <= 0)
 		return r;
@@ -241,7 +241,7 @@ int net_unpublish(const char *host_name, struct ct_error *err)
 		return lock;
 	snprintf(command, sizeof(command), "delete table ip %s", name);
 	r = nft_run(command, NULL, complaint);
-	if (r < 0 && nft_has_table(name, NULL) == 0) /* somebody was faster */
+	if (r < 0 && nft_has_table(AF_INET, name, NULL) == 0) /* somebody was faster */
 		return 0;
 	return r < 0 ? error_set(err, r, "remove nftables table '%s': %s", name, complaint) : 0;
 }

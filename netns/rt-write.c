@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Making and changing links, addresses and routes. */
 #include <arpa/inet.h>
+#include <linux/if_addr.h>
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
@@ -167,9 +168,26 @@ int rt_address_add(struct nl_sock *sock, int index, struct in_addr ip, unsigned 
 	return finish(sock, msg, sum);
 }
 
-int rt_default_route_add(struct nl_sock *sock, int index, struct in_addr gateway)
+int rt_address6_add(struct nl_sock *sock, int index, const struct in6_addr *ip, unsigned int prefix)
 {
-	struct rtmsg fixed = { .rtm_family = AF_INET,
+	struct ifaddrmsg fixed = { .ifa_family = AF_INET6,
+				   .ifa_prefixlen = (uint8_t)prefix,
+				   .ifa_scope = RT_SCOPE_UNIVERSE,
+				   .ifa_index = (unsigned int)index };
+	cleanup_msg struct nl_msg *msg = netlink_message(RTM_NEWADDR, NEW, &fixed, sizeof(fixed));
+	int sum = 0;
+
+	if (!msg)
+		return -ENOMEM;
+	sum += nla_put(msg, IFA_LOCAL, sizeof(*ip), ip);
+	sum += nla_put(msg, IFA_ADDRESS, sizeof(*ip), ip);
+	sum += nla_put_u32(msg, IFA_FLAGS, IFA_F_NODAD);
+	return finish(sock, msg, sum);
+}
+
+int rt_default_route_add(struct nl_sock *sock, int index, int family, const void *gateway)
+{
+	struct rtmsg fixed = { .rtm_family = (unsigned char)family,
 			       .rtm_table = RT_TABLE_MAIN,
 			       .rtm_protocol = RTPROT_BOOT,
 			       .rtm_scope = RT_SCOPE_UNIVERSE,
@@ -179,7 +197,8 @@ int rt_default_route_add(struct nl_sock *sock, int index, struct in_addr gateway
 
 	if (!msg)
 		return -ENOMEM;
-	sum += nla_put(msg, RTA_GATEWAY, sizeof(gateway), &gateway);
+	sum += nla_put(msg, RTA_GATEWAY, family == AF_INET6 ? sizeof(struct in6_addr) : sizeof(struct in_addr),
+		       gateway);
 	sum += nla_put_u32(msg, RTA_OIF, (uint32_t)index);
 	return finish(sock, msg, sum);
 }

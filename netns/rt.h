@@ -106,8 +106,12 @@ int rt_veth_add(struct nl_sock *sock, const char *name, const char *peer, int ne
  */
 int rt_port_set(struct nl_sock *sock, int index, bool open, int state);
 
-/* An IPv4 address with its broadcast address. -EEXIST. */
+/*
+ * An address, IPv4 with its broadcast address. -EEXIST. IPv6: usable at once (nobody else is asked for it); -EACCES, -EOPNOTSUPP:
+ * IPv6 is off, on that link or at all.
+ */
 int rt_address_add(struct nl_sock *sock, int index, struct in_addr ip, unsigned int prefix);
+int rt_address6_add(struct nl_sock *sock, int index, const struct in6_addr *ip, unsigned int prefix);
 
-/* The IPv4 default route. -EEXIST. */
-int rt_default_route_add(struct nl_sock *sock, int index, struct in_addr gateway);
+/* The default route; `gateway` is a struct in_addr or in6_addr. -EEXIST. */
+int rt_default_route_add(struct nl_sock *sock, int index, int family, const void *gateway);

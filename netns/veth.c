@@ -14,6 +14,7 @@
 #include "netns/netlink.h"
 
 #define INSIDE "eth0"
+#define CONF "/proc/sys/net/ipv6/conf/" INSIDE "/"
 #define PROBED_MAX 32
 
 /* A pair that was made and does not stay unless everything else succeeds. */
@@ -102,8 +103,13 @@ static int look_at_bridge(struct nl_sock *sock, const struct net_config *config,
 	r = subnet_of_link(sock, ret->bridge.index, &space->subnet, &space->own);
 	if (r == -ENOENT)
 		r = foreign_subnet(config, &space->subnet);
+	if (r == 0)
+		r = subnet6_of_link(sock, ret->bridge.index, &space->subnet6, &space->own6);
+	if (r == -ENOENT)
+		r = 0;
 	if (r < 0)
 		return error_errno(err, r, "address of bridge '%s'", name);
+	space->on6 = ipv6_on(name);
 	r = rt_links(sock, &links, &n);
 	if (r < 0)
 		return error_errno(err, r, "list the links of this host");
@@ -111,6 +117,24 @@ static int look_at_bridge(struct nl_sock *sock, const struct net_config *config,
 	ret->shared = bridge_is_shared(links, n, ret->bridge.index);
 	if (ret->shared)
 		space->start = own_start(&ret->bridge, &space->subnet);
+	return 0;
+}
+
+/* Where the bridge has no IPv6 subnet the pod may have any address; then neighbours are those of its own. */
+static int choose_ip6(struct nl_sock *sock, const struct claim_space *space, struct net_config *config,
+		      struct ct_error *err)
+{
+	struct in6_addr wish = config->ip6;
+	int r;
+
+	config->ip6 = config->gateway6 = in6addr_any;
+	config->prefix6 = 0;
+	r = config->no_ip6 ? 0 : claim_choose6(sock, space, config->ip, &wish, &config->ip6, err);
+	if (r < 0 || IN6_IS_ADDR_UNSPECIFIED(&config->ip6))
+		return r;
+	config->prefix6 = space->subnet6.prefix ? space->subnet6.prefix : 64;
+	if (ipv6_forwards())
+		config->gateway6 = space->own6;
 	return 0;
 }
 
@@ -125,6 +149,9 @@ static int choose_config(struct nl_sock *sock, const struct ground *ground, stru
 		return r;
 	config->prefix = ground->space.subnet.prefix;
 	config->gateway = ground->space.own;
+	r = choose_ip6(sock, &ground->space, config, err);
+	if (r < 0)
+		return r;
 	if (!memcmp(config->mac, none, sizeof(none))) {
 		config->mac[0] = 0x02;
 		config->mac[1] = 0x42;
@@ -168,7 +195,7 @@ static int claim_and_make(struct pair *pair, int netns_fd, const char *host_name
 	 * needed.
 	 */
 	rt_link_set(pair->sock, link.index, &change);
-	claim_text(config->ip, alias);
+	claim_text(&(struct claim){ config->ip, config->ip6 }, alias);
 	change = (struct rt_link_change){ .alias = alias, .master = ground->bridge.index };
 	r = rt_link_set(pair->sock, link.index, &change);
 	/*
@@ -179,14 +206,17 @@ static int claim_and_make(struct pair *pair, int netns_fd, const char *host_name
 	return r < 0 ? error_errno(err, r, "set up link '%s'", host_name) : 0;
 }
 
-static int answered(struct in_addr ip, const char *bridge, const uint8_t m[6], struct ct_error *err)
+static int answered(int family, const struct net_config *config, const char *bridge, const uint8_t m[6],
+		    struct ct_error *err)
 {
-	char text[INET_ADDRSTRLEN];
+	const void *ip = family == AF_INET6 ? (const void *)&config->ip6 : &config->ip;
+	char text[INET6_ADDRSTRLEN];
 
 	return error_set(err, -EADDRINUSE,
-			 "address %s is taken: %02x:%02x:%02x:%02x:%02x:%02x answers for it on the bridge '%s'",
-			 inet_ntop(AF_INET, &ip, text, sizeof(text)), m[0], m[1], m[2], m[3], m[4], m[5],
-			 bridge);
+			 "address %s is taken: %02x:%02x:%02x:%02x:%02x:%02x answers for it on the bridge '%s'; "
+			 "choose another with %s",
+			 inet_ntop(family, ip, text, sizeof(text)), m[0], m[1], m[2], m[3], m[4], m[5], bridge,
+			 family == AF_INET6 ? "--ip6" : "--ip");
 }
 
 /*
@@ -205,15 +235,15 @@ static int claim_on_ground(struct pair *pair, int netns_fd, const char *host_nam
 
 		r = claim_and_make(pair, netns_fd, host_name, &ground, &chosen, err);
 		if (r == 0 && ground.shared && !config->asked)
-			r = arp_probe(&ground.bridge, chosen.ip, NULL, mac, err);
+			r = address_probe(&ground.bridge, chosen.ip, &chosen.ip6, NULL, mac, err);
 		if (r < 0)
 			return r;
 		if (r == 0) {
 			*config = chosen;
 			return 0;
 		}
-		if (config->ip.s_addr)
-			return answered(config->ip, ground.space.bridge, mac, err);
+		if (config->ip.s_addr || (r == AF_INET6 && !IN6_IS_ADDR_UNSPECIFIED(&config->ip6)))
+			return answered(r, &chosen, ground.space.bridge, mac, err);
 		pair_undo(pair);
 		pair->index = 0;
 		ground.space.start.s_addr = htonl(ntohl(chosen.ip.s_addr) + 1);
@@ -226,11 +256,26 @@ static int claim_on_ground(struct pair *pair, int netns_fd, const char *host_nam
 				 PROBED_MAX, ground.space.bridge);
 }
 
-/* Runs inside the namespace: /proc/sys/net shows the namespace of whoever looks. */
-static int no_dad(void *arg)
+/*
+ * Runs inside the namespace: /proc/sys/net shows the namespace of whoever looks. Its addresses are known to be the pod's alone;
+ * waiting for the check would hold up a restored pod. And they are all it has: what a router gives it, of addresses and
+ * routes, would be another elsewhere.
+ */
+static int set_up_ipv6(void *arg)
 {
-	int r = io_write_file(AT_FDCWD, "/proc/sys/net/ipv6/conf/" INSIDE "/accept_dad", "0");
+	static const struct {
+		const char *path, *value;
+	} settings[] = {
+		{ CONF "accept_dad", "0" },
+		{ CONF "accept_ra", "0" },
+		{ CONF "disable_ipv6", "0" },
+	};
+	const struct net_config *config = arg;
+	size_t n = IN6_IS_ADDR_UNSPECIFIED(&config->ip6) ? 2 : 3;
+	int r = 0;
 
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = io_write_file(AT_FDCWD, settings[i].path, settings[i].value);
 	return r == -ENOENT ? 0 : r; /* IPv6 is off */
 }
 
@@ -280,24 +325,23 @@ static int set_up_inside(struct pair *pair, int netns_fd, const char *host_name,
 	r = rt_link_get(inside, INSIDE, &eth0);
 	if (r < 0)
 		return error_errno(err, r, "link '" INSIDE "' inside");
-	/*
-	 * Its addresses are known to be the pod's alone; waiting for the check would hold up a
-	 * restored pod.
-	 */
-	r = netns_call(netns_fd, no_dad, NULL);
+	r = netns_call(netns_fd, set_up_ipv6, (void *)config);
 	if (r < 0)
-		return error_errno(err, r, "write 'accept_dad' of '" INSIDE "' inside");
+		return error_errno(err, r, "write the IPv6 settings of '" INSIDE "' inside");
 	r = links_up(pair, inside, host_name, eth0.index, err);
 	if (r == 0 && config->locked)
 		r = net_lock(host_name, err);
 	if (r < 0)
 		return r;
 	r = rt_address_add(inside, eth0.index, config->ip, config->prefix);
+	if (r == 0 && !IN6_IS_ADDR_UNSPECIFIED(&config->ip6))
+		r = rt_address6_add(inside, eth0.index, &config->ip6, config->prefix6);
 	if (r < 0)
 		return error_errno(err, r, "set the address of '" INSIDE "' inside");
-	if (!config->gateway.s_addr) /* a bridge that leads nowhere else */
-		return 0;
-	r = rt_default_route_add(inside, eth0.index, config->gateway);
+	if (config->gateway.s_addr) /* else a bridge that leads nowhere else */
+		r = rt_default_route_add(inside, eth0.index, AF_INET, &config->gateway);
+	if (r == 0 && !IN6_IS_ADDR_UNSPECIFIED(&config->gateway6))
+		r = rt_default_route_add(inside, eth0.index, AF_INET6, &config->gateway6);
 	return r < 0 ? error_errno(err, r, "set the default route inside") : 0;
 }
 
@@ -344,22 +388,27 @@ int net_attach(int netns_fd, const char *host_name, struct net_config *config, s
 int net_check(struct net_config *config, bool in_use, struct ct_error *err)
 {
 	cleanup_sock struct nl_sock *sock = NULL;
-	struct arp_holder holder = { 0 };
+	struct address_holder holder = { 0 };
 	struct ground ground = { 0 };
-	struct in_addr chosen;
+	struct claim_space *space = &ground.space;
+	struct net_config chosen = *config;
 	uint8_t mac[6];
 	int r = netlink_open(-1, NETLINK_ROUTE, &sock, err);
 
 	if (r == 0)
 		r = look_at_bridge(sock, config, &ground, err);
+	if (r == 0 && !config->bridge[0] && space->on6 && !space->subnet6.prefix) /* it will have one by then */
+		r = subnet6_choose(sock, &space->subnet, &space->subnet6, err);
 	if (r == 0)
-		r = claim_choose(sock, &ground.space, config->ip, &chosen, err);
+		r = claim_choose(sock, space, config->ip, &chosen.ip, err);
+	if (r == 0 && !config->no_ip6)
+		r = claim_choose6(sock, space, chosen.ip, &config->ip6, &chosen.ip6, err);
 	if (r < 0 || !ground.shared)
 		return r;
 	memcpy(holder.mac, config->mac, sizeof(holder.mac));
-	r = arp_probe(&ground.bridge, config->ip, in_use ? &holder : NULL, mac, err);
-	config->asked = r == 0 && holder.answered;
-	return r > 0 ? answered(config->ip, ground.space.bridge, mac, err) : r;
+	r = address_probe(&ground.bridge, chosen.ip, &chosen.ip6, in_use ? &holder : NULL, mac, err);
+	config->asked = r == 0 && holder.answered && (config->no_ip6 || holder.answered6);
+	return r > 0 ? answered(r, &chosen, space->bridge, mac, err) : r;
 }
 
 int net_loopback_up(int netns_fd, struct ct_error *err)

@@ -445,7 +445,7 @@ static bool leads_outside(const struct node *n)
 	if (!node_has(n, "remote"))
 		return false;
 	remote = node_object(n, "remote");
-	if (node_has(remote, "own"))
+	if (node_has(remote, "own") || node_has(remote, "own6"))
 		return false;
 	ip = node_str(remote, "ip");
 	if (node_has(local, "ip") && !strcmp(ip, node_str(local, "ip")))
@@ -464,7 +464,8 @@ static int bind_local(struct restore *r, const struct node *n, struct tcp_connec
 	if (e < 0)
 		return e;
 	/* Given up, at a link-local address that went with the Ethernet address: any will do. */
-	if (r->moved && c->local.ss_family == AF_INET6 && !inet_ipv4(&c->local) && leads_outside(n))
+	if (r->moved && c->local.ss_family == AF_INET6 && !inet_ipv4(&c->local) && leads_outside(n) &&
+	    !node_has(node_object(n, "local"), "own6"))
 		((struct sockaddr_in6 *)&c->local)->sin6_addr = in6addr_any;
 	if (bind(fd, (const struct sockaddr *)&c->local,
 		 c->local.ss_family == AF_INET ? sizeof(struct sockaddr_in)
@@ -520,7 +521,7 @@ int tcp_check_address(struct restore *r, struct ct_error *err)
 		return doc_check(r->doc, err);
 	return error_set(err, -EINVAL,
 			 "the pod has %zu TCP connection%s that cannot go on at another address; restore it "
-			 "without --ip and --mac, or give %s up with --tcp-close",
+			 "without --ip, --ip6 and --mac, or give %s up with --tcp-close",
 			 count, count > 1 ? "s" : "", count > 1 ? "them" : "it");
 }
 

@@ -98,6 +98,14 @@ in_addr_t inet_ipv4(const struct sockaddr_storage *a)
 	return ip;
 }
 
+static bool is_own6(const struct pod_config *config, const struct sockaddr_storage *a)
+{
+	const struct in6_addr *own = &config->address.ip6;
+
+	return config->net == CT_NET_BRIDGE && a->ss_family == AF_INET6 && !IN6_IS_ADDR_UNSPECIFIED(own) &&
+	       IN6_ARE_ADDR_EQUAL(own, &((const struct sockaddr_in6 *)a)->sin6_addr);
+}
+
 void inet_address_put(const struct dump *d, int fd, struct node *n, const char *key,
 		      const struct sockaddr_storage *a)
 {
@@ -108,6 +116,8 @@ void inet_address_put(const struct dump *d, int fd, struct node *n, const char *
 
 	if (config->net == CT_NET_BRIDGE && ip && ip == config->address.ip.s_addr)
 		node_put_bool(to, "own", true);
+	else if (is_own6(config, a))
+		node_put_bool(to, "own6", true);
 	else
 		node_put_str(to, "ip", ip_text(a, text));
 	node_put_u64(to, "port", ntohs(inet_port(a)));
@@ -131,11 +141,19 @@ static void get_ipv4(const struct restore *r, const struct node *from, struct so
 		node_complain(from, "'%s' is not an address", node_str(from, "ip"));
 }
 
-static void get_ipv6(const struct restore *r, const struct node *from, struct sockaddr_in6 *ret)
+static int get_ipv6(const struct restore *r, const struct node *from, struct sockaddr_in6 *ret,
+		    struct ct_error *err)
 {
 	bool own = node_has(from, "own") && node_bool(from, "own");
+	bool own6 = node_has(from, "own6") && node_bool(from, "own6");
 
-	if (own) {
+	if (own6) {
+		ret->sin6_addr = r->pod->config.address.ip6;
+		if (IN6_IS_ADDR_UNSPECIFIED(&ret->sin6_addr))
+			return error_set(err, -EINVAL,
+					 "the pod has sockets at its IPv6 address, so it needs one here too; leave out "
+					 "--ip6 none");
+	} else if (own) {
 		ret->sin6_addr.s6_addr[10] = ret->sin6_addr.s6_addr[11] = 0xff;
 		memcpy(ret->sin6_addr.s6_addr + 12, &r->pod->config.address.ip, 4);
 	} else if (inet_pton(AF_INET6, node_str(from, "ip"), &ret->sin6_addr) != 1) {
@@ -143,6 +161,7 @@ static void get_ipv6(const struct restore *r, const struct node *from, struct so
 	}
 	if (node_has(from, "flow"))
 		ret->sin6_flowinfo = htonl((uint32_t)node_hex(from, "flow"));
+	return doc_check(r->doc, err);
 }
 
 int inet_address_get(const struct restore *r, int fd, int family, const struct node *n,
@@ -159,8 +178,7 @@ int inet_address_get(const struct restore *r, int fd, int family, const struct n
 		return doc_check(r->doc, err);
 	}
 	((struct sockaddr_in6 *)ret)->sin6_port = port;
-	get_ipv6(r, from, (struct sockaddr_in6 *)ret);
-	e = doc_check(r->doc, err);
+	e = get_ipv6(r, from, (struct sockaddr_in6 *)ret, err);
 	if (e == 0 && node_has(from, "link")) {
 		const char *link = node_str(from, "link");
 

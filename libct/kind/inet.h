@@ -23,8 +23,8 @@ int inet_local(int fd, struct sockaddr_storage *ret);
 int inet_remote(int fd, struct sockaddr_storage *ret);
 
 /*
- * An object {"ip", "port", "link"}. Where the pod's own address stands it is "own" instead, so that it is the
- * new one in a pod that was restored with another.
+ * An object {"ip", "port", "link"}. Where the pod's own address stands it is "own" instead ("own6" for its IPv6 address), so that
+ * it is the new one in a pod that was restored with another.
  */
 void inet_address_put(const struct dump *d, int fd, struct node *n, const char *key,
 		      const struct sockaddr_storage *a);

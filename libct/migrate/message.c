@@ -140,6 +140,7 @@ void message_put_options(struct node *to, const struct ct_restore_options *o, co
 	else
 		node_put_str(to, "seccomp", o->seccomp);
 	node_put_str(to, "bridge", o->bridge);
+	node_put_str(to, "ip6", o->ip6);
 	node_put_strings(to, "cap_add", o->cap_add);
 	node_put_strings(to, "publish", o->publish);
 	list = node_put_array(to, "volumes");
@@ -237,6 +238,7 @@ int message_get_options(const struct node *from, struct message_options *ret, st
 	o->ip = optional(from, "ip");
 	o->mac = optional(from, "mac");
 	o->bridge = optional(from, "bridge");
+	o->ip6 = optional(from, "ip6");
 	if (node_has(from, "rootfs"))
 		o->rootfs = node_path(from, "rootfs");
 	o->verify = node_bool(from, "verify");

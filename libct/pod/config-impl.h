@@ -6,6 +6,7 @@
 
 struct ct_error;
 struct grants;
+struct net_config;
 struct node;
 struct pod_config;
 
@@ -15,6 +16,10 @@ bool hostname_valid(const char *name);
 bool volume_destination_valid(const char *path);
 /* "aa:bb:cc:dd:ee:ff" of one station (not a group). -EINVAL. */
 int mac_parse(const char *text, uint8_t ret[6]);
+
+/* The addresses in a document (libct/pod/address.c); errors stay in it. */
+void address_put(struct node *to, const struct net_config *address);
+void address_get(const struct node *from, struct pod_config *config);
 
 /* The published ports in a document (libct/pod/publish.c). publish_get(): -ENOMEM only, the rest stays in the document. */
 void publish_put(const struct pod_config *config, struct node *to);

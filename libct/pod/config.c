@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A pod's configuration as part of config.json and of every manifest: docs/FORMAT.md, "pod". */
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -69,22 +68,6 @@ bool hostname_valid(const char *name)
 
 /* ---- putting ---- */
 
-static void put_address(struct node *to, const struct net_config *a)
-{
-	struct node *n = node_put_object(to, "address");
-	char text[32];
-
-	node_put_str(n, "ip", inet_ntop(AF_INET, &a->ip, text, sizeof(text)));
-	node_put_u64(n, "prefix", a->prefix);
-	node_put_str(n, "gateway", inet_ntop(AF_INET, &a->gateway, text, sizeof(text)));
-	snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", a->mac[0], a->mac[1],
-		 a->mac[2], a->mac[3], a->mac[4], a->mac[5]);
-	node_put_str(n, "mac", text);
-	node_put_u64(n, "mtu", a->mtu);
-	if (a->bridge[0])
-		node_put_str(n, "bridge", a->bridge);
-}
-
 void pod_config_put(const struct pod_config *c, struct node *to)
 {
 	struct node *array;
@@ -123,7 +106,7 @@ void pod_config_put(const struct pod_config *c, struct node *to)
 	node_put_str(to, "seccomp", c->seccomp);
 	node_put_str(to, "net", net_names[c->net]);
 	if (c->net == CT_NET_BRIDGE)
-		put_address(to, &c->address);
+		address_put(to, &c->address);
 	publish_put(c, to);
 	node_put_i64(to, "stop_signal", c->stop_signal);
 	node_put_u64(to, "rows", c->rows);
@@ -226,22 +209,9 @@ static void get_volumes(struct get *g)
 	}
 }
 
-static struct in_addr get_ip(const struct node *from, const char *key)
-{
-	const char *text = node_str(from, key);
-	struct in_addr ip = { 0 };
-
-	if (text && *text && inet_pton(AF_INET, text, &ip) != 1)
-		node_complain(from, "'%s' is not an IPv4 address", text);
-	return ip;
-}
-
 static void get_network(struct get *g)
 {
 	const char *name = node_str(g->from, "net");
-	struct net_config *a = &g->config->address;
-	const struct node *from;
-	const char *mac;
 	size_t i;
 
 	for (i = 0; i < sizeof(net_names) / sizeof(*net_names); i++)
@@ -252,20 +222,9 @@ static void get_network(struct get *g)
 		return;
 	}
 	g->config->net = (enum ct_net)i;
-	if (g->config->net != CT_NET_BRIDGE)
-		return;
-	from = node_object(g->from, "address");
-	a->ip = get_ip(from, "ip");
-	a->prefix = (unsigned int)node_u64(from, "prefix", 32);
-	a->gateway = get_ip(from, "gateway");
-	a->mtu = (uint32_t)node_u64(from, "mtu", 65535);
-	if (node_has(from, "bridge") && pod_config_set_bridge(g->config, node_str(from, "bridge")) < 0)
-		node_complain(from, "'%s' cannot be the name of a bridge", node_str(from, "bridge"));
-	mac = node_str(from, "mac");
-	if (mac && *mac && mac_parse(mac, a->mac) < 0)
-		node_complain(from, "'%s' is not a MAC address", mac);
+	if (g->config->net == CT_NET_BRIDGE)
+		address_get(node_object(g->from, "address"), g->config);
 }
-
 
 static void get_rights(struct get *g)
 {

@@ -17,9 +17,9 @@
 int rootfs_prepare(const struct pod *pod, struct ct_error *err);
 /*
  * In the new mount namespace, with the host's tree still in view: builds the pod's and makes it the root.
- * With `restoring` no file of it is written.
+ * With start->restoring no file of it is written, but the pod's own addresses in /etc/hosts.
  */
-int rootfs_enter(const struct pod *pod, bool restoring, struct ct_error *err);
+int rootfs_enter(const struct pod *pod, const struct pod_start *start, struct ct_error *err);
 
 /*
  * ---- rootfs-path.c: paths below a root that is not ours yet; symlinks cannot lead out of it
@@ -61,6 +61,9 @@ bool rootfs_is_own_mount(const char *at);
 
 /* ---- rootfs-etc.c: /etc/hosts, /etc/hostname, /etc/resolv.conf ---- */
 int rootfs_etc(int rootfd, const struct pod_config *config, struct ct_error *err);
+/* The pod had other addresses: its lines of /etc/hosts are written anew, if it has left them there. */
+int rootfs_etc_moved(int rootfd, const struct pod_config *config, const struct net_config *before,
+		     struct ct_error *err);
 /* Is this one of them? A mount over it is not carried. */
 bool rootfs_is_etc(const char *path);
 

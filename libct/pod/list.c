@@ -39,7 +39,8 @@ static char *joined(char *const *words)
 static int info_fill(struct pod *pod, struct ct_pod_info *ret)
 {
 	const struct in_addr *ip = &pod->config.address.ip;
-	char text[INET_ADDRSTRLEN];
+	const struct in6_addr *ip6 = &pod->config.address.ip6;
+	char text[INET6_ADDRSTRLEN];
 
 	ret->status = pod->state.status;
 	ret->exit_code = pod->state.exit_code;
@@ -51,6 +52,12 @@ static int info_fill(struct pod *pod, struct ct_pod_info *ret)
 		inet_ntop(AF_INET, ip, text, sizeof(text));
 		ret->ip = strdup(text);
 		if (!ret->ip)
+			return -ENOMEM;
+	}
+	if (pod->config.net == CT_NET_BRIDGE && !IN6_IS_ADDR_UNSPECIFIED(ip6)) {
+		inet_ntop(AF_INET6, ip6, text, sizeof(text));
+		ret->ip6 = strdup(text);
+		if (!ret->ip6)
 			return -ENOMEM;
 	}
 	if (pod->pid1_pidfd >= 0) {
@@ -92,6 +99,7 @@ void ct_pods_free(struct ct_pod_info *pods, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		free(pods[i].name);
 		free(pods[i].ip);
+		free(pods[i].ip6);
 		free(pods[i].command);
 	}
 	free(pods);

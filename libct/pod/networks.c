@@ -18,13 +18,16 @@ static int check_root(struct ct_error *err)
 static void describe(const struct net_network *from, struct ct_network_info *to)
 {
 	struct in_addr net = { from->prefix ? from->ip.s_addr & htonl(~(UINT32_MAX >> from->prefix)) : 0 };
-	char text[INET_ADDRSTRLEN];
+	char text[INET6_ADDRSTRLEN];
 
 	strcpy(to->name, from->name);
 	strcpy(to->ports, from->ports);
 	to->n_pods = from->n_pods;
 	to->own = from->own;
 	to->up = from->up;
+	if (from->prefix6)
+		snprintf(to->address6, sizeof(to->address6), "%s/%u",
+			 inet_ntop(AF_INET6, &from->ip6, text, sizeof(text)), from->prefix6 % 1000);
 	if (!from->ip.s_addr)
 		return;
 	snprintf(to->address, sizeof(to->address), "%s/%u",

@@ -277,16 +277,14 @@ static int get_network(struct options *o, struct ct_error *err)
 {
 	const struct ct_run_options *given = o->given;
 	struct pod_config *c = o->config;
+	int r = 0;
 
 	if (given->net != CT_NET_BRIDGE && given->net != CT_NET_NONE && given->net != CT_NET_HOST)
 		return error_set(err, -EINVAL, "network %d is not known", (int)given->net);
 	c->net = given->net;
-	if (c->net != CT_NET_BRIDGE && (given->ip || given->mac || given->subnet || given->bridge))
+	if (c->net != CT_NET_BRIDGE && (given->ip || given->ip6 || given->mac || given->subnet || given->bridge))
 		return error_set(err, -EINVAL,
 				 "an address is for pods on the bridge only (--net bridge)");
-	if (given->ip && (inet_pton(AF_INET, given->ip, &c->address.ip) != 1 ||
-			  !c->address.ip.s_addr))
-		return error_set(err, -EINVAL, "'%s' is not an IPv4 address", given->ip);
 	if (given->mac && mac_parse(given->mac, c->address.mac) < 0)
 		return error_set(err, -EINVAL,
 				 "'%s' is not a MAC address of one station (aa:bb:cc:dd:ee:ff)",
@@ -297,7 +295,11 @@ static int get_network(struct options *o, struct ct_error *err)
 				 given->subnet);
 	if (given->bridge && pod_config_set_bridge(c, given->bridge) < 0)
 		return error_set(err, -EINVAL, "'%s' cannot be the name of a bridge", given->bridge);
-	return pod_config_set_publish(c, given->publish, err);
+	if (given->ip)
+		r = pod_config_set_ip(c, given->ip, err);
+	if (r == 0 && given->ip6)
+		r = pod_config_set_ip6(c, given->ip6, err);
+	return r < 0 ? r : pod_config_set_publish(c, given->publish, err);
 }
 
 /* ---- the whole ---- */

@@ -95,6 +95,14 @@ int pod_config_get(const struct node *from, struct pod_config *ret, struct ct_er
 int pod_config_set_rootfs(struct pod_config *config, const char *rootfs, struct ct_error *err);
 /* The pod hangs on that bridge. -EINVAL: it cannot be the name of one. */
 int pod_config_set_bridge(struct pod_config *config, const char *bridge);
+/* Its addresses: "a.b.c.d"; an IPv6 address, "auto" or "none". -EINVAL with words. */
+int pod_config_set_ip(struct pod_config *config, const char *text, struct ct_error *err);
+int pod_config_set_ip6(struct pod_config *config, const char *text, struct ct_error *err);
+/*
+ * It has other addresses than its image says (NULL: the same). What was made from the IPv4 address is made anew: the Ethernet
+ * address, and the IPv6 address where that was.
+ */
+int pod_config_move(struct pod_config *config, const char *ip, const char *ip6, struct ct_error *err);
 /* The ports of the pod, anew: "[IP:]HOST:POD[/tcp|/udp]", NULL-terminated (NULL: none). -EINVAL with words, -ENOMEM. */
 int pod_config_set_publish(struct pod_config *config, const char *const *texts, struct ct_error *err);
 void pod_config_release(struct pod_config *config);
@@ -165,6 +173,8 @@ struct pod_start {
 	int64_t monotonic, boottime;
 	/* With `restoring`: our own pidfd; PID 1 inherits it as POD_RESTORER_FD. Else -1. */
 	int restorer_pidfd;
+	/* With `restoring`: the addresses of its image. */
+	const struct net_config *address_before;
 	/* With `restoring`: what is put into the new stdin pipe first. */
 	const void *stdin_data;
 	size_t stdin_len;

@@ -13,7 +13,7 @@
 #include "libct/base/io.h"
 #include "libct/pod/inside.h"
 
-#define ETC_FILE_MAX (4u << 20)
+#define ETC_FILE_MAX (4 << 20)
 #define RESOLVED_UPSTREAM "/run/systemd/resolve/resolv.conf"
 
 bool rootfs_is_etc(const char *path)
@@ -41,23 +41,105 @@ static int write_etc(int rootfd, const char *name, const char *text, size_t len,
 	return r < 0 ? error_errno(err, r, "write '/etc/%s' in the pod", name) : 0;
 }
 
-/* The tree's own file first, then the pod's line. */
+/* The lines of the pod: a host name for each of its addresses. */
+#define OWN_LINES 512
+static void own_lines(const struct pod_config *config, char lines[OWN_LINES])
+{
+	char ip[INET_ADDRSTRLEN] = "127.0.1.1", ip6[INET6_ADDRSTRLEN];
+	int n;
+
+	if (config->net == CT_NET_BRIDGE)
+		inet_ntop(AF_INET, &config->address.ip, ip, sizeof(ip));
+	n = snprintf(lines, OWN_LINES, "%s\t%s\n", ip, config->hostname);
+	if (config->net == CT_NET_BRIDGE && !IN6_IS_ADDR_UNSPECIFIED(&config->address.ip6))
+		snprintf(lines + n, OWN_LINES - (size_t)n, "%s\t%s\n",
+			 inet_ntop(AF_INET6, &config->address.ip6, ip6, sizeof(ip6)), config->hostname);
+}
+
+/* The tree's own file first, then the pod's lines. */
 static int write_hosts(int rootfd, const struct pod_config *config, struct ct_error *err)
 {
 	cleanup_free char *old = NULL, *all = NULL;
-	char address[INET_ADDRSTRLEN] = "127.0.1.1";
+	char lines[OWN_LINES];
 	cleanup_fd int etc = root_open(rootfd, "/etc", O_PATH | O_DIRECTORY);
 	ssize_t n = etc < 0 ? etc : io_read_file(etc, "hosts", ETC_FILE_MAX, &old);
 	const char *before = n > 0 ? old : "127.0.0.1\tlocalhost\n::1\tlocalhost\n";
 	int len;
 
-	if (config->net == CT_NET_BRIDGE)
-		inet_ntop(AF_INET, &config->address.ip, address, sizeof(address));
-	len = asprintf(&all, "%s%s%s\t%s\n", before,
-		       before[strlen(before) - 1] == '\n' ? "" : "\n", address, config->hostname);
+	own_lines(config, lines);
+	len = asprintf(&all, "%s%s%s", before, before[strlen(before) - 1] == '\n' ? "" : "\n", lines);
 	if (len < 0)
 		return error_errno(err, -ENOMEM, "write '/etc/hosts' in the pod");
 	return write_etc(rootfd, "hosts", all, (size_t)len, err);
+}
+
+/* Is this one of own_lines(), with the addresses of before? */
+static bool is_own_line(const char *line, const char *hostname, const struct net_config *before)
+{
+	char address[INET6_ADDRSTRLEN], name[256], more[2];
+	struct in6_addr ip6;
+	struct in_addr ip;
+
+	if (sscanf(line, "%45s %255s %1s", address, name, more) != 2 || strcmp(name, hostname))
+		return false;
+	if (inet_pton(AF_INET, address, &ip) == 1)
+		return ip.s_addr == before->ip.s_addr;
+	return inet_pton(AF_INET6, address, &ip6) == 1 && IN6_ARE_ADDR_EQUAL(&ip6, &before->ip6);
+}
+
+/* The text with the lines of now in place of those of before; NULL: there were none. -ENOMEM. */
+static int replace_lines(char *text, const struct pod_config *config, const struct net_config *before,
+			 char **ret)
+{
+	char lines[OWN_LINES], *line;
+	cleanup_free char *out = NULL;
+	bool found = false;
+	size_t size = 0;
+	FILE *f = open_memstream(&out, &size);
+
+	if (!f)
+		return -ENOMEM;
+	own_lines(config, lines);
+	while ((line = strsep(&text, "\n"))) {
+		if (!is_own_line(line, config->hostname, before))
+			fprintf(f, "%s%s", line, text ? "\n" : "");
+		else if (!found)
+			fputs(lines, f);
+		found |= is_own_line(line, config->hostname, before);
+	}
+	if (fclose(f))
+		return -ENOMEM;
+	*ret = found ? take_ptr(out) : NULL;
+	return 0;
+}
+
+int rootfs_etc_moved(int rootfd, const struct pod_config *config, const struct net_config *before,
+		     struct ct_error *err)
+{
+	const struct net_config *now = &config->address;
+	cleanup_free char *old = NULL, *new = NULL;
+	cleanup_fd int fd = -1;
+	struct stat st;
+	int r;
+
+	if (config->net != CT_NET_BRIDGE ||
+	    (before->ip.s_addr == now->ip.s_addr && IN6_ARE_ADDR_EQUAL(&before->ip6, &now->ip6)))
+		return 0;
+	fd = root_open(rootfd, "/etc/hosts", O_RDONLY | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    st.st_size > ETC_FILE_MAX)
+		return 0;
+	old = calloc(1, (size_t)st.st_size + 1);
+	r = old ? io_read_exact(fd, old, (size_t)st.st_size) : -ENOMEM;
+	if (r == 0)
+		r = replace_lines(old, config, before, &new);
+	if (r == 0 && new) {
+		/* The same file: somebody may have it open. */
+		fd_close(fd);
+		fd = root_open(rootfd, "/etc/hosts", O_WRONLY | O_TRUNC | O_NONBLOCK);
+		r = fd < 0 ? fd : io_write_all(fd, new, strlen(new));
+	}
+	return r < 0 ? error_errno(err, r, "write '/etc/hosts' in the pod") : 0;
 }
 
 static bool is_loopback_server(const char *line)

@@ -319,13 +319,15 @@ static int hang_volumes(const struct pod_config *config, const struct volume_cop
 /* ---- the whole ---- */
 
 static int build(const struct pod *pod, int rootfd, const struct tree_mount *mounts,
-		 const struct volume_copies *volumes, bool restoring, struct ct_error *err)
+		 const struct volume_copies *volumes, const struct pod_start *start, struct ct_error *err)
 {
 	const struct pod_config *config = &pod->config;
 	int r = hang_trees(config, mounts, rootfd, err);
 
-	if (r == 0 && !restoring)
+	if (r == 0 && !start->restoring)
 		r = rootfs_etc(rootfd, config, err);
+	if (r == 0 && start->address_before)
+		r = rootfs_etc_moved(rootfd, config, start->address_before, err);
 	if (r == 0)
 		r = hide_state(pod, rootfd, err);
 	/* Before the volumes, which may lie in /run or /dev. */
@@ -353,7 +355,7 @@ static int pivot(int rootfd, struct ct_error *err)
 	return chdir("/") < 0 ? error_errno(err, -errno, "chdir '/'") : 0;
 }
 
-static int enter(const struct pod *pod, struct tree_mount *mounts, bool restoring,
+static int enter(const struct pod *pod, struct tree_mount *mounts, const struct pod_start *start,
 		 struct ct_error *err)
 {
 	__cleanup(volume_copies_release) struct volume_copies volumes = { 0 };
@@ -373,11 +375,11 @@ static int enter(const struct pod *pod, struct tree_mount *mounts, bool restorin
 	rootfd = open(pod->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (rootfd < 0)
 		return error_errno(err, -errno, "open '%s'", pod->dir);
-	r = build(pod, rootfd, mounts, &volumes, restoring, err);
+	r = build(pod, rootfd, mounts, &volumes, start, err);
 	return r < 0 ? r : pivot(rootfd, err);
 }
 
-int rootfs_enter(const struct pod *pod, bool restoring, struct ct_error *err)
+int rootfs_enter(const struct pod *pod, const struct pod_start *start, struct ct_error *err)
 {
 	size_t n = pod->config.n_trees;
 	cleanup_free struct tree_mount *mounts = calloc(n ? n : 1, sizeof(*mounts));
@@ -389,7 +391,7 @@ int rootfs_enter(const struct pod *pod, bool restoring, struct ct_error *err)
 		return error_set(err, -EINVAL, "the pod has no tree for '/'");
 	for (size_t i = 0; i < n; i++)
 		mounts[i].fd = -1;
-	r = enter(pod, mounts, restoring, err);
+	r = enter(pod, mounts, start, err);
 	for (size_t i = 0; i < n; i++)
 		fd_close(mounts[i].fd);
 	return r;

@@ -255,7 +255,7 @@ static int set_up(const struct spawn *s, struct ct_error *err)
 		return error_errno(err, -errno, "make a cgroup namespace");
 	if (sethostname(config->hostname, strlen(config->hostname)) < 0)
 		return error_errno(err, -errno, "set the host name '%s'", config->hostname);
-	r = rootfs_enter(s->pod, s->start->restoring, err);
+	r = rootfs_enter(s->pod, s->start, err);
 	return r < 0 ? r : open_streams(s, err);
 }
 

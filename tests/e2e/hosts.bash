@@ -99,6 +99,7 @@ hosts_setup() {
 	host_space client
 	host_link client
 	on client ip address add 10.77.0.100/24 dev eth0
+	on client ip address add fd40:2352:b44b:a4d::64/64 dev eth0 nodad # of the subnet that follows from 10.77.0.0
 	# As ssh is called from podckpt: by its options only, no files of the user.
 	export RSH="ssh -F none -i $HOSTS/key -o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -o LogLevel=ERROR -o BatchMode=yes"
 }

@@ -118,6 +118,49 @@ while True:
 	assert [ "${output#answer }" -ge 3 ]
 }
 
+@test "connections over IPv6 move with their pod" {
+	local ip6
+
+	ona run -d --name s --ip 10.77.0.51 -- python3 -u "$BATS_TEST_DIRNAME/programs/tcp-server.py" 6 5000
+	until_ok 30 logged hosta s listening
+	ip6=$(ona inspect s | jq -r .config.address.ip6)
+	assert_equal "$ip6" fd40:2352:b44b:a4d::a4d:33
+	for what in count hold fill echo; do
+		{
+			exec >"$what" 2>&1 </dev/null 3>&-
+			on client env -C "$PWD" timeout 300 python3 -u "$BATS_TEST_DIRNAME/programs/tcp-client.py" \
+				"$ip6" 5000 "$what"
+		} &
+	done
+	until_ok 30 grep counting count
+	until_ok 30 grep full hold
+	until_ok 30 grep connected fill
+	until_ok 30 grep connected echo
+	# Somebody there has taken the address while nobody could answer for it.
+	on hosta ip link set eth0 down
+	onb run -d --name other --ip6 "$ip6" -- sleep 1000
+	on hosta ip link set eth0 up
+	run there migrate s
+	assert_failure
+	assert_output --partial "$HOSTB: address $ip6 is taken by another pod"
+	onb rm -f other
+	there migrate s
+	assert absent hosta s
+	onb migrate s --host "$HOSTA" --rsh "$RSH" --remote-podckpt "$PODCKPT" --verify
+	there migrate s
+	onb exec s -- touch /run/read
+	: >go
+	until_ok 60 grep received count
+	until_ok 60 grep same hold
+	until_ok 60 grep "got 8388608" fill
+	until_ok 60 grep "answer hello" echo
+	until_ok 60 logged hostb s "counted $(sed -n 's/^sent \([0-9]*\) .*/\1/p' count)"
+}
+
+logged() {
+	on "$1" "$PODCKPT" logs "$2" | grep -qF "$3"
+}
+
 @test "--dry-run asks and changes nothing" {
 	counter c
 	run there migrate -n c

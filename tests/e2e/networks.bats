@@ -105,6 +105,51 @@ while True:
 	assert_output --partial "others have them all"
 }
 
+@test "IPv6: an address of the bridge's subnet that nobody else has, known to the neighbours after a restore" {
+	local mac
+
+	two_hosts 10.99.0.2/24
+	on_other ip address add 2001:db8:9::2/64 dev far nodad
+	on_other ip address add 2001:db8:9::a63:7/64 dev far nodad
+	ip address add 10.99.0.1/24 dev br9
+	ip address add 2001:db8:9::1/64 dev br9 nodad
+	run podckpt run -d --net bridge:br9 --ip6 2001:db8:9::2 -- sleep 100
+	assert_failure 8
+	assert_output --partial "address 2001:db8:9::2 is taken: $(far_mac) answers for it on the bridge 'br9'; choose another with --ip6"
+	# Made from 10.99.0.7, which is free itself.
+	run podckpt run -d --net bridge:br9 --ip 10.99.0.7 -- sleep 100
+	assert_failure 8
+	assert_output --partial "address 2001:db8:9::a63:7 is taken: $(far_mac) answers for it"
+	podckpt run -d --name web --net bridge:br9 --ip 10.99.0.8 -- python3 -u -c '
+import socket
+s = socket.create_server(("::", 7000), family=socket.AF_INET6)
+print("ready")
+while True:
+    c, peer = s.accept()
+    c.sendall(("hello " + peer[0]).encode())
+    c.close()'
+	wait_output web ready
+	assert_equal "$(pod_field web ip6)" 2001:db8:9::a63:8
+	mac=$(podckpt exec web -- cat /sys/class/net/eth0/address)
+	run on_other timeout 5 socat -T 5 "TCP6:[2001:db8:9::a63:8]:7000" -
+	assert_output --partial "hello 2001:db8:9::"
+	podckpt checkpoint -o web.tar web
+	# A neighbour that believes the pod elsewhere learns better without asking.
+	on_other ip neighbour replace 2001:db8:9::a63:8 lladdr 02:00:00:00:00:99 dev far nud stale
+	podckpt restore --verify -d --net bridge:br9 web.tar
+	until_ok 10 neighbour_is 2001:db8:9::a63:8 "$mac"
+	run on_other timeout 5 socat -T 5 "TCP6:[2001:db8:9::a63:8]:7000" -
+	assert_output --partial "hello 2001:db8:9::"
+	podckpt checkpoint -o web.tar web
+	# On a bridge without IPv6 it keeps its address, among neighbours.
+	ip address delete 2001:db8:9::1/64 dev br9
+	podckpt restore --verify -d --net bridge:br9 web.tar
+	run on_other timeout 5 socat -T 5 "TCP6:[2001:db8:9::a63:8]:7000" -
+	assert_output --partial "hello 2001:db8:9::"
+	podckpt run -d --name none --net bridge:br9 -- sleep 100
+	assert_equal "$(pod_field none ip6)" null
+}
+
 @test "a bridge without an address takes a subnet for its pods" {
 	two_hosts 10.99.0.2/24
 	run podckpt run -d --net bridge:br9 -- sleep 100
@@ -162,9 +207,15 @@ networks() {
 	assert_equal "$(networks br9 '.address, .ports[], .own')" "$(printf '10.99.0.1/24\nvx-br9\ntrue')"
 	run on_other ip -4 -br address show br9
 	assert_output --partial 10.99.0.2/24
+	# Nobody was asked for these, and they are in one subnet.
+	assert_equal "$(networks br9 .address6)" fd40:2352:b44b:a63::a63:1/64
+	run on_other ip -6 -br address show br9
+	assert_output --partial fd40:2352:b44b:a63::a63:2/64
 	net_server web --net bridge:br9
 	run on_other timeout 5 socat -T 5 "TCP:$(pod_ip web):7000" -
 	assert_output "hello 10.99.0.2"
+	run on_other timeout 5 socat -T 5 "TCP6:[$(pod_field web ip6)]:7000" -
+	assert_output --partial "Connection refused" # the server is there for IPv4
 	run podckpt network rm br9
 	assert_failure 10
 	assert_output --partial "bridge 'br9' is in use by the pod at $(pod_ip web); end them first"
@@ -205,7 +256,7 @@ networks() {
 	two_hosts
 	ip address add 10.99.0.1/24 dev br9
 	run podckpt network ls
-	assert_output --regexp "br9 +10\.99\.0\.1/24 +0 +up +others +wire"
+	assert_output --regexp "br9 +10\.99\.0\.1/24 +- +0 +up +others +wire"
 	run podckpt network rm br9
 	assert_failure
 	assert_output --partial "bridge 'br9' was not made by podckpt network create; it is left alone"

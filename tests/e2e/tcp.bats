@@ -93,7 +93,7 @@ has() {
 	other=${ip%.*}.201
 	run podckpt restore -d --ip "$other" s.tar
 	assert_failure
-	assert_output "podckpt: restore s.tar: the pod has 2 TCP connections that cannot go on at another address; restore it without --ip and --mac, or give them up with --tcp-close"
+	assert_output "podckpt: restore s.tar: the pod has 2 TCP connections that cannot go on at another address; restore it without --ip, --ip6 and --mac, or give them up with --tcp-close"
 	podckpt restore -d --tcp-close --verify --ip "$other" s.tar
 	python3 -u "$CLIENT" "$other" 5000 echo >third 2>&1 3>&- &
 	until_ok 30 has third connected

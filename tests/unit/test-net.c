@@ -55,7 +55,7 @@ static int make_world(void)
 		return -1;
 	if (rt_veth_add(sock, "up0", "down0", world, mac, 1400) ||
 	    set_up(-1, "up0", "198.51.100.2", 24) || set_up(world, "down0", "198.51.100.1", 24) ||
-	    rt_link_get(sock, "up0", &l) || rt_default_route_add(sock, l.index, ip("198.51.100.1")))
+	    rt_link_get(sock, "up0", &l) || rt_default_route_add(sock, l.index, AF_INET, &(struct in_addr){ ip("198.51.100.1").s_addr }))
 		return -1;
 	return take_fd(&world);
 }
