@@ -16,6 +16,7 @@
 #include <sys/ioctl.h>
 
 #include "libct/base/io.h"
+#include "libct/kind/file.h"
 #include "libct/kind/unix.h"
 
 static int compare_entries(const void *a, const void *b)
@@ -106,8 +107,12 @@ static int dump_file(struct dump *d, const struct fd_view *v, const struct unix_
 	if (st.st_nlink > 1)
 		dump_refuse_fd(d, v, "its file '%s' has a second name (a hard link), which is not carried; "
 				     "remove one of them first", path);
-	if (path[0] != '/' || strstr(path, "/../"))
-		dump_refuse_fd(d, v, "its file '%s' is outside the pod's file tree", path);
+	/* On a file system that was unmounted; or, in a pod that runs, renamed just now. */
+	if (!file_is_at(d, path, &st)) {
+		dump_refuse_fd(d, v, "its file '%s' is not in the pod's file tree any more (unmounted, or something "
+				     "was mounted over it); close it first", path);
+		dump_passing(d);
+	}
 	to = node_put_object(n, "file");
 	node_put_str(to, "path", path);
 	node_put_u64(to, "uid", st.st_uid);
