@@ -318,6 +318,8 @@ int monitor_guard_continue(struct monitor *m, bool undo, struct ct_error *err)
 		return 0;
 	}
 	keeper_migrating(m, false);
+	/* The note of where it was to go; whoever wrote it may be killed before he removes it. */
+	unlinkat(m->pod->dirfd, "migration.json", 0);
 	m->input_paused = false;
 	if (undo || migrating) {
 		if (m->repaired_fd >= 0 && tcp_repairing(m->repaired_fd)) {
