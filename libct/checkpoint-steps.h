@@ -5,6 +5,7 @@
  */
 #pragma once
 #include "libct/dump-steps.h"
+#include "libct/doors.h"
 #include "libct/image-file.h"
 
 struct archive_writer;
@@ -33,6 +34,8 @@ struct checkpoint {
 	struct archive_writer *w;
 	struct rootfs_early *early;
 	struct guard guard;
+	struct doors doors;
+	bool at_door; /* there were always connections on their way */
 	struct dump *dump;
 	int64_t began; /* the stop, us */
 	struct ct_stats stats;
@@ -63,6 +66,7 @@ void checkpoints_release(struct checkpoints *s);
  * waits to be accepted) is mostly gone within a millisecond. What is there at every look for so long is refused.
  */
 #define PASSING_US 600000
+#define STOP_US 2000000
 void checkpoint_pause(void);
 
 /* A running pod, and its lock. */
@@ -72,6 +76,9 @@ int checkpoint_preflight(struct checkpoint *c, struct ct_error *err);
 /* The file, and what of the pod's files can be taken while it runs. */
 int checkpoint_prepare(struct checkpoint *c, struct ct_error *err);
 int checkpoint_guard(struct checkpoint *c, struct ct_error *err);
+/* No new connections are taken from one to the other, where a stop without that found some on their way. */
+int checkpoint_shut_doors(struct checkpoint *c, struct ct_error *err);
+int checkpoint_open_doors(struct checkpoint *c, struct ct_error *err);
 int checkpoint_hold(struct checkpoint *c, struct ct_error *err);
 int checkpoint_freeze(struct checkpoint *c, struct ct_error *err);
 /* Stops it under ptrace; all but the contents of memory is found out. */

@@ -102,6 +102,7 @@ struct dump {
 	char *findings; /* one a line; NULL: none */
 	size_t n_findings;
 	size_t n_passing; /* of these, how many pass by themselves */
+	size_t n_at_door; /* of these, how many do where no new connections are taken: doors.h */
 	struct ct_stats stats;
 };
 

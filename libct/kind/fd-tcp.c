@@ -39,6 +39,7 @@ static void dump_listening(struct dump *d, const struct fd_view *v, const struct
 	dump_refuse_fd(d, v, "a TCP connection that waits to be accepted (at %s) is not carried; accept it "
 			     "before the checkpoint", text);
 	dump_passing(d);
+	d->n_at_door++;
 }
 
 static int tcp_dump(struct dump *d, const struct fd_view *v, struct node *n, struct ct_error *err)

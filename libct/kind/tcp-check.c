@@ -25,16 +25,28 @@ static void check_keys(struct dump *d, const struct sockdiag_inet *s)
 				      "remove them before the checkpoint");
 }
 
+static bool is_orphan(const struct sockdiag_inet *s)
+{
+	return !s->ino && (s->state == TCP_STATE_SYN_RECEIVED ||
+			   (tcp_fin_sent((enum tcp_state)s->state) && s->wqlen));
+}
+
+bool tcp_in_passing(const struct sockdiag_inet *s)
+{
+	return s->state == TCP_STATE_LISTENING ? s->rqlen : is_orphan(s);
+}
+
 static void check_orphan(struct dump *d, const struct sockdiag_inet *s)
 {
 	bool opening = s->state == TCP_STATE_SYN_RECEIVED;
 
-	if (s->ino || (!opening && (!tcp_fin_sent((enum tcp_state)s->state) || !s->wqlen)))
+	if (!is_orphan(s))
 		return;
 	dump_refuse(d, "a TCP connection (port %u to port %u of its peer) that %s is not carried; try again",
 		    s->local_port, s->remote_port,
 		    opening ? "is just being made" : "was closed while bytes are under way");
 	dump_passing(d);
+	d->n_at_door++;
 }
 
 int tcp_check_sockets(struct dump *d, struct ct_error *err)

@@ -25,6 +25,13 @@ int tcp_dump_unsent(struct dump *d, struct ct_error *err);
 /* Findings about what no descriptor tells: connections without one, keys. After the descriptors. */
 int tcp_check_sockets(struct dump *d, struct ct_error *err);
 
+/*
+ * Is it in a state that is over in a moment, and cannot be carried: connections that wait to be accepted, or that no
+ * descriptor leads to?
+ */
+struct sockdiag_inet;
+bool tcp_in_passing(const struct sockdiag_inet *s);
+
 /* Can the connections go on at the pod's address? -EINVAL with words. */
 int tcp_check_address(struct restore *r, struct ct_error *err);
 /* The restored connections hear and speak, when packets flow again and before the processes go on. */

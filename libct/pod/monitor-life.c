@@ -2,6 +2,7 @@
 /* What happens to a pod in the hands of its monitor: release, end, removal, and the guard of a checkpoint. */
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -13,6 +14,7 @@
 #include "libct/pod/proc.h"
 #include "libct/pod/signal.h"
 #include "libct/pod/state.h"
+#include "netns/tcp-door.h"
 #include "netns/tcp.h"
 
 /*
@@ -279,6 +281,28 @@ void monitor_guard_socket(struct monitor *m, int fd, int options)
 	m->repaired_in_line = options >> 1 & 1;
 }
 
+void monitor_guard_door(struct monitor *m, int fd)
+{
+	int *grown = fd < 0 ? NULL : realloc(m->doors, (m->n_doors + 1) * sizeof(*grown));
+
+	if (!grown) {
+		fd_close(fd);
+		return;
+	}
+	m->doors = grown;
+	m->doors[m->n_doors++] = fd;
+}
+
+static void open_doors(struct monitor *m)
+{
+	for (size_t i = 0; i < m->n_doors; i++) {
+		tcp_door_open(m->doors[i]);
+		fd_close(m->doors[i]);
+	}
+	free(take_ptr(m->doors));
+	m->n_doors = 0;
+}
+
 int monitor_guard_hand_over(struct monitor *m, struct ct_error *err)
 {
 	struct pod_state *s = &m->pod->state;
@@ -321,6 +345,7 @@ int monitor_guard_continue(struct monitor *m, bool undo, struct ct_error *err)
 	/* The note of where it was to go; whoever wrote it may be killed before he removes it. */
 	unlinkat(m->pod->dirfd, "migration.json", 0);
 	m->input_paused = false;
+	open_doors(m);
 	if (undo || migrating) {
 		if (m->repaired_fd >= 0 && tcp_repairing(m->repaired_fd)) {
 			setsockopt(m->repaired_fd, SOL_SOCKET, SO_OOBINLINE, &m->repaired_in_line, sizeof(int));
@@ -350,6 +375,7 @@ int monitor_guard_checkpointed(struct monitor *m, struct ct_error *err)
 	int r;
 
 	/* Point of no return: from here on the image is the pod. */
+	open_doors(m);
 	m->repaired_fd = fd_close(m->repaired_fd);
 	m->guard->guard = false;
 	m->guard = NULL;

@@ -264,6 +264,11 @@ int guard_check(const struct guard *guard, struct ct_error *err);
  * for, and one at a time: it forgets the one before.
  */
 int guard_socket(struct guard *guard, int fd, int reuse_address, int oob_inline, struct ct_error *err);
+/*
+ * A listening TCP socket of the pod is about to be shut: the monitor keeps a duplicate, and opens it when the guard ends,
+ * in whatever way. Not waited for.
+ */
+int guard_door(struct guard *guard, int fd, struct ct_error *err);
 void guard_release(struct guard *guard); /* without guard_end() before: as if this process had died */
 
 /* ---- the pod's cgroups (libct/pod/cgroup.c) ---- */
