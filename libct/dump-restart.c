@@ -137,7 +137,6 @@ static int look(struct measure *m, struct ct_error *err)
 
 /* ---- rounds ---- */
 
-
 static int await(struct dump_thread *t, int *ret_status, struct ct_error *err)
 {
 	while (waitpid(t->t.tid, ret_status, __WALL) < 0)
@@ -217,7 +216,8 @@ static void look_at_stack(struct dump_thread *t)
 		t->restart_nr = SYS_poll;
 	else if (strstr(stack, "futex"))
 		t->restart_nr = SYS_futex;
-	else if (memmem(stack, first, "syscall", 7) && !memmem(stack, first, "trace", 5))
+	else if (strstr(stack, "nanosleep") || /* where the compiler has kept it a function */
+		 (memmem(stack, first, "syscall", 7) && !memmem(stack, first, "trace", 5)))
 		/* the first argument is a clock, or the address of a time */
 		t->restart_nr = regs->rdi < 4096 ? SYS_clock_nanosleep : SYS_nanosleep;
 	else
