@@ -319,6 +319,7 @@ static void test_no_network(void)
 {
 	cleanup_fd int ns = new_ns();
 	struct net_config config = { 0 };
+	char missed[256], ip6[INET6_ADDRSTRLEN];
 
 	CHECK_STR("lo that was never brought up is named", findings(ns, NULL),
 		  "link 'lo' is down; address 127.0.0.1/8 is gone from lo");
@@ -328,9 +329,11 @@ static void test_no_network(void)
 	CHECK("a network that should not be there is named",
 	      strstr(findings(ns, NULL), "link 'eth0'; address 10.88.0.2/16 on eth0") != NULL);
 	CHECK("it is detached", !net_detach("probed", &err));
-	CHECK_STR("a network that should be there is missed", findings(ns, &config),
-		  "link 'eth0' is gone or renamed; address 10.88.0.2/16 is gone from eth0; "
-		  "the default route is gone");
+	inet_ntop(AF_INET6, &config.ip6, ip6, sizeof(ip6));
+	snprintf(missed, sizeof(missed),
+		 "link 'eth0' is gone or renamed; address 10.88.0.2/16 is gone from eth0; address %s/64 is gone "
+		 "from eth0; the default route is gone", ip6);
+	CHECK_STR("a network that should be there is missed", findings(ns, &config), missed);
 }
 
 int main(void)
