@@ -5,6 +5,7 @@
 #include <linux/inet_diag.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
@@ -234,4 +235,49 @@ int sockdiag_inet_all(int netns_fd, int protocol, struct sockdiag_inet **ret, si
 	*ret = take_ptr(l.list);
 	*ret_n = l.n;
 	return 0;
+}
+
+/* Listening sockets go with their descriptors, and what waits for stray segments holds no route. */
+static bool holds_route(const struct sockdiag_inet *s)
+{
+	return s->family == AF_INET6 && s->state != TCP_LISTEN && s->state != TCP_TIME_WAIT;
+}
+
+static int destroy(struct nl_sock *sock, const struct sockdiag_inet *s)
+{
+	struct inet_diag_req_v2 request = { .sdiag_family = (uint8_t)s->family,
+					    .sdiag_protocol = (uint8_t)s->protocol,
+					    .idiag_states = UINT32_MAX,
+					    .id = { .idiag_sport = htons(s->local_port),
+						    .idiag_dport = htons(s->remote_port),
+						    .idiag_if = (uint32_t)s->ifindex,
+						    .idiag_cookie = { (uint32_t)s->cookie,
+								      (uint32_t)(s->cookie >> 32) } } };
+	cleanup_msg struct nl_msg *msg = NULL;
+
+	memcpy(request.id.idiag_src, s->local, sizeof(s->local));
+	memcpy(request.id.idiag_dst, s->remote, sizeof(s->remote));
+	msg = netlink_message(SOCK_DESTROY, 0, &request, sizeof(request));
+	return msg ? netlink_request(sock, msg, NULL) : -ENOMEM;
+}
+
+int sockdiag_end_tcp(int netns_fd, struct ct_error *err)
+{
+	cleanup_free struct sockdiag_inet *list = NULL;
+	cleanup_sock struct nl_sock *sock = NULL;
+	size_t n = 0;
+	int r = sockdiag_inet_all(netns_fd, IPPROTO_TCP, &list, &n, err);
+
+	if (r == 0)
+		r = netlink_open(netns_fd, NETLINK_SOCK_DIAG, &sock, err);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		if (!holds_route(&list[i]))
+			continue;
+		r = destroy(sock, &list[i]);
+		if (r == -ENOENT) /* it has ended by itself */
+			r = 0;
+		else if (r < 0)
+			error_errno(err, r, "end a TCP connection");
+	}
+	return r;
 }

@@ -83,3 +83,10 @@ struct sockdiag_inet {
  */
 int sockdiag_inet_all(int netns_fd, int protocol, struct sockdiag_inet **ret, size_t *ret_n,
 		      struct ct_error *err);
+
+/*
+ * Ends the TCP connections of a namespace whose processes have ended. Those that still wait for an acknowledgement live on for
+ * up to two minutes, and over IPv6 they hold the link: whoever removes it waits for them in the kernel. Peers get a
+ * reset if packets pass. -EOPNOTSUPP: this kernel cannot (CONFIG_INET_DIAG_DESTROY).
+ */
+int sockdiag_end_tcp(int netns_fd, struct ct_error *err);

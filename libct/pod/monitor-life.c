@@ -14,6 +14,7 @@
 #include "libct/pod/proc.h"
 #include "libct/pod/signal.h"
 #include "libct/pod/state.h"
+#include "netns/sockdiag.h"
 #include "netns/tcp-door.h"
 #include "netns/tcp.h"
 
@@ -45,10 +46,19 @@ static void phase_set(struct monitor *m, enum phase phase)
 		keeper_phase(m);
 }
 
+static int open_netns(const struct monitor *m)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", m->child.pid1);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
 /* Ends every process of the pod. What fails is left to pod_destroy(). */
 static int end_processes(struct monitor *m, struct ct_error *err)
 {
 	struct pod_state *s = &m->pod->state;
+	cleanup_fd int netns = s->link[0] ? open_netns(m) : -1;
 	int r;
 
 	if (!s->cgroup[0])
@@ -61,6 +71,8 @@ static int end_processes(struct monitor *m, struct ct_error *err)
 	}
 	if (m->child.pid1_pidfd >= 0)
 		proc_wait(m->child.pid1_pidfd, 10000);
+	if (netns >= 0)
+		sockdiag_end_tcp(netns, NULL);
 	return r;
 }
 
@@ -128,13 +140,11 @@ static int open_link(struct monitor *m, struct ct_error *err)
 {
 	struct pod_state *s = &m->pod->state;
 	cleanup_fd int netns = -1;
-	char path[64];
 	int r;
 
 	if (!s->link[0])
 		return 0;
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", m->child.pid1);
-	netns = open(path, O_RDONLY | O_CLOEXEC);
+	netns = open_netns(m);
 	r = net_unlock(s->link, err);
 	if (r >= 0 && netns >= 0)
 		net_announce(netns, &m->pod->config.address, NULL);
