@@ -174,6 +174,7 @@ int dump_freeze(struct dump *d, struct ct_error *err)
 		return r;
 	dump_check_sleeps(d);
 	d->frozen_at = clock_now(CLOCK_MONOTONIC);
+	file_context_look(d->files, d->proc, d->pod->state.pid1);
 	return 0;
 }
 

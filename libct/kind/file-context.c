@@ -40,10 +40,18 @@ struct file_context *file_context_new(int proc, pid_t pid1)
 		return NULL;
 	snprintf(path, sizeof(path), "%d/root", pid1);
 	files->root = openat(proc, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	snprintf(path, sizeof(path), "%d/mountinfo", pid1);
-	mountinfo_read_at(proc, path, &files->mounts);
 	mountinfo_read_at(proc, "self/mountinfo", &files->host);
+	file_context_look(files, proc, pid1);
 	return files;
+}
+
+void file_context_look(struct file_context *files, int proc, pid_t pid1)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%d/mountinfo", pid1);
+	mountinfo_release(&files->mounts);
+	mountinfo_read_at(proc, path, &files->mounts);
 }
 
 const struct mountinfo *file_mounts(struct dump *d)

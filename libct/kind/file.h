@@ -19,6 +19,8 @@
 struct file_context;
 /* Called outside of the pod. What cannot be read is taken for empty. */
 struct file_context *file_context_new(int proc, pid_t pid1);
+/* At the pod's mounts once more: when it stands still they are those that count. */
+void file_context_look(struct file_context *files, int proc, pid_t pid1);
 void file_context_free(struct file_context *files);
 
 /* The pod's mounts, as PID 1 sees them; the host's; one of the pod's, NULL: none of it has that number. */
