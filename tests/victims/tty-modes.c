@@ -28,8 +28,12 @@ int main(void)
 	/* 1 becomes free, 3 stays. */
 	CHECK_SYS(close(master[1]));
 	CHECK_SYS(close(slave[1]));
+	/* The gaps between their fields, too. */
+	memset(&raw, 0, sizeof(raw));
+	memset(&odd, 0, sizeof(odd));
+	memset(&got, 0, sizeof(got));
 	CHECK_SYS(tcgetattr(slave[0], &raw));
-	odd = raw;
+	memcpy(&odd, &raw, sizeof(odd));
 	cfmakeraw(&raw);
 	raw.c_cc[VMIN] = 3;
 	raw.c_cc[VTIME] = 7;
