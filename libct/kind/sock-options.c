@@ -219,32 +219,44 @@ static int get_structs(int fd, const struct node *from, struct ct_error *err)
 	return 0;
 }
 
-/* The kernel doubles what it is given (man 7 socket, SO_RCVBUF) and notes that it was given. */
+/* The kernel doubles what it is given and notes that it was given. */
+int sock_set_buffer(int fd, int number, int want, struct ct_error *err)
+{
+	bool receive = number == SO_RCVBUF;
+	const char *name = receive ? "receive_buffer" : "send_buffer";
+	int half = want / 2;
+
+	if (setsockopt(fd, SOL_SOCKET, receive ? SO_RCVBUFFORCE : SO_SNDBUFFORCE, &half, sizeof(half)) < 0 &&
+	    setsockopt(fd, SOL_SOCKET, number, &half, sizeof(half)) < 0)
+		return error_errno(err, -errno, "set the option '%s'", name);
+	/* An odd number is one less: it was the kernel's own. */
+	if (sock_int(fd, SOL_SOCKET, number, -1) < (want & ~1))
+		return error_set(err, -EPERM,
+				 "a %s of %d bytes is more than this pod may have; raise net.core.%cmem_max",
+				 name, want, receive ? 'r' : 'w');
+	return 0;
+}
+
 static int get_buffers(const struct node *n, int fd, struct ct_error *err)
 {
 	const struct node *from = node_object(n, "options");
 	static const struct {
 		const char *name;
-		int plain, force;
+		int number;
 	} buffers[] = {
-		{ "receive_buffer", SO_RCVBUF, SO_RCVBUFFORCE },
-		{ "send_buffer", SO_SNDBUF, SO_SNDBUFFORCE },
+		{ "receive_buffer", SO_RCVBUF },
+		{ "send_buffer", SO_SNDBUF },
 	};
 	int lock = (int)node_i64(from, "buffer_lock", 0, 3);
 
 	for (size_t i = 0; i < 2; i++) {
-		int want = (int)node_i64(from, buffers[i].name, 0, INT32_MAX), half = want / 2;
+		int want = (int)node_i64(from, buffers[i].name, 0, INT32_MAX), r;
 
-		if (sock_int(fd, SOL_SOCKET, buffers[i].plain, -1) == want)
+		if (sock_int(fd, SOL_SOCKET, buffers[i].number, -1) == want)
 			continue;
-		if (setsockopt(fd, SOL_SOCKET, buffers[i].force, &half, sizeof(half)) < 0 &&
-		    setsockopt(fd, SOL_SOCKET, buffers[i].plain, &half, sizeof(half)) < 0)
-			return error_errno(err, -errno, "set the option '%s'", buffers[i].name);
-		/* An odd number is one less: it was the kernel's own. */
-		if (sock_int(fd, SOL_SOCKET, buffers[i].plain, -1) < (want & ~1))
-			return error_set(err, -EPERM,
-					 "a %s of %d bytes is more than this pod may have; raise "
-					 "net.core.%cmem_max", buffers[i].name, want, i ? 'w' : 'r');
+		r = sock_set_buffer(fd, buffers[i].number, want, err);
+		if (r < 0)
+			return r;
 	}
 	if (sock_int(fd, SOL_SOCKET, SO_BUF_LOCK, lock) != lock &&
 	    setsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &lock, sizeof(lock)) < 0)

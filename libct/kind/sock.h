@@ -16,6 +16,11 @@ bool sock_is(const struct fd_view *v, int family);
 
 /* An int option; `otherwise` where the socket has no such. */
 int sock_int(int fd, int level, int number, int otherwise);
+/*
+ * Sets SO_RCVBUF or SO_SNDBUF, whose `number` it is, to `want` bytes as getsockopt(2) shows them (man 7 socket).
+ * -EPERM: more than the caller may have.
+ */
+int sock_set_buffer(int fd, int number, int want, struct ct_error *err);
 
 /* Bytes in the receive queue by the kernel's accounting: not 0 when anything is in it, not even where it is empty. */
 unsigned int sock_queued(int fd);

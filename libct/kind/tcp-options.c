@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "libct/base/cleanup.h"
+#include "libct/base/io.h"
 #include "libct/kind/tcp.h"
 
 #ifndef TCP_RTO_MAX_MS
@@ -142,11 +143,10 @@ int tcp_options_get(struct restore *r, const struct node *n, bool connection, in
 /* The last of three numbers. */
 static int largest(int proc, const char *name)
 {
-	cleanup_fd int fd = openat(proc, name, O_RDONLY | O_CLOEXEC);
-	char text[100] = "";
+	cleanup_free char *text = NULL;
 	int max = 0;
 
-	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0 || sscanf(text, "%*d %*d %d", &max) != 1)
+	if (io_read_file(proc, name, 100, &text) < 0 || sscanf(text, "%*d %*d %d", &max) != 1)
 		return 0;
 	return max;
 }
@@ -155,32 +155,29 @@ int tcp_buffers_get(struct restore *r, const struct node *n, int fd, struct ct_e
 {
 	static const struct {
 		const char *name, *largest;
-		int plain, force, bit;
+		int number, bit;
 	} buffers[] = {
-		{ "send_buffer", "sys/net/ipv4/tcp_wmem", SO_SNDBUF, SO_SNDBUFFORCE, 1 },
-		{ "receive_buffer", "sys/net/ipv4/tcp_rmem", SO_RCVBUF, SO_RCVBUFFORCE, 2 },
+		{ "send_buffer", "sys/net/ipv4/tcp_wmem", SO_SNDBUF, 1 },
+		{ "receive_buffer", "sys/net/ipv4/tcp_rmem", SO_RCVBUF, 2 },
 	};
 	const struct node *from = node_object(n, "options");
 	int lock = (int)node_i64(from, "buffer_lock", 0, 3);
 
 	for (size_t i = 0; i < 2; i++) {
 		__cleanup(sock_limit_end) struct sock_limit limit = { 0 };
-		int want = (int)node_i64(from, buffers[i].name, 0, INT32_MAX), half, e = 0;
+		int want = (int)node_i64(from, buffers[i].name, 0, INT32_MAX), e = 0;
 
-		if (!(lock & buffers[i].bit) && want > largest(r->proc, buffers[i].largest))
-			want = largest(r->proc, buffers[i].largest);
-		half = want / 2;
-		if (lock & buffers[i].bit)
+		if (lock & buffers[i].bit) {
 			e = sock_limit(r, &limit, err);
+		} else {
+			int most = largest(r->proc, buffers[i].largest);
+
+			want = want > most ? most : want;
+		}
+		if (e == 0)
+			e = sock_set_buffer(fd, buffers[i].number, want, err);
 		if (e < 0)
 			return e;
-		if (setsockopt(fd, SOL_SOCKET, buffers[i].force, &half, sizeof(half)) < 0 &&
-		    setsockopt(fd, SOL_SOCKET, buffers[i].plain, &half, sizeof(half)) < 0)
-			return error_errno(err, -errno, "set the option '%s'", buffers[i].name);
-		if (sock_int(fd, SOL_SOCKET, buffers[i].plain, -1) < (want & ~1))
-			return error_set(err, -EPERM,
-					 "a %s of %d bytes is more than this pod may have; raise "
-					 "net.core.%cmem_max", buffers[i].name, want, i ? 'r' : 'w');
 	}
 	if (setsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &lock, sizeof(lock)) < 0)
 		return error_errno(err, -errno, "set the option 'buffer_lock'");
