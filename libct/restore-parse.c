@@ -131,6 +131,7 @@ int restore_parse(struct restore *r, struct ct_error *err)
 	int e;
 
 	r->n_ofds = node_count(node_array(r->root, "descriptors"));
+	r->tables = node_array(r->root, "descriptor_tables"); /* there, if empty, where all are zombies */
 	r->ofds = malloc((r->n_ofds ? r->n_ofds : 1) * sizeof(int));
 	r->n_processes = node_count(list);
 	r->processes = calloc(r->n_processes ? r->n_processes : 1, sizeof(*r->processes));

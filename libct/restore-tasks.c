@@ -23,7 +23,7 @@ struct table_row {
 static int parse_table(struct restore_process *p, struct table_row **ret, size_t *ret_n,
 		       struct ct_error *err)
 {
-	const struct node *tables = node_array(p->restore->root, "descriptor_tables"), *table;
+	const struct node *tables = p->restore->tables, *table;
 	uint64_t index = node_u64(p->node, "descriptor_table", node_count(tables) - 1);
 	cleanup_free struct table_row *rows = NULL;
 	int last = -1;

@@ -86,7 +86,7 @@ struct restore {
 	struct grants grants; /* what the user gave, and what was found to need more */
 	int proc; /* the host's /proc */
 	struct doc *doc;
-	const struct node *root;
+	const struct node *root, *tables; /* the manifest; its descriptor tables */
 	struct archive_reader *archive;
 	struct restore_process init;	   /* PID 1, where that is podckpt-init (vpid 1) */
 	struct restore_process *processes; /* as in the manifest: parents before children */

@@ -146,6 +146,24 @@ end_restore() {
 	goes_on_in_order c
 }
 
+is_zombie() {
+	grep -q '^State:.Z' "/proc/$1/status"
+}
+
+@test "a pod of which only a zombie is left comes back and ends with its code" {
+	local pid1 main
+
+	podckpt run -d --name c --net none -- sleep infinity
+	pid1=$(jq .pid1.pid "$PODCKPT_ROOT/pods/c/state.json")
+	main=$(pgrep -P "$pid1")
+	kill -STOP "$pid1" # so that nobody waits for its child
+	kill -TERM "$main"
+	until_ok 30 is_zombie "$main"
+	podckpt checkpoint -o c.tar c
+	run podckpt restore c.tar
+	assert_failure 143
+}
+
 @test "a program that ends while it is looked at leaves its exit code or a whole image" {
 	local ms whole=0 over=0
 
