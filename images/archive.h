@@ -21,7 +21,7 @@ struct archive_reader;
 struct ct_error;
 
 #define IMAGE_PAGE 4096
-#define IMAGE_CHUNK_MAX (64u << 20) /* bytes of page data in one chunk at most */
+#define IMAGE_CHUNK_MAX (4u << 20) /* bytes of page data in one chunk at most */
 #define IMAGE_MANIFEST_MAX (1u << 30)
 
 enum image_compress { IMAGE_COMPRESS_NONE, IMAGE_COMPRESS_LZ4, IMAGE_COMPRESS_ZSTD };

@@ -211,11 +211,13 @@ image.add('rootfs/0/memory', tarfile.CHRTYPE, mode=0o666, device=(1, 1), at='roo
 	is_refused 6 "pid 2: mem/0: pages at 7fffffffe000 outside every private area"
 }
 
-@test "a chunk that says it unpacks to 64 MB and does not is refused" {
-	edit "image.chunks = [Chunk('mem/0/%d.pages' % i, [[(i + 1) << 32, 16384]], b'x' * 4096, 2) for i in range(8)]"
+@test "a chunk that says it unpacks to more than it does, or to more than a chunk may hold, is refused" {
+	edit "image.chunks = [Chunk('mem/0/%d.pages' % i, [[(i + 1) << 32, 1024]], b'x' * 4096, 2) for i in range(8)]"
 	run -6 podckpt restore -d bad.tar
 	assert_equal "${#lines[@]}" 1
-	stays_below 700000
+	stays_below 100000
+	edit "image.chunks = [Chunk('mem/0/0.pages', [[0x10000, 1025]], b'x' * 4096, 2)]"
+	is_refused 6 "mem/0/0.pages: 1025 pages in a chunk"
 	assert_equal "$(ls "$PODCKPT_ROOT/pods")" ""
 }
 
