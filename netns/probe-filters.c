@@ -178,9 +178,10 @@ int probe_iptables(struct findings *f, int netns_fd, struct ct_error *err)
 	return r < 0 ? r : check_iptables(f, &iptables[1], netns_fd, err);
 }
 
-static int count_ipsec(struct nl_sock *sock, int type, const void *fixed, size_t len, size_t *ret)
+/* A list is asked for without a fixed part: the kernel takes all of such a message for attributes, and logs the rest. */
+static int count_ipsec(struct nl_sock *sock, int type, size_t *ret)
 {
-	cleanup_msg struct nl_msg *msg = netlink_message(type, NLM_F_DUMP, fixed, len);
+	cleanup_msg struct nl_msg *msg = netlink_message(type, NLM_F_DUMP, "", 0);
 	cleanup_reply struct netlink_reply reply = { 0 };
 	int r = msg ? netlink_request(sock, msg, &reply) : -ENOMEM;
 
@@ -191,8 +192,6 @@ static int count_ipsec(struct nl_sock *sock, int type, const void *fixed, size_t
 
 int probe_ipsec(struct findings *f, int netns_fd, struct ct_error *err)
 {
-	struct xfrm_usersa_id state = { 0 };
-	struct xfrm_userpolicy_id policy = { 0 };
 	cleanup_sock struct nl_sock *sock = NULL;
 	size_t states, policies;
 	int r = netlink_open(netns_fd, NETLINK_XFRM, &sock, err);
@@ -201,9 +200,9 @@ int probe_ipsec(struct findings *f, int netns_fd, struct ct_error *err)
 		return 0;
 	if (r < 0)
 		return r;
-	r = count_ipsec(sock, XFRM_MSG_GETSA, &state, sizeof(state), &states);
+	r = count_ipsec(sock, XFRM_MSG_GETSA, &states);
 	if (r == 0)
-		r = count_ipsec(sock, XFRM_MSG_GETPOLICY, &policy, sizeof(policy), &policies);
+		r = count_ipsec(sock, XFRM_MSG_GETPOLICY, &policies);
 	if (r < 0)
 		return error_errno(err, r, "list IPsec inside");
 	if (states)
