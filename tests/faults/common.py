@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the sweeps of tests/faults/run share."""
-import glob, os, re, signal, subprocess
+import errno, glob, os, re, signal, subprocess
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.abspath(os.environ.get("BUILD", "build"))
@@ -48,6 +48,26 @@ def errors_of(name, third):
     if name == "openat" and third & CREATES:
         able.append("ENOSPC")
     return able
+
+
+def points_of(log, who, faults):
+    """Every point of a run that was logged: (who, which of the calls at that place, fault, name, place)."""
+    names, nth, points = call_names(), {}, []
+    for line in log.splitlines():
+        if line.startswith("call "):
+            _, _, number, third, place, *_ = line.split()
+            name = names.get(int(number), "?")
+            nth[place] = nth.get(place, 0) + 1
+            points += [(who, nth[place], fault, name, place) for fault in faults(name, int(third))]
+    return points
+
+
+def fault_of(point):
+    """The arguments of fault for it. Without a place: which of all calls."""
+    who, call, fault, name, *place = point
+    how = ["-k"] if fault == "KILL" else ["-e", str(getattr(errno, fault))]
+    how += ["-s", str(NUMBERS[name])] if name in NUMBERS and (place or fault != "KILL") else []
+    return ["-n", str(call), *how, *(["-p", place[0]] if place else [])]
 
 
 def run(command, env, limit):

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fault [-l LOG] [-w WHO] [-f CALL] [-n N [-s CALL] -e ERRNO | -n N -k] [-a PID | -- COMMAND...]
+ * fault [-l LOG] [-w WHO] [-f CALL] [-p PLACE] [-n N [-s CALL] -e ERRNO | -n N -k] [-a PID | -- COMMAND...]
  *
  * Runs a command and lets one system call of it fail, or kills it there. The calls of one process (with its
  * threads) are counted, from the program's first instruction behind the dynamic loader on, or with -f from the
  * first call of that number on: the N-th returns ERRNO without having been made (with -s the first from there on
  * that has this number); with -k the process is killed before it. -w says which process: 0 the command, 1 and on
  * the processes that it and its children fork, in the order they do. All are left alone when they execute
- * another program. -a counts the calls of a running process instead, until we get SIGTERM.
+ * another program. With -p only calls at that place are counted: how often others are made (while something is
+ * waited for) does not matter then. -a counts the calls of a running process instead, until we get SIGTERM.
  *
  * LOG gets a line for each process ("process WHO PID COMM CALLS"), without -n one for each call of WHO
- * ("call N NUMBER THIRD-ARGUMENT COMM"), and "hit NUMBER COMM" when the fault has happened. The exit code is the
- * command's; 128 and its number for a signal; 200 for trouble of our own.
+ * ("call N NUMBER THIRD-ARGUMENT PLACE COMM"), and "hit NUMBER COMM" when the fault has happened. PLACE is the same for
+ * calls that come from the same place in the program by the same way (the innermost FRAMES of it). The exit code is
+ * the command's; 128 and its number for a signal; 200 for trouble of our own.
  */
 #define _GNU_SOURCE
 #include <elf.h>
@@ -34,6 +36,9 @@
 
 #define TROUBLE 200
 #define MAX_TASKS 256
+#define MAX_TEXTS 4
+#define FRAMES 5
+#define STACK 512 /* words of it that are looked at */
 #define OPTIONS                                                                                    \
 	(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE |  \
 	 PTRACE_O_TRACEEXEC)
@@ -46,6 +51,14 @@ struct task {
 	char comm[20];
 };
 
+/* The code of the program and of its library, in memory. */
+struct text {
+	uint64_t start, end;
+	unsigned char *code;
+};
+
+static struct text texts[MAX_TEXTS];
+static size_t n_texts;
 static struct task tasks[MAX_TASKS];
 static size_t n_tasks;
 static unsigned long counts[MAX_TASKS];
@@ -54,8 +67,9 @@ static FILE *out;
 static int who;
 static unsigned long when;
 static int error;
-static bool kills, done;
+static bool kills, begun, done;
 static int only = -1, first = -1;
+static uint64_t at; /* this place alone */
 static volatile sig_atomic_t enough;
 
 static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *format, ...)
@@ -115,9 +129,11 @@ static void tell_process(struct task *t)
 		fprintf(out, "process %d %d %s %lu\n", t->who, t->tid, t->comm, counts[t->who]);
 }
 
+/* Behind the fault nobody looks any more: two stops a call take longer than the call. */
 static void go_on(struct task *t, int sig)
 {
-	enum __ptrace_request how = t->who == who ? PTRACE_SYSCALL : PTRACE_CONT;
+	bool watched = t->who == who && (!done || t->failing);
+	enum __ptrace_request how = watched ? PTRACE_SYSCALL : PTRACE_CONT;
 
 	if (ptrace(how, t->tid, 0, sig) < 0 && errno != ESRCH)
 		die("ptrace %d", t->tid);
@@ -149,6 +165,79 @@ static struct task *task_made(struct task *maker, pid_t tid)
 	return task_new(tid, n_processes++);
 }
 
+/* ---- places ---- */
+
+static void text_add(int memory, uint64_t start, uint64_t end)
+{
+	struct text *t = &texts[n_texts];
+
+	if (n_texts == MAX_TEXTS)
+		return;
+	*t = (struct text){ start, end, malloc(end - start) };
+	if (!t->code || pread(memory, t->code, end - start, (off_t)start) != (ssize_t)(end - start))
+		die("the program's code");
+	n_texts++;
+}
+
+static void texts_read(pid_t pid)
+{
+	unsigned long start, end;
+	char path[64], line[512];
+	FILE *maps;
+	int memory;
+
+	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
+	memory = open(path, O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	maps = fopen(path, "re");
+	if (memory < 0 || !maps)
+		die("the program's areas");
+	while (fgets(line, sizeof(line), maps))
+		if (sscanf(line, "%lx-%lx r-xp", &start, &end) == 2 && strstr(line, " r-xp ") &&
+		    (strstr(line, "podckpt\n") || strstr(line, "/libct.so")))
+			text_add(memory, start, end);
+	fclose(maps);
+	close(memory);
+}
+
+/* Behind a call instruction, direct or not? */
+static bool follows_call(const unsigned char *p)
+{
+	return p[-5] == 0xe8 || (p[-2] == 0xff && (p[-1] & 0x38) == 0x10) ||
+	       (p[-3] == 0xff && (p[-2] & 0x38) == 0x10) || (p[-6] == 0xff && (p[-5] & 0x38) == 0x10);
+}
+
+static void place_add(uint64_t *place, uint64_t n)
+{
+	*place = (*place ^ n) * 0x100000001b3; /* FNV-1a, a word at a time */
+}
+
+/* What looks like a return address is taken for one: without frame pointers there is nothing better. Some are of
+ * functions that have returned already; then one place counts as several. */
+static uint64_t place_of(pid_t tid, const struct user_regs_struct *regs)
+{
+	uint64_t place = 0xcbf29ce484222325, stack[STACK];
+	struct iovec here = { stack, sizeof(stack) }, there = { (void *)regs->rsp, sizeof(stack) };
+	ssize_t n;
+	int frames = 0;
+
+	/* Near its end less of it is there. */
+	while ((n = process_vm_readv(tid, &here, 1, &there, 1, 0)) < 0 && here.iov_len > sizeof(uint64_t))
+		here.iov_len = there.iov_len = here.iov_len / 2;
+	place_add(&place, regs->orig_rax);
+	for (ssize_t i = 0; i < n / (ssize_t)sizeof(uint64_t) && frames < FRAMES; i++)
+		for (size_t k = 0; k < n_texts; k++) {
+			struct text *t = &texts[k];
+
+			if (stack[i] < t->start + 8 || stack[i] >= t->end ||
+			    !follows_call(t->code + (stack[i] - t->start)))
+				continue;
+			place_add(&place, k << 32 | (stack[i] - t->start));
+			frames++;
+		}
+	return place;
+}
+
 /* ---- the fault ---- */
 
 /* Calls whose effect must happen all the same: a descriptor is closed whatever close(2) says. */
@@ -164,11 +253,15 @@ static void enter(struct task *t)
 	t->inside = true;
 	if (ptrace(PTRACE_GETREGS, t->tid, 0, &regs) < 0)
 		return;
-	if (!counts[t->who] && first >= 0 && first != (int)regs.orig_rax)
+	if (!begun && first >= 0 && first != (int)regs.orig_rax)
+		return;
+	begun = true;
+	if (at && !done && ((only >= 0 && only != (int)regs.orig_rax) || at != place_of(t->tid, &regs)))
 		return;
 	counts[t->who]++;
 	if (!when && out)
-		fprintf(out, "call %lu %llu %llu %s\n", counts[t->who], regs.orig_rax, regs.rdx, t->comm);
+		fprintf(out, "call %lu %llu %llu %016lx %s\n", counts[t->who], regs.orig_rax, regs.rdx,
+			place_of(t->tid, &regs), t->comm);
 	if (!when || done || counts[t->who] < when || (only >= 0 && only != (int)regs.orig_rax))
 		return;
 	done = true;
@@ -380,6 +473,7 @@ static pid_t start(char **argv)
 	/* What it forks outlives us. */
 	if (ptrace(PTRACE_SETOPTIONS, pid, 0, OPTIONS) < 0)
 		die("ptrace options");
+	texts_read(pid);
 	go_on(task_new(pid, n_processes++), 0);
 	return pid;
 }
@@ -396,6 +490,7 @@ static pid_t attach(pid_t pid)
 	sigaction(SIGTERM, &sa, NULL);
 	if (ptrace(PTRACE_SEIZE, pid, 0, OPTIONS) < 0 || ptrace(PTRACE_INTERRUPT, pid, 0, 0) < 0)
 		die("seize %d", pid);
+	texts_read(pid);
 	task_new(pid, n_processes++);
 	puts("attached");
 	fflush(stdout);
@@ -407,7 +502,7 @@ int main(int argc, char **argv)
 	pid_t pid = 0;
 	int c, code;
 
-	while ((c = getopt(argc, argv, "+l:w:f:n:s:e:ka:")) >= 0) {
+	while ((c = getopt(argc, argv, "+l:w:f:n:s:e:p:ka:")) >= 0) {
 		switch (c) {
 		case 'l':
 			out = fopen(optarg, "we");
@@ -419,6 +514,7 @@ int main(int argc, char **argv)
 		case 'f': first = atoi(optarg); break;
 		case 's': only = atoi(optarg); break;
 		case 'e': error = atoi(optarg); break;
+		case 'p': at = strtoull(optarg, NULL, 16); break;
 		case 'k': kills = true; break;
 		case 'a': pid = atoi(optarg); break;
 		default: return TROUBLE;

@@ -3,10 +3,10 @@
 podckpt on one of them is killed, or the line between them breaks (tests/faults/line). After it exactly one pod runs,
 at once or when migrate --resolve was asked; it has lost and repeated nothing (its counter, which is in a volume of
 both hosts; a TCP connection from a client); nothing half-made is on either host; and it can move again."""
-import errno, glob, json, os, random, re, shutil, signal, subprocess, sys, tempfile, time
+import glob, json, os, random, re, shutil, signal, subprocess, sys, tempfile, time
 
 import common
-from common import BUILD, FAULT, HERE, NUMBERS, Broken, call_names, errors_of, said_well
+from common import BUILD, FAULT, HERE, Broken, errors_of, said_well
 
 ADDRESS = {"hosta": "10.77.0.1", "hostb": "10.77.0.2"}
 POD_ADDRESS = "10.77.0.50"
@@ -438,22 +438,21 @@ class FaultSweep(MigrationSweep):
         return pod.podckpt(pod.here, "migrate", "--resolve", pod.name, fault=fault)
 
     def points(self, pod):
-        names, points = call_names(), []
+        points = []
         for who in (0, 1) if self.what == "resolve" else (0,):
             code, out = self.once(pod, who, ["-w", "0"])
             if code != 0:
                 raise Broken(f"without a fault: {out}")
-            calls = [line.split() for line in pod.read_log().splitlines() if line.startswith("call ")]
+            points += common.points_of(pod.read_log(), who, self.faults)
             pod.healthy(pod.here if who else OTHER[pod.here])
-            for c in calls:
-                name = names.get(int(c[2]), "?")
-                points += [(who, int(c[1]), f, name) for f in (["KILL"] if self.kill else errors_of(name, int(c[3])))]
         return points
 
+    def faults(self, name, third):
+        return ["KILL"] if self.kill else errors_of(name, third)
+
     def try_point(self, pod, point):
-        who, call, fault, name = point
-        how = ["-k"] if fault == "KILL" else ["-e", str(getattr(errno, fault)), "-s", str(NUMBERS[name])]
-        code, out = self.once(pod, who, ["-w", "0", "-n", str(call), *how])
+        who, _, fault, *_ = point
+        code, out = self.once(pod, who, ["-w", "0", *common.fault_of(point)])
         hit = "\nhit " in "\n" + pod.read_log()
         said_well(code, out, fault == "KILL")
         try:
@@ -461,7 +460,10 @@ class FaultSweep(MigrationSweep):
                 self.settle_resolved(pod, who)
             else:
                 pod.settle(code, out, fault == "KILL")
-            pod.move()
+            if code:
+                pod.move()
+            else:
+                pod.forget()
         except Broken as e:
             raise Broken(f"{e} [exit code {code}: {out.strip()}]")
         return hit, code
