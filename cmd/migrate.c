@@ -49,6 +49,8 @@ static int resolve(struct context *context, struct migrate_options *o, int argc,
 		what = CT_RESOLVE_DROP;
 	else if (argc > 1)
 		return report_text(context, PODCKPT_USAGE, "'%s' is neither keep nor drop", argv[1]);
+	if (argc > 2)
+		return report_text(context, PODCKPT_USAGE, "too many arguments: --resolve is for one pod");
 	if (ct_migrate_resolve(context->ct, argv[0], what, &remote, &kept, &err) < 0)
 		return code_of(report(context, argv[0], &err), &err);
 	if (!context->quiet)
@@ -72,7 +74,7 @@ static int parse_maps(struct context *context, const struct string_list *texts, 
 	return 0;
 }
 
-static int migrate(struct context *context, struct migrate_options *o, const char *pod)
+static int migrate(struct context *context, struct migrate_options *o, size_t n, char *const *pods)
 {
 	cleanup_free struct ct_volume_map *maps = calloc(o->maps.n + 1, sizeof(*maps));
 	struct ct_remote_options remote = remote_begin(&o->remote, context);
@@ -90,10 +92,10 @@ static int migrate(struct context *context, struct migrate_options *o, const cha
 	options.n_volumes = o->maps.n;
 	options.verify = o->verify;
 	options.compress = (enum ct_compress)o->compress;
-	r = ct_migrate(context->ct, pod, &options, &remote, &stats, &err);
+	r = ct_migrate_set(context->ct, (const char *const *)pods, n, &options, &remote, &stats, &err);
 	remote_end(&o->remote);
 	if (r < 0)
-		return code_of(report(context, pod, &err), &err);
+		return code_of(report(context, n > 1 ? NULL : pods[0], &err), &err);
 	if (o->stats)
 		remote_stats_print(stdout, &stats);
 	return 0;
@@ -106,21 +108,20 @@ static int migrate_run(struct context *context, void *options, int argc, char **
 
 	if (!o->resolve && !o->remote.host)
 		return report_text(context, PODCKPT_USAGE, "--host is missing: to which host?");
-	if (!o->resolve && argc > 1)
-		return report_text(context, PODCKPT_USAGE, "too many arguments");
 	code = context_open(context);
 	if (code)
 		return code;
-	return o->resolve ? resolve(context, o, argc, argv) : migrate(context, o, argv[0]);
+	return o->resolve ? resolve(context, o, argc, argv) : migrate(context, o, (size_t)argc, argv);
 }
 
 const struct command command_migrate = {
 	.name = "migrate",
-	.arguments = "POD [keep|drop]",
-	.help = "move a running pod to another host",
+	.arguments = "POD... [keep|drop]",
+	.help = "move running pods to another host",
 	.description =
 		"Stops the pod, builds it on the other host, and lets it go on there, with its address. It runs\n"
-		"on one of the two hosts only, and whatever goes wrong it runs on here.\n"
+		"on one of the two hosts only, and whatever goes wrong it runs on here. Several pods are stopped\n"
+		"together, and all of them move or none.\n"
 		"\n"
 		"HOST is anything that ssh understands; podckpt has to be installed there. The pod gets there\n"
 		"exactly what it may do here (capabilities, system calls, volumes), so one has to be root there.\n"
@@ -132,14 +133,16 @@ const struct command command_migrate = {
 		"If the connection dies after the pod was handed over, and the other host cannot be asked what\n"
 		"became of it, the pod stays frozen here (ps shows it as migrating) and the exit code is 13.\n"
 		"--resolve asks again. keep lets the pod go on here, drop removes it: say so only when you know\n"
-		"that it does not run there, or that it does.",
+		"that it does not run there, or that it does. Of several pods each is resolved by itself, all of\n"
+		"them the same way.",
 	.examples = "podckpt migrate pod1 --host b\tMove it to host b\n"
+		    "podckpt migrate web db --host b\tMove two pods that talk to one another\n"
 		    "podckpt migrate -n pod1 --host b\tWould that work?\n"
 		    "podckpt migrate --resolve pod1\tAsk host b what became of it",
 	.options = migrate_specs,
 	.options_size = sizeof(struct migrate_options),
 	.min_arguments = 1,
-	.max_arguments = 2,
+	.max_arguments = -1u,
 	.complete = COMPLETE_POD,
 	.run = migrate_run,
 };

@@ -122,25 +122,33 @@ static int failed(const struct context *context, const char *image, const struct
 	return code == PODCKPT_NO_POD ? PODCKPT_FAILURE : code; /* it was a file that is missing */
 }
 
+/* `images` is looked at where there are several. */
 static int restore_there(struct context *context, const struct restore_options *o,
-			 const struct ct_restore_options *ct_options)
+			 const struct ct_restore_options *ct_options, size_t n, char *const *images)
 {
 	struct remote remote = o->remote;
 	struct ct_remote_options there = remote_begin(&remote, context);
 	struct ct_remote_stats stats = { 0 };
-	cleanup_free char *name = NULL;
+	cleanup_free char **names = calloc(n, sizeof(*names));
 	struct ct_error err = { 0 };
-	int r = ct_restore_remote(ct_options, &there, &name, &stats, &err);
+	int r;
 
+	if (!names)
+		return report_text(context, PODCKPT_FAILURE, "out of memory");
+	r = n > 1 ? ct_restore_remote_set((const char *const *)images, n, ct_options, &there, names, &stats, &err)
+		  : ct_restore_remote(ct_options, &there, names, &stats, &err);
 	remote_end(&remote);
 	if (r < 0) {
-		r = failed(context, ct_options->path, &err);
+		r = failed(context, n > 1 ? NULL : ct_options->path, &err);
 		return err.code == -EINPROGRESS ? PODCKPT_UNDECIDED : r;
 	}
 	if (o->stats)
 		remote_stats_print(stdout, &stats);
-	else if (!o->remote.dry_run)
-		puts(name);
+	for (size_t i = 0; i < n; i++) {
+		if (!o->stats && !o->remote.dry_run)
+			puts(names[i]);
+		free(names[i]);
+	}
 	return 0;
 }
 
@@ -157,7 +165,7 @@ static int restore(struct context *context, const struct restore_options *o, con
 	ct_options.fd = STDIN_FILENO;
 	ct_options.path = from_stdin ? NULL : image;
 	if (o->remote.host)
-		return restore_there(context, o, &ct_options);
+		return restore_there(context, o, &ct_options, 1, NULL);
 	if (ct_restore(context->ct, &ct_options, &name, &stats, &err) < 0)
 		return failed(context, image, &err);
 	verbose(context, name, &stats);
@@ -183,6 +191,8 @@ static int restore_set(struct context *context, const struct restore_options *o,
 	if (!stats || !names)
 		return report_text(context, PODCKPT_FAILURE, "out of memory");
 	fill_options(o, volumes, &ct_options);
+	if (o->remote.host)
+		return restore_there(context, o, &ct_options, n, images);
 	if (ct_restore_set(context->ct, (const char *const *)images, n, &ct_options, names, stats, &err) < 0)
 		return failed(context, NULL, &err);
 	if (o->stats)
@@ -199,7 +209,7 @@ static int restore_set(struct context *context, const struct restore_options *o,
 static int check_images(struct context *context, const struct restore_options *o, int n, char *const *images)
 {
 	const char *one = o->name ? "--name" : o->ip ? "--ip" : o->ip6 && strchr(o->ip6, ':') ? "--ip6" :
-			  o->mac ? "--mac" : o->remote.host ? "--host" : NULL;
+			  o->mac ? "--mac" : NULL;
 
 	if (n == 1 && !strcmp(images[0], "-") && isatty(STDIN_FILENO))
 		return report_text(context, PODCKPT_USAGE, "an image is not read from a terminal");
@@ -261,7 +271,7 @@ const struct command command_restore = {
 		"\n"
 		"With --host it is restored on another host, in the background, and stays here as a file. What\n"
 		"that host refuses it refuses before the image is sent. Files in the image which it has itself\n"
-		"are not sent.\n"
+		"are not sent. Of several images there are all pods in the end, or none, as here.\n"
 		"\n"
 		"An image gets no more than podckpt run would give it. What run gives only by an option has\n"
 		"to be given again: each volume with -v, capabilities with --cap-add, another system call\n"
@@ -272,7 +282,8 @@ const struct command command_restore = {
 		    "podckpt restore -d --name pod2 --ip 10.88.0.20 pod1.tar\tA second one beside it\n"
 		    "podckpt restore web.tar db.tar\tBring back two pods that were stopped together\n"
 		    "podckpt restore --verify pod1.tar\tCompare first, then go on in the foreground\n"
-		    "podckpt restore --host b pod1.tar\tBring it back on host b",
+		    "podckpt restore --host b pod1.tar\tBring it back on host b\n"
+		    "podckpt restore --host b web.tar db.tar\tBoth of them there",
 	.options = restore_specs,
 	.options_size = sizeof(struct restore_options),
 	.min_arguments = 1,

@@ -71,10 +71,12 @@ int checkpoint_preflight(struct checkpoint *c, struct ct_error *err)
 int checkpoint_prepare(struct checkpoint *c, struct ct_error *err)
 {
 	const struct ct_checkpoint_options *options = c->options;
-	int r = c->path ? image_file_open(c->path, &c->file, err) : 0;
+	int r = c->path ? image_file_open(c->path, &c->file, err) : 0, fd = options->fd;
 
-	if (r == 0)
-		r = archive_writer_new(c->path ? c->file.fd : options->fd,
+	if (r == 0 && c->hooks)
+		r = fd = c->hooks->open(c->hooks->context, c->index, err);
+	if (r >= 0)
+		r = archive_writer_new(c->path ? c->file.fd : fd,
 				       (enum image_compress)options->compress, options->compress_level,
 				       &c->w, err);
 	/*
@@ -159,8 +161,10 @@ static int write_manifest(struct checkpoint *c, struct ct_error *err)
 int checkpoint_write(struct checkpoint *c, struct ct_error *err)
 {
 	int64_t began;
-	int r = write_manifest(c, err);
+	int r = c->hooks ? c->hooks->begin(c->hooks->context, c->index, err) : 0;
 
+	if (r == 0)
+		r = write_manifest(c, err);
 	if (r == 0)
 		r = rootfs_dump(c->dump, c->w, err);
 	began = monotonic_us();
@@ -203,12 +207,7 @@ int checkpoint_whole(struct checkpoint *c, struct ct_error *err)
 	if (!c->hooks)
 		return 0;
 	archive_writer_digest(c->w, digest);
-	return c->hooks->whole(c->hooks->context, digest, err);
-}
-
-int checkpoint_leave(struct checkpoint *c, struct ct_error *err)
-{
-	return c->hooks ? c->hooks->leave(c->hooks->context, c->pod, &c->guard, err) : 0;
+	return c->hooks->whole(c->hooks->context, c->index, digest, err);
 }
 
 int checkpoint_freeze_again(struct checkpoint *c, struct ct_error *err)

@@ -11,16 +11,20 @@
 struct archive_writer;
 struct rootfs_early;
 
-/* A checkpoint that is a part of something greater: a migration. */
+/* A checkpoint that is a part of something greater: a migration. `index`: of the pod, in their order. */
 struct checkpoint_hooks {
 	void *context;
-	/* The image is whole, every process still stopped and traced. Fails: the pod runs on. */
-	int (*whole)(void *context, const char digest[33], struct ct_error *err);
+	/* The descriptor that the image is to be written to; the owner's. */
+	int (*open)(void *context, size_t index, struct ct_error *err);
+	/* It is about to be written. */
+	int (*begin)(void *context, size_t index, struct ct_error *err);
+	/* The image is whole, every process still stopped and traced. Fails: the pods run on. */
+	int (*whole)(void *context, size_t index, const char digest[33], struct ct_error *err);
 	/*
-	 * Nobody traces the pod any more, it is frozen. 0: it has left, and what is here ends. Else it runs on,
-	 * unless it was handed over (guard_hand_over()).
+	 * Nobody traces the pods any more, they are frozen. 0: they have left, and what is here ends. Else they run on,
+	 * unless they were handed over (guard_hand_over()).
 	 */
-	int (*leave)(void *context, struct pod *pod, struct guard *guard, struct ct_error *err);
+	int (*leave)(void *context, struct ct_error *err);
 };
 
 struct checkpoint {
@@ -28,6 +32,7 @@ struct checkpoint {
 	const char *name, *path; /* path NULL: options->fd */
 	const struct ct_checkpoint_options *options;
 	const struct checkpoint_hooks *hooks; /* NULL: none */
+	size_t index; /* of several */
 	struct pod *pod;
 	struct dump *found; /* by the look at the running pod */
 	struct image_file file;
@@ -48,10 +53,11 @@ struct checkpoints {
 	size_t n;
 	const char *const *names;
 	const struct ct_checkpoint_options *options;
+	const struct checkpoint_hooks *hooks; /* NULL: none */
 };
 
 /*
- * ct_checkpoint_set() in two parts: opens and locks running pods that can be carried, then carries them. `options` may
+ * ct_checkpoint_set() in two parts: opens and locks running pods that can be carried, then carries them. `options` and `hooks` may
  * be completed in between; of them, checkpoints_open() uses dry_run only. `names` and `options` stay the caller's.
  * Released in every case.
  */
@@ -89,9 +95,8 @@ int checkpoint_write(struct checkpoint *c, struct ct_error *err);
 void checkpoint_let_go(struct checkpoint *c);
 /* The rest of the image, onto the disk; it has no name yet. */
 int checkpoint_finish(struct checkpoint *c, struct ct_error *err);
-/* These two: the hooks of those names. */
+/* The hook of that name. */
 int checkpoint_whole(struct checkpoint *c, struct ct_error *err);
-int checkpoint_leave(struct checkpoint *c, struct ct_error *err);
 /* The pod will end as it is: none of its processes runs on when they are let go. */
 int checkpoint_freeze_again(struct checkpoint *c, struct ct_error *err);
 int checkpoint_end(struct checkpoint *c, enum guard_outcome outcome, struct ct_error *err);

@@ -156,11 +156,41 @@ static int end(struct checkpoints *s, enum guard_outcome outcome, struct ct_erro
 	return first;
 }
 
+/* A pod that stays goes on as soon as its state has been read. */
+static int write_and_go_on(struct checkpoints *s, struct ct_error *err)
+{
+	int r = each(s, checkpoint_write, err);
+
+	if (r == 0)
+		let_go(s);
+	return r < 0 ? r : each(s, checkpoint_finish, err);
+}
+
+/* One that ends is stopped until all images are safe. Another host takes one image after the other. */
+static int write_all(struct checkpoints *s, struct ct_error *err)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		struct checkpoint *c = &s->of[i];
+		int r = checkpoint_write(c, err);
+
+		if (r == 0)
+			r = checkpoint_finish(c, err);
+		if (r == 0)
+			r = checkpoint_whole(c, err);
+		if (r < 0)
+			return which(s, c, r, err);
+	}
+	return 0;
+}
+
 int checkpoints_take(struct checkpoints *s, struct ct_error *err)
 {
 	const bool stays = s->options->leave_running;
-	int r = each(s, checkpoint_prepare, err);
+	int r;
 
+	for (size_t i = 0; i < s->n; i++)
+		s->of[i].hooks = s->hooks;
+	r = each(s, checkpoint_prepare, err);
 	if (r == 0)
 		r = each(s, checkpoint_guard, err);
 	if (r == 0)
@@ -168,14 +198,7 @@ int checkpoints_take(struct checkpoints *s, struct ct_error *err)
 	if (r == 0)
 		r = mark(s, err);
 	if (r == 0)
-		r = each(s, checkpoint_write, err);
-	/* A pod that stays goes on as soon as its state has been read, one that ends is stopped until its image is safe. */
-	if (r == 0 && stays)
-		let_go(s);
-	if (r == 0)
-		r = each(s, checkpoint_finish, err);
-	if (r == 0)
-		r = each(s, checkpoint_whole, err);
+		r = stays ? write_and_go_on(s, err) : write_all(s, err);
 	/* What can fail comes before an image has its name. */
 	if (r == 0 && !stays)
 		r = each(s, checkpoint_freeze_again, err);
@@ -185,7 +208,7 @@ int checkpoints_take(struct checkpoints *s, struct ct_error *err)
 		return r;
 	/* The point of no return: the images are whole and on the disk. */
 	let_go(s);
-	r = each(s, checkpoint_leave, err);
+	r = s->hooks ? s->hooks->leave(s->hooks->context, err) : 0;
 	return r < 0 ? r : end(s, stays ? GUARD_CONTINUE : GUARD_CHECKPOINTED, err);
 }
 
@@ -209,11 +232,10 @@ int checkpoints_open(struct checkpoints *s, struct ct *ct, const char *const *na
 		s->of[i].name = names[i];
 		s->of[i].path = paths[i];
 		s->of[i].options = options;
+		s->of[i].index = i;
 		for (size_t k = 0; k < i; k++)
 			if (!strcmp(names[i], names[k]))
 				return error_set(err, -EINVAL, "%s: named twice", names[i]);
-		if (n > 1 && !paths[i] && !options->dry_run)
-			return error_set(err, -EINVAL, "%s: each of several needs a file", names[i]);
 	}
 	r = each(s, checkpoint_open, err);
 	return r < 0 ? r : look(s, err);
@@ -234,12 +256,15 @@ int ct_checkpoint_set(struct ct *ct, const char *const *names, const char *const
 		      struct ct_error *err)
 {
 	cleanup_descriptor_room struct descriptor_room room = descriptor_room_make();
-	__cleanup(checkpoints_release) struct checkpoints s;
+	__cleanup(checkpoints_release) struct checkpoints s = { 0 };
 	/* A caller built against an older header gave less: the rest is the default. */
 	CT_OPTIONS(ct_checkpoint_options, given);
 	int r;
 
 	memcpy(&given, options, options->size < sizeof(given) ? options->size : sizeof(given));
+	for (size_t i = 0; n > 1 && i < n && !given.dry_run; i++)
+		if (!paths[i])
+			return error_set(err, -EINVAL, "%s: each of several needs a file", names[i]);
 	r = checkpoints_open(&s, ct, names, paths, n, &given, err);
 	if (r == 0 && !given.dry_run)
 		r = not_of_the_pod(checkpoints_take(&s, err), err);

@@ -134,9 +134,9 @@ static int cpu_check(const struct node *cpu, char **list, struct ct_error *err)
 	return r;
 }
 
-int host_check(struct doc *image, struct ct_error *err)
+int host_check(struct doc *doc, const struct node *image, struct ct_error *err)
 {
-	const struct node *host = node_object(doc_root(image), "host");
+	const struct node *host = node_object(image, "host");
 	const char *kernel = node_str(host, "kernel"), *machine = node_str(host, "machine");
 	uint64_t vdso = node_hex(host, "vdso"), wanted = node_hex(host, "xfeatures");
 	uint64_t page = node_u64(host, "page_size", 1 << 20);
@@ -149,7 +149,7 @@ int host_check(struct doc *image, struct ct_error *err)
 
 	for (size_t i = 0; i < node_count(cpu); i++)
 		node_at_str(cpu, i);
-	r = doc_check(image, err);
+	r = doc_check(doc, err);
 	if (r == 0)
 		r = cpu_check(cpu, &list, err);
 	if (r == 0)

@@ -7,5 +7,5 @@
 /* Puts kernel, machine, page size, CPU features, extended state and the vdso's digest. */
 int host_put(struct node *to, struct ct_error *err);
 
-/* Compares with this host: -ENOSYS with all that is missing here, one finding a line. */
-int host_check(struct doc *image, struct ct_error *err);
+/* Compares "host" of `image`, which is of `doc`, with this host: -ENOSYS with all that is missing here, one finding a line. */
+int host_check(struct doc *doc, const struct node *image, struct ct_error *err);

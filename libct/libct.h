@@ -363,6 +363,15 @@ CT_PUBLIC int ct_restore_remote(const struct ct_restore_options *options,
 				const struct ct_remote_options *remote, char **ret_name,
 				struct ct_remote_stats *stats, struct ct_error *err);
 
+/*
+ * The same for several images, as ct_restore_set(): on the other host all pods are built before the first is released,
+ * and there are all of them or none.
+ */
+CT_PUBLIC int ct_restore_remote_set(const char *const *paths, size_t n,
+				    const struct ct_restore_options *options,
+				    const struct ct_remote_options *remote, char **ret_names,
+				    struct ct_remote_stats *stats, struct ct_error *err);
+
 struct ct_volume_map {
 	const char *from, *to; /* source of a volume here, and there */
 };
@@ -383,6 +392,12 @@ struct ct_migrate_options {
 CT_PUBLIC int ct_migrate(struct ct *ct, const char *name, const struct ct_migrate_options *options,
 			 const struct ct_remote_options *remote, struct ct_remote_stats *stats,
 			 struct ct_error *err);
+
+/* The same for several pods, which are stopped together: all of them move, or none. ct_migrate_resolve() is for each. */
+CT_PUBLIC int ct_migrate_set(struct ct *ct, const char *const *names, size_t n,
+			     const struct ct_migrate_options *options,
+			     const struct ct_remote_options *remote, struct ct_remote_stats *stats,
+			     struct ct_error *err);
 
 enum ct_resolve { CT_RESOLVE_ASK, CT_RESOLVE_KEEP, CT_RESOLVE_DROP };
 

@@ -79,7 +79,7 @@ static int read_manifest(struct restore *r, struct ct_error *err)
 				 (unsigned int)node_u64(r->root, "format", UINT32_MAX), IMAGE_FORMAT);
 	node_ignore(node_object(r->root, "tool"));
 	e = doc_check(r->doc, err);
-	return e < 0 ? e : host_check(r->doc, err);
+	return e < 0 ? e : host_check(r->doc, r->root, err);
 }
 
 static int replace(char **to, const char *with, struct ct_error *err)
@@ -179,7 +179,7 @@ static int reserve(struct restore *r, struct ct *ct, struct ct_error *err)
 		if (e == 0)
 			r->pod = take_ptr(r->hooks->pod);
 	} else if (e == 0) {
-		e = pod_reserve(ct, &config, &r->pod, err);
+		e = pod_reserve(ct, &config, !r->grants.several, &r->pod, err);
 	}
 	if (e < 0)
 		pod_config_release(&config);
@@ -408,7 +408,7 @@ static int find_main(struct restore *r, struct ct_error *err)
 
 int restore_open(struct restore *r, struct ct_error *err)
 {
-	int e = 0;
+	int e = 0, stream = r->path || r->hooks ? -1 : r->options->fd;
 
 	r->began = clock_now(CLOCK_MONOTONIC);
 	r->proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -417,10 +417,14 @@ int restore_open(struct restore *r, struct ct_error *err)
 	if (r->proc < 0 || (r->path && r->file < 0))
 		return error_errno(err, -errno, "open '%s'", r->path ? r->path : "/proc");
 	/* What comes from another host does not come from a pod of this one. */
-	if (!r->path && !r->hooks)
-		e = spool_image(r->ct, r->options->fd, &r->file, err);
+	if (r->hooks)
+		stream = r->hooks->begin(r->hooks->context, err);
+	else if (!r->path)
+		e = spool_image(r->ct, stream, &r->file, err);
+	if (e == 0 && r->file < 0 && stream < 0)
+		e = stream;
 	if (e == 0)
-		e = archive_reader_new(r->file >= 0 ? r->file : r->options->fd, &r->archive, err);
+		e = archive_reader_new(r->file >= 0 ? r->file : stream, &r->archive, err);
 	return e < 0 ? e : read_manifest(r, err);
 }
 
@@ -459,8 +463,6 @@ int restore_built(struct restore *r, struct ct_error *err)
 {
 	char digest[33];
 
-	if (!r->hooks)
-		return 0;
 	archive_reader_digest(r->archive, digest);
 	return r->hooks->built(r->hooks->context, digest, err);
 }

@@ -8,20 +8,25 @@
 #define TAPE_HOLE_SIZE (TAPE_AREA_SIZE + (1UL << 20))
 #define TAPE_ENTRIES 8192
 
-/* A restore that is a part of something greater: the other end of a migration. */
+/* A pod that comes from another host: its restore is the other end of a migration. */
 struct restore_hooks {
+	const char *name;
+	const struct ct_restore_options *options;
 	/* The name was taken before: by pod_reserve(), for the configuration of restore_config(). Taken over. */
 	struct pod *pod;
 	void *context;
+	/* The image may come: a descriptor to read it from, which stays the owner's. */
+	int (*begin)(void *context, struct ct_error *err);
 	/* Everything is there and verified, nothing moves. 0: go on. */
 	int (*built)(void *context, const char digest[33], struct ct_error *err);
+	/* All pods are: shall they run? Called for the first of several. */
+	int (*go)(void *context, struct ct_error *err);
 	/* In another process, the pod's monitor: it runs from here on. */
 	void (*taken)(void *context, const struct pod *pod);
 };
 
-/* ct_restore(), with hooks. */
-int restore_image(struct ct *ct, const struct ct_restore_options *options, struct restore_hooks *hooks,
-		  char **ret_name, struct ct_stats *stats, struct ct_error *err);
+/* ct_restore_set() of pods that come one after the other. */
+int restore_incoming(struct ct *ct, struct restore_hooks *hooks, size_t n, struct ct_error *err);
 
 /*
  * The configuration of a restored pod: "pod" of its manifest and what the user wants otherwise. Whatever it has that
@@ -34,9 +39,10 @@ int restore_config(const struct node *pod, const struct ct_restore_options *opti
 #define RESTORE_NONE { .proc = -1, .file = -1, .stream = { -1, -1, -1 }, .init = { .pidfd = -1, .mem = -1, .uffd = -1 } }
 
 /*
- * The steps of one pod's restore, each of which restore.c takes for all pods before the next.
+ * The steps of one pod's restore, each of which restore.c takes for all pods before the next (but see there
+ * for those that come from another host).
  * Open: the image and its manifest. Check: takes name and address, and refuses what can be refused; nothing is made yet.
- * Build: everything is there and, with verify, was read back; nothing moves, packets are held back. Built: the hook.
+ * Build: everything is there and, with verify, was read back; nothing moves, packets are held back. Built: the hook of that name, where there are hooks.
  * Then restore_start() and restore_release_tasks(). Release: packets flow, and the pod no longer ends with this
  * program. Then tcp_release_all(), and go: the processes run.
  */

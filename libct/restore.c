@@ -8,6 +8,7 @@
 #include "libct/kind/tcp.h"
 #include "libct/restore-steps.h"
 #include "libct/set-mark.h"
+#include "libct/set-options.h"
 
 struct restores {
 	struct restore *of;
@@ -21,7 +22,7 @@ struct restores {
 static int which(const struct restores *s, size_t i, int e, struct ct_error *err)
 {
 	e = restore_explain(&s->of[i], e, err);
-	return s->n > 1 ? error_prefix(err, e, "%s", s->of[i].path) : e;
+	return s->n > 1 ? error_prefix(err, e, "%s", s->of[i].path ? s->of[i].path : s->of[i].hooks->name) : e;
 }
 
 static int each(struct restores *s, int (*step)(struct restore *, struct ct_error *),
@@ -44,16 +45,21 @@ static void release(struct restores *s)
 	free(s->marks);
 }
 
+static int open_one(struct restores *s, size_t i, struct ct_error *err)
+{
+	int e = restore_open(&s->of[i], err);
+
+	if (e == 0) {
+		set_mark_get(s->of[i].root, &s->marks[i]);
+		e = doc_check(s->of[i].doc, err);
+	}
+	return e < 0 ? which(s, i, e, err) : 0;
+}
+
 static int check_sets(struct restores *s, struct ct_error *err)
 {
 	int e = 0;
 
-	for (size_t i = 0; i < s->n && e == 0; i++) {
-		set_mark_get(s->of[i].root, &s->marks[i]);
-		e = doc_check(s->of[i].doc, err);
-		if (e < 0)
-			return which(s, i, e, err);
-	}
 	for (size_t i = 0; i < s->n && e == 0; i++) {
 		e = set_mark_check(s->marks, s->n, i, s->options->alone, err);
 		if (e < 0)
@@ -84,73 +90,59 @@ static int check(struct restores *s, struct ct_error *err)
 	return all.code;
 }
 
-static bool has_volume(const struct pod_config *config, const char *destination)
+static int check_options(const struct restores *s, struct ct_error *err)
 {
-	for (size_t i = 0; i < config->n_volumes; i++)
-		if (!strcmp(config->volumes[i].destination, destination))
-			return true;
-	return false;
+	cleanup_free const struct pod_config **configs = calloc(s->n, sizeof(*configs));
+
+	if (!configs)
+		return error_errno(err, -ENOMEM, "restore");
+	for (size_t i = 0; i < s->n; i++)
+		configs[i] = &s->of[i].pod->config;
+	return s->n > 1 ? set_check_options(configs, s->n, s->options, err) : 0;
 }
 
-/* Each of several takes those of the volumes that it has: none may be left over. */
-static int check_volumes(const struct restores *s, struct ct_error *err)
+/* All that can be refused is refused before anything of any is made. */
+static int build_all(struct restores *s, struct ct_error *err)
 {
-	for (size_t i = 0; i < s->options->n_volumes; i++) {
-		const char *destination = s->options->volumes[i].destination;
-		size_t k = 0;
+	int e = 0;
 
-		while (k < s->n && !has_volume(&s->of[k].pod->config, destination))
-			k++;
-		if (k == s->n)
-			return error_set(err, -EINVAL, "none of the images has a volume at '%s'", destination);
+	for (size_t i = 0; i < s->n && e == 0; i++)
+		e = open_one(s, i, err);
+	if (e == 0)
+		e = check_sets(s, err);
+	if (e == 0)
+		e = check(s, err);
+	if (e == 0)
+		e = check_options(s, err);
+	return e < 0 ? e : each(s, restore_build, err);
+}
+
+/* From another host one image comes after the other: what can be refused was so when they were offered. */
+static int build_as_they_come(struct restores *s, struct ct_error *err)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		int e = open_one(s, i, err);
+
+		if (e < 0)
+			return e;
+		e = restore_check(&s->of[i], err);
+		if (e == 0)
+			e = restore_build(&s->of[i], err);
+		if (e == 0)
+			e = restore_built(&s->of[i], err);
+		if (e < 0)
+			return which(s, i, e, err);
 	}
-	return 0;
-}
-
-static bool publishes(const struct pod_config *config, const struct net_publish *p)
-{
-	for (size_t i = 0; i < config->n_publish; i++)
-		if (config->publish[i].pod == p->pod && config->publish[i].udp == p->udp &&
-		    config->publish[i].host == p->host)
-			return true;
-	return false;
-}
-
-/* Likewise the ports that it had published. */
-static int check_ports(const struct restores *s, struct ct_error *err)
-{
-	__cleanup(pod_config_release) struct pod_config given = { .net = CT_NET_BRIDGE };
-	int e = s->n > 1 ? pod_config_set_publish(&given, s->options->publish, err) : 0;
-
-	for (size_t i = 0; e == 0 && i < given.n_publish; i++) {
-		size_t k = 0;
-
-		while (k < s->n && !publishes(&s->of[k].pod->config, &given.publish[i]))
-			k++;
-		if (k == s->n)
-			e = error_set(err, -EINVAL, "none of the images had port %u (%s) published",
-				      given.publish[i].pod, given.publish[i].udp ? "UDP" : "TCP");
-	}
-	return e;
+	return check_sets(s, err);
 }
 
 static int restore(struct restores *s, struct ct_error *err)
 {
-	int e = each(s, restore_open, err);
+	struct restore_hooks *hooks = s->of[0].hooks;
+	int e = hooks ? build_as_they_come(s, err) : build_all(s, err);
 
-	if (e == 0)
-		e = check_sets(s, err);
-	/* All that can be refused is refused before anything of any is made. */
-	if (e == 0)
-		e = check(s, err);
-	if (e == 0)
-		e = check_volumes(s, err);
-	if (e == 0)
-		e = check_ports(s, err);
-	if (e == 0)
-		e = each(s, restore_build, err);
-	if (e == 0)
-		e = each(s, restore_built, err);
+	if (e == 0 && hooks)
+		e = hooks->go(hooks->context, err);
 	if (e == 0)
 		e = each(s, restore_start, err);
 	if (e == 0)
@@ -168,16 +160,12 @@ static int restore(struct restores *s, struct ct_error *err)
 	return e < 0 ? e : each(s, restore_go, err);
 }
 
-static int begin(struct restores *s, struct ct *ct, const char *const *paths,
-		 struct restore_hooks *hooks, struct ct_error *err)
+static int begin(struct restores *s, struct ct *ct, struct ct_error *err)
 {
-	const struct ct_restore_options *o = s->options;
-
 	if (geteuid() != 0)
 		return error_set(err, -EPERM, "this needs root");
-	if (!s->n || (s->n > 1 && (o->name || o->ip || o->mac)))
-		return error_set(err, -EINVAL, s->n ? "several pods have no common name or address"
-						    : "no image is named");
+	if (!s->n)
+		return error_set(err, -EINVAL, "no image is named");
 	s->of = calloc(s->n, sizeof(*s->of));
 	s->marks = calloc(s->n, sizeof(*s->marks));
 	if (!s->of || !s->marks)
@@ -185,9 +173,7 @@ static int begin(struct restores *s, struct ct *ct, const char *const *paths,
 	for (size_t i = 0; i < s->n; i++) {
 		s->of[i] = (struct restore)RESTORE_NONE;
 		s->of[i].ct = ct;
-		s->of[i].path = paths[i];
-		s->of[i].options = o;
-		s->of[i].hooks = hooks;
+		s->of[i].options = s->options;
 		s->of[i].grants.several = s->n > 1;
 	}
 	return 0;
@@ -208,8 +194,8 @@ static int finish(struct restores *s, char **ret_names, struct ct_stats *stats, 
 }
 
 static int restore_paths(struct ct *ct, const char *const *paths, size_t n,
-			 const struct ct_restore_options *options, struct restore_hooks *hooks,
-			 char **ret_names, struct ct_stats *stats, struct ct_error *err)
+			 const struct ct_restore_options *options, char **ret_names,
+			 struct ct_stats *stats, struct ct_error *err)
 {
 	cleanup_descriptor_room struct descriptor_room room = descriptor_room_make();
 	/* A caller built against an older header gave less: the rest is the default. */
@@ -218,14 +204,15 @@ static int restore_paths(struct ct *ct, const char *const *paths, size_t n,
 	int e;
 
 	memcpy(&given, options, options->size < sizeof(given) ? options->size : sizeof(given));
-	e = begin(&s, ct, paths, hooks, err);
+	if (n > 1 && (given.name || given.ip || given.mac))
+		return error_set(err, -EINVAL, "several pods have no common name or address");
+	e = begin(&s, ct, err);
+	for (size_t i = 0; e == 0 && i < n; i++)
+		s.of[i].path = paths[i];
 	if (e == 0)
 		e = restore(&s, err);
 	if (e == 0)
 		e = finish(&s, ret_names, stats, err);
-	/* Of what came from another host no other copy may go on now: its monitor does what we could not. */
-	if (e < 0 && hooks && s.released)
-		e = 0;
 	s.failed = e < 0;
 	return e;
 }
@@ -237,17 +224,30 @@ int ct_restore_set(struct ct *ct, const char *const *paths, size_t n,
 	for (size_t i = 0; i < n; i++)
 		if (!paths[i])
 			return error_set(err, -EINVAL, "each of several is a file");
-	return restore_paths(ct, paths, n, options, NULL, ret_names, stats, err);
+	return restore_paths(ct, paths, n, options, ret_names, stats, err);
 }
 
-int restore_image(struct ct *ct, const struct ct_restore_options *options, struct restore_hooks *hooks,
-		  char **ret_name, struct ct_stats *stats, struct ct_error *err)
+int restore_incoming(struct ct *ct, struct restore_hooks *hooks, size_t n, struct ct_error *err)
 {
-	return restore_paths(ct, &options->path, 1, options, hooks, ret_name, stats, err);
+	cleanup_descriptor_room struct descriptor_room room = descriptor_room_make();
+	__cleanup(release) struct restores s = { .n = n, .options = hooks->options, .failed = true };
+	int e = begin(&s, ct, err);
+
+	for (size_t i = 0; e == 0 && i < n; i++) {
+		s.of[i].hooks = &hooks[i];
+		s.of[i].options = hooks[i].options;
+	}
+	if (e == 0)
+		e = restore(&s, err);
+	/* No other copy may go on now: its monitor does what we could not. */
+	if (e < 0 && s.released)
+		e = 0;
+	s.failed = e < 0;
+	return e;
 }
 
 int ct_restore(struct ct *ct, const struct ct_restore_options *options, char **ret_name,
 	       struct ct_stats *stats, struct ct_error *err)
 {
-	return restore_image(ct, options, NULL, ret_name, stats, err);
+	return restore_paths(ct, &options->path, 1, options, ret_name, stats, err);
 }

@@ -17,6 +17,9 @@
 #include "libct/pod/grants.h"
 #include "libct/restore-steps.h"
 
+/* Sums of it do not overflow. */
+#define NEED_MAX (INT64_MAX >> 8)
+
 void verdict_add(struct verdict *v, const struct ct_error *finding)
 {
 	cleanup_free char *all = strdup(finding->text);
@@ -66,21 +69,20 @@ static uint64_t megabytes(uint64_t bytes)
 	return (bytes >> 20) + (bytes & ((1 << 20) - 1) ? 1 : 0);
 }
 
-static void check_room(struct ct *ct, const struct node *offer, struct verdict *v)
+void check_room(struct ct *ct, const struct needs *needs, struct verdict *v)
 {
-	uint64_t memory = node_u64(offer, "memory", INT64_MAX), disk = node_u64(offer, "disk", INT64_MAX);
 	uint64_t have = memory_available();
 	struct statvfs fs;
 
-	if (memory > have)
+	if (needs->memory > have)
 		add(v, -ENOMEM, "the pod needs %" PRIu64 " MB of memory, %" PRIu64 " MB are available",
-		    megabytes(memory), have >> 20);
+		    megabytes(needs->memory), have >> 20);
 	if (statvfs(ct->root, &fs) < 0)
 		return;
 	have = (uint64_t)fs.f_bavail * fs.f_frsize;
-	if (disk > have)
+	if (needs->disk > have)
 		add(v, -ENOSPC, "the pod's files need %" PRIu64 " MB in '%s', %" PRIu64 " MB are free",
-		    megabytes(disk), ct->root, have >> 20);
+		    megabytes(needs->disk), ct->root, have >> 20);
 }
 
 static void check_volumes(const struct pod_config *config, struct verdict *v)
@@ -128,12 +130,11 @@ static void check_ports(const struct pod_config *config, struct verdict *v)
 	}
 }
 
-static void check_grants(struct ct *ct, struct pod_config *config,
-			 const struct ct_restore_options *options, struct verdict *v)
+static void check_grants(struct ct *ct, struct pod_config *config, const struct offer *offer, struct verdict *v)
 {
 	struct ct_error finding = { 0 };
-	struct grants grants = { 0 };
-	int r = grants_begin(ct, config, options, &grants, &finding);
+	struct grants grants = { .several = offer->several };
+	int r = grants_begin(ct, config, offer->options, &grants, &finding);
 
 	if (r == 0)
 		r = grants_verdict(&grants, &finding);
@@ -142,39 +143,60 @@ static void check_grants(struct ct *ct, struct pod_config *config,
 	grants_release(&grants);
 }
 
-int check_offer(struct ct *ct, struct doc *doc, const struct ct_restore_options *options, bool runs,
-		struct verdict *verdict, struct pod **ret, struct ct_error *err)
+static void check_pod(struct ct *ct, const struct offer *offer, struct pod_config *config, struct verdict *v,
+		      struct pod **ret)
 {
-	const struct node *offer = doc_root(doc);
-	uint64_t format = node_u64(offer, "format", UINT32_MAX);
-	struct pod_config config = { 0 };
 	struct ct_error finding = { 0 };
-	int r;
 
-	if (format != IMAGE_FORMAT)
-		add(verdict, -EPROTONOSUPPORT, "the image is of format %u, this version reads format %d",
-		    (unsigned int)format, IMAGE_FORMAT);
-	if (host_check(doc, &finding) < 0)
-		verdict_add(verdict, &finding);
-	check_room(ct, offer, verdict);
-	r = restore_config(node_object(offer, "pod"), options, false, &config, &finding);
-	if (r < 0) {
-		verdict_add(verdict, &finding);
-		pod_config_release(&config);
-		return 0;
-	}
-	check_grants(ct, &config, options, verdict);
-	check_volumes(&config, verdict);
-	check_network(&config, runs, verdict);
-	check_ports(&config, verdict);
-	finding = (struct ct_error){ 0 };
-	r = pod_reserve(ct, &config, ret, &finding);
-	if (r < 0)
-		verdict_add(verdict, &finding);
-	pod_config_release(&config);
-	if (*ret && verdict->code) {
+	check_grants(ct, config, offer, v);
+	check_volumes(config, v);
+	check_network(config, offer->runs, v);
+	check_ports(config, v);
+	if (pod_reserve(ct, config, !offer->runs && !offer->several, ret, &finding) < 0)
+		verdict_add(v, &finding);
+	if (*ret && v->code) {
 		pod_destroy(*ret, NULL);
 		pod_free(take_ptr(*ret));
 	}
-	return 0;
+}
+
+/* Of several pods it is to be said which. */
+static void merge(struct verdict *to, const struct verdict *from, const char *name)
+{
+	cleanup_free char *all = from->lines ? strdup(from->lines) : NULL;
+	char *rest = all;
+
+	if (!to->code)
+		to->code = from->code;
+	for (char *line; rest && (line = strsep(&rest, "\n"));) {
+		char with[1024];
+
+		snprintf(with, sizeof(with), "%s%s%s", name ? name : "", name ? ": " : "", line);
+		finding_add(&to->lines, with);
+	}
+}
+
+int check_offer(struct ct *ct, const struct offer *offer, struct needs *needs, struct verdict *verdict,
+		struct pod **ret, struct ct_error *err)
+{
+	const struct node *pod = node_object(offer->node, "pod");
+	uint64_t format = node_u64(offer->node, "format", UINT32_MAX);
+	__cleanup(pod_config_release) struct pod_config config = { 0 };
+	__cleanup(verdict_release) struct verdict own = { 0 };
+	struct ct_error finding = { 0 };
+
+	needs->memory += node_u64(offer->node, "memory", NEED_MAX);
+	needs->disk += node_u64(offer->node, "disk", NEED_MAX);
+	if (format != IMAGE_FORMAT)
+		add(&own, -EPROTONOSUPPORT, "the image is of format %u, this version reads format %d",
+		    (unsigned int)format, IMAGE_FORMAT);
+	if (host_check(offer->doc, offer->node, &finding) < 0)
+		verdict_add(&own, &finding);
+	finding = (struct ct_error){ 0 };
+	if (restore_config(pod, offer->options, offer->several, &config, &finding) < 0)
+		verdict_add(&own, &finding);
+	else
+		check_pod(ct, offer, &config, &own, ret);
+	merge(verdict, &own, offer->several ? node_str(pod, "name") : NULL);
+	return doc_check(offer->doc, err);
 }

@@ -12,9 +12,25 @@ struct verdict {
 void verdict_add(struct verdict *v, const struct ct_error *finding);
 void verdict_release(struct verdict *v);
 
+/* Of one pod. */
+struct offer {
+	struct doc *doc;
+	const struct node *node; /* of `doc` */
+	const struct ct_restore_options *options;
+	bool runs;    /* it still does, there */
+	bool several; /* it comes with others, and the options may be for these */
+};
+
+/* Of all pods that come. */
+struct needs {
+	uint64_t memory, disk; /* bytes */
+};
+
 /*
- * Looks at the OFFER of another host. Where nothing speaks against it the name is taken: *ret, as by
- * pod_reserve(). Findings leave *ret NULL. Errors are of a damaged offer. `runs`: the pod still runs there.
+ * Looks at what another host offers. Where nothing speaks against it the name is taken: *ret, as by
+ * pod_reserve(). Findings leave *ret NULL. Errors are of a damaged offer. What it needs is added to *needs.
  */
-int check_offer(struct ct *ct, struct doc *offer, const struct ct_restore_options *options, bool runs,
-		struct verdict *verdict, struct pod **ret, struct ct_error *err);
+int check_offer(struct ct *ct, const struct offer *offer, struct needs *needs, struct verdict *verdict,
+		struct pod **ret, struct ct_error *err);
+/* Is there room for all? */
+void check_room(struct ct *ct, const struct needs *needs, struct verdict *verdict);

@@ -27,7 +27,7 @@ static int feed(struct session *s, const void *data, size_t len, struct ct_error
 
 static const struct pod_config *config_of(const struct session *s)
 {
-	return &s->config;
+	return &s->guests[s->current].config;
 }
 
 static int learn_file(struct session *s, const struct node *n, struct node *had, struct ct_error *err)
@@ -127,8 +127,10 @@ static int take_image(struct session *s, struct ct_error *err)
 		case WIRE_FILE:
 			r = copy_file(s, payload, len, err);
 			break;
-		default: /* WIRE_END */
+		case WIRE_END:
 			return 0;
+		default:
+			return error_set(err, -EPROTO, "the message %s comes before the image", wire_type_name((unsigned int)type));
 		}
 		if (r < 0)
 			return r;
@@ -152,6 +154,7 @@ int intake_begin(struct session *s, struct ct_error *err)
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return error_errno(err, -errno, "pipe");
 	(void)fcntl(fds[1], F_SETPIPE_SZ, 1 << 20);
+	s->error = (struct ct_error){ 0 };
 	s->image_fd = fds[0];
 	s->feed_fd = fds[1];
 	r = helper_thread_start(&s->thread, run, s);

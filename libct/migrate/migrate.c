@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The conductor of a migration, on the side that the pod leaves.
+ * The conductor of a migration, on the side that the pods leave: one, or several that are stopped together.
  *
  *	here				there
- *	pre-flight, hello, offer ----->	checks, takes the name
- *	stop, describe, image ------->	builds everything, stopped; verifies
+ *	pre-flight, hello, offer ----->	checks, takes the names
+ *	stop, describe; of each: image ->	builds everything, stopped; verifies
  *		    <-- READY
- *	freeze, hand over: from here on only the other side's word, or a user's, lets it run on
- *	GO ------------------------->	writes it down, sets the pod going
+ *	freeze, hand over: from here on only the other side's word, or a user's, lets them run on
+ *	GO ------------------------->	writes it down, sets the pods going
  *		    <-- RUNNING
  *	end and remove, DONE
  */
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/capability.h>
-#include <time.h>
 
 #include "libct/base/clock.h"
 #include "libct/base/descriptors.h"
@@ -23,121 +21,107 @@
 #include "libct/checkpoint-steps.h"
 #include "libct/host.h"
 #include "libct/migrate/leaving.h"
+#include "libct/migrate/rights.h"
 #include "libct/migrate/send.h"
 
-DEFINE_CLEANUP(struct doc *, doc_free)
+struct leaver {
+	struct pod *pod; /* the checkpoint's */
+	struct rights rights;
+	struct doc *offer;
+	int image[2]; /* a pipe: the image is written to [1] */
+	bool handed;
+};
 
 struct migration {
 	struct sender sender;
 	struct checkpoints checkpoint; /* of this one */
 	struct ct_checkpoint_options carry;
 	struct checkpoint_hooks hooks;
-	struct pod *pod; /* its */
-	int image_fd; /* where the image is written */
-	struct ct_restore_options options; /* what the other side gets */
-	struct ct_volume *volumes;
-	const char *caps[64 + 1];
-	char caps_text[64][32];
-	const char **publish;
-	char (*publish_text)[NET_PUBLISH_MAX];
-	int seccomp_fd;
-	char seccomp_path[32];
+	struct leaver *pods;
+	size_t n;
 };
 
-/* ---- what the pod may have there: exactly what it has here ---- */
-
-static const char *mapped(const struct ct_migrate_options *options, const char *source)
+/* Of several it is to be said which. */
+static int which(const struct migration *m, size_t i, int r, struct ct_error *err)
 {
-	for (size_t i = 0; i < options->n_volumes; i++)
-		if (!strcmp(options->volumes[i].from, source))
-			return options->volumes[i].to;
-	return source;
+	return m->n > 1 ? error_prefix(err, r, "%s", m->checkpoint.names[i]) : r;
 }
 
-static int grant_volumes(struct migration *m, const struct ct_migrate_options *options, struct ct_error *err)
+static int check_maps(const struct migration *m, const struct ct_migrate_options *options, struct ct_error *err)
 {
-	const struct pod_config *c = &m->pod->config;
-
 	for (size_t i = 0; i < options->n_volumes; i++) {
 		bool known = false;
 
-		for (size_t k = 0; k < c->n_volumes; k++)
-			known |= !strcmp(c->volumes[k].source, options->volumes[i].from);
+		for (size_t k = 0; k < m->n; k++) {
+			const struct pod_config *c = &m->pods[k].pod->config;
+
+			for (size_t v = 0; v < c->n_volumes; v++)
+				known |= !strcmp(c->volumes[v].source, options->volumes[i].from);
+		}
 		if (!known)
-			return error_set(err, -EINVAL, "the pod has no volume from '%s'", options->volumes[i].from);
+			return error_set(err, -EINVAL, "%s a volume from '%s'",
+					 m->n > 1 ? "none of the pods has" : "the pod has no",
+					 options->volumes[i].from);
 	}
-	m->volumes = calloc(c->n_volumes + 1, sizeof(*m->volumes));
-	if (!m->volumes)
-		return error_errno(err, -ENOMEM, "migration");
-	for (size_t i = 0; i < c->n_volumes; i++)
-		m->volumes[i] = (struct ct_volume){ mapped(options, c->volumes[i].source),
-						    c->volumes[i].destination, c->volumes[i].read_only };
-	m->options.volumes = m->volumes;
-	m->options.n_volumes = c->n_volumes;
 	return 0;
 }
 
-static int grant_all(struct migration *m, const struct ct_migrate_options *options, struct ct_error *err)
+static int make_offer(struct leaver *p, const struct ct_migrate_options *options, struct ct_error *err)
 {
-	const struct pod_config *c = &m->pod->config;
-	struct ct_restore_options *o = &m->options;
-	size_t n = 0;
-	int r;
+	struct node *root;
+	int r = rights_take(p->pod, options, &p->rights, err);
 
-	o->size = sizeof(*o);
-	o->verify = options->verify;
-	o->remove = c->remove;
-	o->host_net = c->net == CT_NET_HOST;
-	for (int i = 0; i < 64; i++) {
-		char *name = c->capabilities >> i & 1 ? cap_to_name(i) : NULL;
-
-		if (!name)
-			continue;
-		snprintf(m->caps_text[n], sizeof(m->caps_text[n]), "%s", name);
-		m->caps[n] = m->caps_text[n];
-		n++;
-		cap_free(name);
-	}
-	o->cap_add = m->caps;
-	o->bridge = c->net == CT_NET_BRIDGE && c->address.bridge[0] ? c->address.bridge : NULL;
-	m->publish = calloc(c->n_publish + 1, sizeof(*m->publish));
-	m->publish_text = calloc(c->n_publish + 1, sizeof(*m->publish_text));
-	if (!m->publish || !m->publish_text)
-		return error_errno(err, -ENOMEM, "migration");
-	for (size_t i = 0; i < c->n_publish; i++)
-		m->publish[i] = net_publish_text(&c->publish[i], m->publish_text[i]);
-	o->publish = m->publish;
-	r = seccomp_as_file(c->seccomp, &m->seccomp_fd, m->seccomp_path, &o->seccomp, err);
-	return r < 0 ? r : grant_volumes(m, options, err);
+	if (r < 0)
+		return r;
+	p->offer = sender_new_offer(&p->rights.options, err);
+	if (!p->offer)
+		return err ? err->code : -ENOMEM;
+	root = doc_root(p->offer);
+	node_put_u64(root, "format", IMAGE_FORMAT);
+	node_put_u64(root, "memory", leaving_memory(p->pod));
+	node_put_u64(root, "disk", leaving_disk(p->pod));
+	pod_config_put(&p->pod->config, node_put_object(root, "pod"));
+	return host_put(root, err);
 }
 
-static int make_offer(struct migration *m, struct doc **ret, struct ct_error *err)
+static int offer_all(struct migration *m, struct ct_error *err)
 {
-	__cleanup(doc_free_cleanup) struct doc *offer = sender_new_offer(&m->options, err);
-	struct node *root = offer ? doc_root(offer) : NULL;
-	int r;
+	cleanup_free struct doc **offers = calloc(m->n, sizeof(*offers));
 
-	if (!offer)
-		return err ? err->code : -ENOMEM;
-	node_put_u64(root, "format", IMAGE_FORMAT);
-	node_put_u64(root, "memory", leaving_memory(m->pod));
-	node_put_u64(root, "disk", leaving_disk(m->pod));
-	pod_config_put(&m->pod->config, node_put_object(root, "pod"));
-	r = host_put(root, err);
-	if (r == 0)
-		*ret = take_ptr(offer);
-	return r;
+	if (!offers)
+		return error_errno(err, -ENOMEM, "migration");
+	for (size_t i = 0; i < m->n; i++)
+		offers[i] = m->pods[i].offer;
+	sender_phase(&m->sender, "check");
+	return sender_offer(&m->sender, offers, NULL, err);
 }
 
 /* ---- in the conductor of the checkpoint ---- */
 
-static int whole(void *context, const char digest[33], struct ct_error *err)
+static int open_image(void *context, size_t index, struct ct_error *err)
+{
+	struct leaver *p = &((struct migration *)context)->pods[index];
+
+	if (pipe2(p->image, O_CLOEXEC) < 0)
+		return error_errno(err, -errno, "pipe");
+	return p->image[1];
+}
+
+static int begin(void *context, size_t index, struct ct_error *err)
+{
+	struct migration *m = context;
+
+	sender_phase(&m->sender, "send");
+	return sender_image_begin(&m->sender, take_fd(&m->pods[index].image[0]), err);
+}
+
+static int whole(void *context, size_t index, const char digest[33], struct ct_error *err)
 {
 	struct migration *m = context;
 	int r;
 
 	/* Its reader waits for the end. */
-	m->image_fd = fd_close(m->image_fd);
+	m->pods[index].image[1] = fd_close(m->pods[index].image[1]);
 	r = sender_image_end(&m->sender, err);
 	if (r < 0)
 		return r;
@@ -158,39 +142,73 @@ static void hold_signals(sigset_t *old)
 	pthread_sigmask(SIG_BLOCK, &held, old);
 }
 
-static int hand_over(struct migration *m, struct guard *guard, struct ct_error *err)
+static int hand_over(struct migration *m, size_t i, struct guard *guard, struct ct_error *err)
 {
-	int r = leaving_write(m->pod, m->sender.remote, m->sender.id, err);
+	struct leaver *p = &m->pods[i];
+	int r = leaving_write(p->pod, m->sender.remote, m->sender.ids[i], err);
 
 	/* What reaches it from here on, the pod there must be able to answer. */
-	if (r == 0 && m->pod->state.link[0])
-		r = net_lock(m->pod->state.link, err);
+	if (r == 0 && p->pod->state.link[0])
+		r = net_lock(p->pod->state.link, err);
 	if (r == 0)
-		r = guard_hand_over(m->pod, guard, err);
-	if (r < 0)
-		return r;
-	/* The point of no return: GO is on its way. */
-	r = wire_send(&m->sender.t.wire, WIRE_GO, NULL, 0, err);
-	if (r == 0)
-		r = sender_await_running(&m->sender, err);
-	if (r == -EINPROGRESS) {
-		char lines[sizeof(err->text)];
+		r = guard_hand_over(p->pod, guard, err);
+	p->handed = r == 0;
+	return r < 0 ? which(m, i, r, err) : 0;
+}
 
+/* They run on here, after all. What was not handed over does so when its guard ends. */
+static int take_back(struct migration *m, struct ct_error *err)
+{
+	int first = 0;
+
+	for (size_t i = 0; i < m->n; i++) {
+		struct checkpoint *c = &m->checkpoint.of[i];
+		int r = m->pods[i].handed ? checkpoint_end(c, GUARD_CONTINUE, first ? NULL : err) : 0;
+
+		m->pods[i].handed = false;
+		leaving_forget(c->pod);
+		if (r < 0 && !first)
+			first = which(m, i, r, err);
+	}
+	return first;
+}
+
+static int undecided(const struct migration *m, struct ct_error *err)
+{
+	char lines[sizeof(err->text)];
+
+	if (m->n == 1)
 		snprintf(lines, sizeof(lines), "%.1000s\nit was handed over and is frozen here until you say what became of it: "
 					       "podckpt migrate --resolve %s [keep|drop]",
-			 err->text, m->pod->name);
-		return error_lines(err, r, lines);
-	}
-	if (r < 0) {
-		struct ct_error ended = { 0 };
+			 err->text, m->checkpoint.names[0]);
+	else
+		snprintf(lines, sizeof(lines), "%.1000s\nthey were handed over and are frozen here until you say what became of "
+					       "them, of each the same: podckpt migrate --resolve POD [keep|drop]",
+			 err->text);
+	return error_lines(err, -EINPROGRESS, lines);
+}
 
-		if (guard_end(m->pod, guard, GUARD_CONTINUE, &ended) < 0)
-			return error_lines(err, ended.code, ended.text);
-	}
+/* All are handed over before the word is given that any may run there. */
+static int part(struct migration *m, struct ct_error *err)
+{
+	struct ct_error back = { 0 };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < m->n; i++)
+		r = hand_over(m, i, &m->checkpoint.of[i].guard, err);
+	/* The point of no return: GO is on its way. */
+	if (r == 0)
+		r = wire_send(&m->sender.t.wire, WIRE_GO, NULL, 0, err);
+	if (r == 0)
+		r = sender_await_running(&m->sender, err);
+	if (r == -EINPROGRESS)
+		return undecided(m, err);
+	if (r < 0 && take_back(m, &back) < 0)
+		return error_lines(err, back.code, back.text);
 	return r;
 }
 
-static int leave(void *context, struct pod *pod, struct guard *guard, struct ct_error *err)
+static int leave(void *context, struct ct_error *err)
 {
 	struct migration *m = context;
 	uint64_t frozen = monotonic_us() - m->checkpoint.of->stats.frozen_time;
@@ -200,10 +218,8 @@ static int leave(void *context, struct pod *pod, struct guard *guard, struct ct_
 
 	sender_phase(&m->sender, "hand over");
 	hold_signals(&old);
-	r = hand_over(m, guard, &why);
+	r = part(m, &why);
 	m->sender.stats.downtime = monotonic_us() - frozen;
-	if (r < 0 && r != -EINPROGRESS)
-		leaving_forget(pod);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (r < 0)
 		return error_lines(err, r, why.text);
@@ -214,26 +230,19 @@ static int leave(void *context, struct pod *pod, struct guard *guard, struct ct_
 static int transfer(struct migration *m, const struct ct_migrate_options *options, struct ct_error *err)
 {
 	struct ct_error why = { 0 };
-	int fds[2], r;
+	int r;
 
-	sender_phase(&m->sender, "send");
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return error_errno(err, -errno, "pipe");
-	m->image_fd = fds[1];
-	m->sender.total = leaving_memory(m->pod);
-	r = sender_image_begin(&m->sender, fds[0], err);
-	if (r < 0)
-		return r;
-	m->carry.fd = fds[1];
 	m->carry.compress = options->compress;
 	m->carry.compress_level = options->compress_level;
-	m->hooks = (struct checkpoint_hooks){ m, whole, leave };
-	m->checkpoint.of->hooks = &m->hooks;
+	m->hooks = (struct checkpoint_hooks){ m, open_image, begin, whole, leave };
+	m->checkpoint.hooks = &m->hooks;
+	for (size_t i = 0; i < m->n; i++)
+		m->sender.total += leaving_memory(m->pods[i].pod);
 	r = checkpoints_take(&m->checkpoint, &why);
-	/* Where it stays it goes on now, whatever there is to wait for. */
+	/* Where they stay they go on now, whatever there is to wait for. */
 	checkpoints_release(&m->checkpoint);
-	m->pod = NULL;
-	m->image_fd = fd_close(m->image_fd);
+	for (size_t i = 0; i < m->n; i++)
+		m->pods[i].image[1] = fd_close(m->pods[i].image[1]);
 	if (r == 0) {
 		sender_done(&m->sender);
 		return 0;
@@ -246,44 +255,63 @@ static int transfer(struct migration *m, const struct ct_migrate_options *option
 
 static void migration_release(struct migration *m)
 {
-	m->image_fd = fd_close(m->image_fd);
+	for (size_t i = 0; m->pods && i < m->n; i++) {
+		fd_close(m->pods[i].image[0]);
+		fd_close(m->pods[i].image[1]);
+		doc_free(m->pods[i].offer);
+		rights_release(&m->pods[i].rights);
+	}
 	sender_close(&m->sender);
-	free(m->volumes);
-	free(m->publish);
-	free(m->publish_text);
-	fd_close(m->seccomp_fd);
+	free(m->pods);
 	checkpoints_release(&m->checkpoint);
 }
 
-int ct_migrate(struct ct *ct, const char *name, const struct ct_migrate_options *options,
-	       const struct ct_remote_options *remote, struct ct_remote_stats *stats, struct ct_error *err)
+static int begin_with(struct migration *m, struct ct *ct, const char *const *names,
+		      const struct ct_migrate_options *options, struct ct_error *err)
+{
+	cleanup_free const char **no_files = calloc(m->n + 1, sizeof(*no_files));
+	int r;
+
+	m->pods = calloc(m->n + 1, sizeof(*m->pods));
+	if (!m->pods || !no_files)
+		return error_errno(err, -ENOMEM, "migration");
+	for (size_t i = 0; i < m->n; i++)
+		m->pods[i] = (struct leaver){ .image = { -1, -1 }, .rights.seccomp_fd = -1 };
+	r = checkpoints_open(&m->checkpoint, ct, names, no_files, m->n, &m->carry, err);
+	for (size_t i = 0; r == 0 && i < m->n; i++)
+		m->pods[i].pod = m->checkpoint.of[i].pod;
+	if (r == 0)
+		r = check_maps(m, options, err);
+	for (size_t i = 0; r == 0 && i < m->n; i++) {
+		r = make_offer(&m->pods[i], options, err);
+		if (r < 0)
+			return which(m, i, r, err);
+	}
+	return r;
+}
+
+int ct_migrate_set(struct ct *ct, const char *const *names, size_t n, const struct ct_migrate_options *options,
+		   const struct ct_remote_options *remote, struct ct_remote_stats *stats, struct ct_error *err)
 {
 	cleanup_descriptor_room struct descriptor_room room = descriptor_room_make();
-	__cleanup(doc_free_cleanup) struct doc *offer = NULL;
-	struct migration m = { .image_fd = -1, .seccomp_fd = -1,
-			       .sender = { .image_fd = -1, .t = { .pidfd = -1, .words_fd = -1, .stop_fd = -1,
-								  .wire = { .in = -1, .out = -1 } } } };
-	const char *no_file = NULL;
-	int r = checkpoints_open(&m.checkpoint, ct, &name, &no_file, 1, &m.carry, err);
+	__cleanup(migration_release) struct migration m = { .n = n, .sender = SENDER_NONE };
+	int r = begin_with(&m, ct, names, options, err);
 
-	if (r == 0) {
-		m.pod = m.checkpoint.of->pod;
-		r = grant_all(&m, options, err);
-	}
 	if (r == 0)
-		r = make_offer(&m, &offer, err);
+		r = sender_open(&m.sender, remote, "migrate", NULL, n, err);
 	if (r == 0)
-		r = sender_open(&m.sender, remote, "migrate", NULL, err);
-	if (r == 0) {
-		sender_phase(&m.sender, "check");
-		r = sender_offer(&m.sender, offer, NULL, err);
-	}
+		r = offer_all(&m, err);
 	if (r == 0 && !remote->dry_run)
 		r = transfer(&m, options, err);
 	if (m.sender.remote)
 		sender_phase(&m.sender, NULL);
 	if (stats)
 		*stats = m.sender.stats;
-	migration_release(&m);
 	return r;
+}
+
+int ct_migrate(struct ct *ct, const char *name, const struct ct_migrate_options *options,
+	       const struct ct_remote_options *remote, struct ct_remote_stats *stats, struct ct_error *err)
+{
+	return ct_migrate_set(ct, &name, 1, options, remote, stats, err);
 }

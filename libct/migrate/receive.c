@@ -17,6 +17,7 @@
 #define IMAGE_TIMEOUT_MS 600000
 #define GO_TIMEOUT_MS 60000
 #define DONE_TIMEOUT_MS 30000
+#define GUESTS_MAX 255
 
 DEFINE_CLEANUP(struct doc *, doc_free)
 
@@ -24,15 +25,20 @@ DEFINE_CLEANUP(struct doc *, doc_free)
 static void clean_up(struct session *s)
 {
 	intake_end(s);
-	if (s->pod) {
-		pod_destroy(s->pod, NULL);
-		pod_free(take_ptr(s->pod));
+	for (size_t i = 0; i < s->n_guests; i++) {
+		struct guest *g = &s->guests[i];
+
+		if (g->pod) {
+			pod_destroy(g->pod, NULL);
+			pod_free(take_ptr(g->pod));
+		}
+		if (g->entered)
+			journal_remove(s->ct, g->id, NULL);
+		pod_config_release(&g->config);
+		message_options_release(&g->options);
 	}
-	if (s->entered)
-		journal_remove(s->ct, s->id, NULL);
-	s->entered = false;
-	pod_config_release(&s->config);
-	message_options_release(&s->options);
+	free(take_ptr(s->guests));
+	s->n_guests = 0;
 	doc_free(take_ptr(s->offer));
 }
 
@@ -100,42 +106,124 @@ static int tell_state(struct session *s, struct ct_error *err)
 	return r == -EPIPE ? 0 : r;
 }
 
+static int meet(struct session *s, size_t i, const struct node *offer, const char *id, struct ct_error *err)
+{
+	struct guest *g = &s->guests[i];
+
+	*g = (struct guest){ .session = s, .offer = offer, .options.seccomp_fd = -1 };
+	snprintf(g->id, sizeof(g->id), "%s", id);
+	s->n_guests++;
+	for (size_t k = 0; k < i; k++)
+		if (!strcmp(s->guests[k].id, id))
+			return error_set(err, -EPROTO, "two migrations of one name");
+	if (!migration_id_valid(id))
+		return error_set(err, -EPROTO, "not the name of a migration");
+	return message_get_options(node_object(offer, "options"), &g->options, err);
+}
+
+/* The first is the offer itself, the others of a set are in it. */
+static int meet_all(struct session *s, struct ct_error *err)
+{
+	const struct node *root = doc_root(s->offer);
+	const struct node *others = node_has(root, "others") ? node_array(root, "others") : NULL;
+	size_t n = others ? node_count(others) : 0;
+	int r;
+
+	if (n > GUESTS_MAX)
+		return error_set(err, -EPROTO, "too many pods");
+	s->guests = calloc(n + 1, sizeof(*s->guests));
+	if (!s->guests)
+		return error_errno(err, -ENOMEM, "migration");
+	r = meet(s, 0, root, s->id, err);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		const struct node *offer = node_at(others, i);
+
+		r = meet(s, i + 1, offer, node_str(offer, "id"), err);
+	}
+	return r < 0 ? r : doc_check(s->offer, err);
+}
+
+/* Everything that speaks against any of them. */
+static int check_all(struct session *s, struct verdict *verdict, struct ct_error *err)
+{
+	struct needs needs = { 0 };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < s->n_guests; i++) {
+		struct guest *g = &s->guests[i];
+
+		r = check_offer(s->ct,
+				&(struct offer){ .doc = s->offer, .node = g->offer, .options = &g->options.options,
+						 .runs = s->runs, .several = s->n_guests > 1 },
+				&needs, verdict, &g->pod, err);
+	}
+	check_room(s->ct, &needs, verdict);
+	return r < 0 ? r : doc_check(s->offer, err);
+}
+
+static int accept_all(struct session *s, struct ct_error *err)
+{
+	__cleanup(doc_free_cleanup) struct doc *answer = doc_new();
+	struct node *names;
+	int r = 0;
+
+	if (!answer)
+		return error_errno(err, -ENOMEM, "migration");
+	node_put_str(doc_root(answer), "name", s->guests[0].pod->name);
+	names = s->n_guests > 1 ? node_put_array(doc_root(answer), "others") : NULL;
+	for (size_t i = 0; r == 0 && i < s->n_guests; i++) {
+		struct guest *g = &s->guests[i];
+
+		r = journal_write(s->ct, g->id, g->pod, JOURNAL_BUILDING, err);
+		g->entered = r == 0;
+		if (i)
+			node_put_str(names, NULL, g->pod->name);
+	}
+	return r < 0 ? r : message_send(&s->wire, WIRE_ACCEPT, answer, err);
+}
+
+/* 1: accepted. */
 static int answer_offer(struct session *s, struct ct_error *err)
 {
 	__cleanup(verdict_release) struct verdict verdict = { 0 };
-	__cleanup(doc_free_cleanup) struct doc *answer = doc_new();
-	const struct node *offer = doc_root(s->offer);
+	__cleanup(doc_free_cleanup) struct doc *answer = NULL;
 	struct ct_error all = { 0 };
-	int r = message_get_options(node_object(offer, "options"), &s->options, err);
+	int r = meet_all(s, err);
 
 	if (r == 0)
-		r = doc_check(s->offer, err);
-	if (r == 0)
-		r = check_offer(s->ct, s->offer, &s->options.options, s->runs, &verdict, &s->pod, err);
-	if (r == 0)
-		r = doc_check(s->offer, err);
+		r = check_all(s, &verdict, err);
 	if (r < 0)
 		return r;
+	if (!verdict.code) {
+		r = accept_all(s, err);
+		return r < 0 ? r : 1;
+	}
+	answer = doc_new();
 	if (!answer)
 		return error_errno(err, -ENOMEM, "migration");
-	if (verdict.code) {
-		error_lines(&all, verdict.code, verdict.lines ? verdict.lines : "refused");
-		message_put_error(doc_root(answer), &all);
-		return message_send(&s->wire, WIRE_REFUSE, answer, err);
-	}
-	r = journal_write(s->ct, s->id, s->pod, JOURNAL_BUILDING, err);
-	if (r < 0)
-		return r;
-	s->entered = true;
-	node_put_str(doc_root(answer), "name", s->pod->name);
-	return message_send(&s->wire, WIRE_ACCEPT, answer, err);
+	error_lines(&all, verdict.code, verdict.lines ? verdict.lines : "refused");
+	message_put_error(doc_root(answer), &all);
+	return message_send(&s->wire, WIRE_REFUSE, answer, err);
 }
 
-/* Everything is there: from here on it is for the other side to say. */
+/* ---- in the conductor of the restore ---- */
+
+static int begin(void *context, struct ct_error *err)
+{
+	struct guest *g = context;
+	struct session *s = g->session;
+	int r = restore_config(node_object(g->offer, "pod"), &g->options.options, s->n_guests > 1, &g->config, err);
+
+	s->current = (size_t)(g - s->guests);
+	if (r == 0)
+		r = intake_begin(s, err);
+	return r < 0 ? r : s->image_fd;
+}
+
 static int built(void *context, const char digest[33], struct ct_error *err)
 {
 	__cleanup(doc_free_cleanup) struct doc *doc = doc_new();
-	struct session *s = context;
+	struct session *s = ((struct guest *)context)->session;
 	int r = intake_end(s);
 
 	if (r < 0)
@@ -143,35 +231,42 @@ static int built(void *context, const char digest[33], struct ct_error *err)
 	if (!doc)
 		return error_errno(err, -ENOMEM, "migration");
 	node_put_str(doc_root(doc), "digest", digest);
-	r = message_send(&s->wire, WIRE_READY, doc, err);
-	if (r == 0)
-		r = message_recv(&s->wire, GO_TIMEOUT_MS, WIRE_GO, 0, NULL, err);
+	return message_send(&s->wire, WIRE_READY, doc, err);
+}
+
+/* From here on it is for the other side to say. */
+static int go(void *context, struct ct_error *err)
+{
+	struct session *s = ((struct guest *)context)->session;
+	int r = message_recv(&s->wire, GO_TIMEOUT_MS, WIRE_GO, 0, NULL, err);
+
 	return r < 0 ? r : 0;
 }
 
 /* Killed from here on we leave a pod that runs, and whoever asks for it is told so. */
 static void taken(void *context, const struct pod *pod)
 {
-	const struct session *s = context;
+	const struct guest *g = context;
 
-	journal_write(s->ct, s->id, pod, JOURNAL_RUNNING, NULL);
+	journal_write(g->session->ct, g->id, pod, JOURNAL_RUNNING, NULL);
 }
 
 static int build(struct session *s, struct ct_error *err)
 {
-	struct restore_hooks hooks = { s->pod, s, built, taken };
-	cleanup_free char *name = NULL;
+	cleanup_free struct restore_hooks *hooks = calloc(s->n_guests, sizeof(*hooks));
 	struct ct_error why = { 0 };
-	int r = restore_config(node_object(doc_root(s->offer), "pod"), &s->options.options, false,
-			       &s->config, err);
+	int r;
 
-	if (r == 0)
-		r = intake_begin(s, err);
-	if (r < 0)
-		return r;
-	s->options.options.fd = s->image_fd;
-	r = restore_image(s->ct, &s->options.options, &hooks, &name, NULL, &why);
-	s->pod = hooks.pod;
+	if (!hooks)
+		return error_errno(err, -ENOMEM, "migration");
+	for (size_t i = 0; i < s->n_guests; i++) {
+		struct guest *g = &s->guests[i];
+
+		hooks[i] = (struct restore_hooks){ g->pod->name, &g->options.options, g->pod, g, begin, built, go, taken };
+	}
+	r = restore_incoming(s->ct, hooks, s->n_guests, &why);
+	for (size_t i = 0; i < s->n_guests; i++)
+		s->guests[i].pod = hooks[i].pod;
 	if (r == 0)
 		return 0;
 	/* Where no more came, this is why. */
@@ -186,12 +281,15 @@ static int take_in(struct session *s, struct ct_error *err)
 
 	if (r < 0)
 		return r;
-	/* From here on it runs, and whatever fails is to be asked for in the journal. */
-	s->entered = false;
+	/* From here on they run, and whatever fails is to be asked for in the journal. */
+	for (size_t i = 0; i < s->n_guests; i++)
+		s->guests[i].entered = false;
 	r = wire_send(&s->wire, WIRE_RUNNING, NULL, 0, err);
 	if (r == 0)
 		r = message_recv(&s->wire, DONE_TIMEOUT_MS, WIRE_DONE, 0, NULL, err);
-	return r < 0 ? r : journal_remove(s->ct, s->id, err);
+	for (size_t i = 0; r >= 0 && i < s->n_guests; i++)
+		r = journal_remove(s->ct, s->guests[i].id, err);
+	return r;
 }
 
 static int converse(struct session *s, struct ct_error *err)
@@ -205,12 +303,12 @@ static int converse(struct session *s, struct ct_error *err)
 		return tell_state(s, err);
 	if (r >= 0)
 		r = answer_offer(s, err);
-	return r < 0 || !s->pod ? r : take_in(s, err);
+	return r == 1 ? take_in(s, err) : r;
 }
 
 int ct_receive(struct ct *ct, int in, int out, struct ct_error *err)
 {
-	struct session s = { .ct = ct, .image_fd = -1, .feed_fd = -1, .options.seccomp_fd = -1 };
+	struct session s = { .ct = ct, .image_fd = -1, .feed_fd = -1 };
 	bool only_asked;
 	int r = wire_init(&s.wire, in, out, false, err);
 

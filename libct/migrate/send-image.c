@@ -148,10 +148,20 @@ static void *run(void *arg)
 	return NULL;
 }
 
+void sender_forget_files(struct sender *s)
+{
+	for (size_t i = 0; i < s->n_files; i++)
+		free(s->files[i].member);
+	free(take_ptr(s->files));
+	s->n_files = 0;
+}
+
 int sender_image_begin(struct sender *s, int fd, struct ct_error *err)
 {
 	int r;
 
+	sender_forget_files(s);
+	s->error = (struct ct_error){ 0 };
 	s->image_fd = fd;
 	r = helper_thread_start(&s->thread, run, s);
 	if (r < 0) {

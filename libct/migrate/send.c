@@ -23,25 +23,34 @@
 
 DEFINE_CLEANUP(struct doc *, doc_free)
 
+static struct ct_remote_phase *find_phase(struct ct_remote_stats *stats, const char *name)
+{
+	const size_t max = sizeof(stats->phases) / sizeof(stats->phases[0]);
+	size_t i = 0;
+
+	while (i < stats->n_phases && strcmp(stats->phases[i].name, name))
+		i++;
+	if (i == max)
+		return NULL;
+	stats->n_phases = i < stats->n_phases ? stats->n_phases : i + 1;
+	stats->phases[i].name = name;
+	return &stats->phases[i];
+}
+
 void sender_phase(struct sender *s, const char *name)
 {
 	struct ct_remote_stats *stats = &s->stats;
 	uint64_t bytes = s->t.wire.sent + s->t.wire.received, now = monotonic_us();
 
-	if (s->phase_began) {
-		struct ct_remote_phase *p = &stats->phases[stats->n_phases - 1];
-
-		p->time = now - s->phase_began;
-		p->bytes = bytes - s->phase_bytes;
+	if (s->phase) {
+		s->phase->time += now - s->phase_began;
+		s->phase->bytes += bytes - s->phase_bytes;
 	}
-	s->phase_began = 0;
 	stats->sent_bytes = s->t.wire.sent;
-	if (!name || stats->n_phases == sizeof(stats->phases) / sizeof(stats->phases[0]))
-		return;
-	stats->phases[stats->n_phases++].name = name;
+	s->phase = name ? find_phase(stats, name) : NULL;
 	s->phase_began = now;
 	s->phase_bytes = bytes;
-	if (s->remote->progress)
+	if (name && s->remote->progress)
 		s->remote->progress(s->remote->context, &(struct ct_progress){ .phase = name });
 }
 
@@ -65,7 +74,7 @@ static int greet(struct sender *s, const char *purpose, struct ct_error *err)
 		return error_errno(err, -ENOMEM, "migration");
 	node_put_u64(node_put_array(root, "protocol"), NULL, WIRE_VERSION);
 	node_put_str(root, "tool", PACKAGE_STRING);
-	node_put_str(root, "id", s->id);
+	node_put_str(root, "id", s->ids[0]);
 	node_put_str(root, "purpose", purpose);
 	r = message_send(&s->t.wire, WIRE_HELLO, hello, err);
 	if (r == 0)
@@ -82,16 +91,21 @@ static int greet(struct sender *s, const char *purpose, struct ct_error *err)
 }
 
 int sender_open(struct sender *s, const struct ct_remote_options *remote, const char *purpose,
-		const char *id, struct ct_error *err)
+		const char *id, size_t n, struct ct_error *err)
 {
 	int r = 0;
 
-	*s = (struct sender){ .remote = remote, .image_fd = -1,
-			      .t = { .pidfd = -1, .words_fd = -1, .stop_fd = -1, .wire = { .in = -1, .out = -1 } } };
-	if (id)
-		snprintf(s->id, sizeof(s->id), "%s", id);
-	else
-		r = make_id(s->id, err);
+	*s = (struct sender)SENDER_NONE;
+	s->remote = remote;
+	s->ids = calloc(n, sizeof(*s->ids));
+	if (!s->ids)
+		return error_errno(err, -ENOMEM, "migration");
+	for (s->n_ids = 0; r == 0 && s->n_ids < n; s->n_ids++) {
+		if (id)
+			snprintf(s->ids[0], sizeof(s->ids[0]), "%s", id);
+		else
+			r = make_id(s->ids[s->n_ids], err);
+	}
 	sender_phase(s, "connect");
 	if (r == 0)
 		r = transport_open(remote, &s->t, err);
@@ -110,10 +124,9 @@ void sender_close(struct sender *s)
 		sender_image_end(s, NULL);
 	}
 	transport_close(&s->t);
-	for (size_t i = 0; i < s->n_files; i++)
-		free(s->files[i].member);
-	free(take_ptr(s->files));
-	s->n_files = 0;
+	sender_forget_files(s);
+	free(take_ptr(s->ids));
+	s->n_ids = 0;
 }
 
 /* A profile is a file of this host: the other gets its text. */
@@ -139,23 +152,50 @@ struct doc *sender_new_offer(const struct ct_restore_options *options, struct ct
 	return take_ptr(doc);
 }
 
-int sender_offer(struct sender *s, const struct doc *offer, char **ret_name, struct ct_error *err)
+/* The offer of the first carries those of the others. */
+static int put_others(struct sender *s, struct doc *const *offers, struct ct_error *err)
+{
+	struct node *others = s->n_ids > 1 ? node_put_array(doc_root(offers[0]), "others") : NULL;
+	int r = 0;
+
+	for (size_t i = 1; r == 0 && i < s->n_ids; i++) {
+		node_put_str(doc_root(offers[i]), "id", s->ids[i]);
+		r = doc_check(offers[i], err);
+		node_copy(others, NULL, doc_root(offers[i]));
+	}
+	return r;
+}
+
+static int take_names(struct sender *s, struct doc *answer, char **ret, struct ct_error *err)
+{
+	const struct node *root = doc_root(answer);
+	const struct node *others = s->n_ids > 1 && node_has(root, "others") ? node_array(root, "others") : NULL;
+
+	if (s->n_ids > 1 && (!others || node_count(others) != s->n_ids - 1))
+		return error_set(err, -EPROTONOSUPPORT, "podckpt there takes one pod at a time; use the same podckpt "
+							"on both hosts");
+	for (size_t i = 0; ret && i < s->n_ids; i++) {
+		ret[i] = strdup(i ? node_at_str(others, i - 1) : node_str(root, "name"));
+		if (!ret[i])
+			return error_errno(err, -ENOMEM, "migration");
+	}
+	return doc_check(answer, err);
+}
+
+int sender_offer(struct sender *s, struct doc *const *offers, char **ret_names, struct ct_error *err)
 {
 	__cleanup(doc_free_cleanup) struct doc *answer = NULL;
-	int r = message_send(&s->t.wire, WIRE_OFFER, offer, err);
+	int r = put_others(s, offers, err);
 
+	if (r == 0)
+		r = message_send(&s->t.wire, WIRE_OFFER, offers[0], err);
 	if (r == 0)
 		r = message_recv(&s->t.wire, ANSWER_TIMEOUT_MS, WIRE_ACCEPT, WIRE_REFUSE, &answer, err);
 	if (r < 0)
 		return transport_explain(&s->t, r, err);
 	if (r == WIRE_REFUSE)
 		return message_get_error(doc_root(answer), s->remote->host, err);
-	if (ret_name) {
-		*ret_name = strdup(node_str(doc_root(answer), "name"));
-		if (!*ret_name)
-			return error_errno(err, -ENOMEM, "migration");
-	}
-	return doc_check(answer, err);
+	return take_names(s, answer, ret_names, err);
 }
 
 int sender_await_ready(struct sender *s, const char *digest, struct ct_error *err)
@@ -170,6 +210,25 @@ int sender_await_ready(struct sender *s, const char *digest, struct ct_error *er
 	return doc_check(ready, err);
 }
 
+/* All of them, by asking: where one runs, all do or will. */
+static int ask_all(struct sender *s, enum arrival *ret, struct ct_error *err)
+{
+	int r = 0;
+
+	*ret = ARRIVAL_RUNNING;
+	for (size_t i = 0; r == 0 && i < s->n_ids; i++) {
+		enum arrival arrival = ARRIVAL_UNKNOWN;
+
+		r = sender_ask(s->remote, s->ids[i], RUNNING_TIMEOUT_MS, &arrival, err);
+		if (arrival == ARRIVAL_ENDED)
+			arrival = ARRIVAL_RUNNING;
+		if (i && arrival != *ret)
+			arrival = ARRIVAL_UNKNOWN;
+		*ret = arrival;
+	}
+	return r;
+}
+
 int sender_await_running(struct sender *s, struct ct_error *err)
 {
 	struct ct_error why = { 0 };
@@ -181,10 +240,10 @@ int sender_await_running(struct sender *s, struct ct_error *err)
 	/* The other side's own word that it failed. */
 	if (s->t.wire.phase == WIRE_OVER && r != -EINPROGRESS)
 		return error_lines(err, r, why.text);
-	r = sender_ask(s->remote, s->id, RUNNING_TIMEOUT_MS, &arrival, err);
+	r = ask_all(s, &arrival, err);
 	if (r < 0)
 		return r;
-	if (arrival == ARRIVAL_RUNNING || arrival == ARRIVAL_ENDED)
+	if (arrival == ARRIVAL_RUNNING)
 		return 0;
 	if (arrival == ARRIVAL_GONE)
 		return error_set(err, -EREMOTEIO, "it did not come to run on '%s': %s", s->remote->host, why.text);
@@ -198,7 +257,7 @@ static int ask_once(const struct ct_remote_options *remote, const char *id, int6
 		    enum arrival *ret, struct ct_error *err)
 {
 	__cleanup(sender_close) struct sender s;
-	int r = sender_open(&s, remote, "status", id, err);
+	int r = sender_open(&s, remote, "status", id, 1, err);
 
 	while (r == 0) {
 		__cleanup(doc_free_cleanup) struct doc *state = NULL;
@@ -253,6 +312,8 @@ void sender_settle(const struct ct_remote_options *remote, const char *id)
 
 void sender_done(struct sender *s)
 {
-	if (wire_send(&s->t.wire, WIRE_DONE, NULL, 0, NULL) < 0 || !transport_finish(&s->t))
-		sender_settle(s->remote, s->id);
+	if (wire_send(&s->t.wire, WIRE_DONE, NULL, 0, NULL) == 0 && transport_finish(&s->t))
+		return;
+	for (size_t i = 0; i < s->n_ids; i++)
+		sender_settle(s->remote, s->ids[i]);
 }

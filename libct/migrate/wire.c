@@ -36,6 +36,9 @@ static const struct transition {
 	{ WIRE_IMAGE, WIRE_FILE, true, WIRE_IMAGE },
 	{ WIRE_IMAGE, WIRE_END, true, WIRE_SENT },
 	{ WIRE_SENT, WIRE_READY, false, WIRE_BUILT },
+	/* The next image of a set. */
+	{ WIRE_BUILT, WIRE_HAVE, true, WIRE_ASKED },
+	{ WIRE_BUILT, WIRE_DATA, true, WIRE_IMAGE },
 	{ WIRE_BUILT, WIRE_GO, true, WIRE_GONE },
 	{ WIRE_GONE, WIRE_RUNNING, false, WIRE_RUNS },
 	{ WIRE_RUNS, WIRE_DONE, true, WIRE_OVER },

@@ -105,6 +105,8 @@ int pod_config_set_ip6(struct pod_config *config, const char *text, struct ct_er
 int pod_config_move(struct pod_config *config, const char *ip, const char *ip6, struct ct_error *err);
 /* The ports of the pod, anew: "[IP:]HOST:POD[/tcp|/udp]", NULL-terminated (NULL: none). -EINVAL with words, -ENOMEM. */
 int pod_config_set_publish(struct pod_config *config, const char *const *texts, struct ct_error *err);
+/* Is `p` of the ports that were `given` for several pods for this one: the very one that it had, or another in its place? */
+bool publish_is_for(const struct net_publish *p, const struct pod_config *config, const struct pod_config *given);
 void pod_config_release(struct pod_config *config);
 
 /* What is known of a pod that was made. */
@@ -150,9 +152,9 @@ DEFINE_CLEANUP(struct pod *, pod_free)
 /*
  * Claims a name: makes the directory, locked. Takes `config` over on success. Where config->name is
  * NULL a short unique one is made up; where config->hostname is NULL it becomes the name. -EEXIST:
- * the name is taken.
+ * the name is taken; with `may_choose` the words are of --name.
  */
-int pod_reserve(struct ct *ct, struct pod_config *config, struct pod **ret, struct ct_error *err);
+int pod_reserve(struct ct *ct, struct pod_config *config, bool may_choose, struct pod **ret, struct ct_error *err);
 
 /*
  * Gives a pod that was reserved, and not made, another configuration of the same name; takes it over on success.

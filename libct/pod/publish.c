@@ -134,8 +134,7 @@ static bool same_port(const struct net_publish *a, const struct net_publish *b)
 	return a->pod == b->pod && a->udp == b->udp;
 }
 
-/* Is `p` for this one of several pods: the very one that it had, or another in its place? */
-static bool is_for(const struct net_publish *p, const struct pod_config *config, const struct pod_config *given)
+bool publish_is_for(const struct net_publish *p, const struct pod_config *config, const struct pod_config *given)
 {
 	for (size_t i = 0; i < config->n_publish; i++) {
 		bool the_same = false;
@@ -159,7 +158,7 @@ static void keep_own(const struct pod_config *config, struct pod_config *given)
 	given->publish = own;
 	given->n_publish = 0;
 	for (size_t i = 0; own && i < all.n_publish; i++)
-		if (is_for(&all.publish[i], config, &all))
+		if (publish_is_for(&all.publish[i], config, &all))
 			own[given->n_publish++] = all.publish[i];
 	free(all.publish);
 }

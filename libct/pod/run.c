@@ -25,7 +25,7 @@ int ct_run(struct ct *ct, const struct ct_run_options *options, char **ret_name,
 
 	r = pod_config_from_options(ct, options, &config, err);
 	if (r >= 0)
-		r = pod_reserve(ct, &config, &pod, err);
+		r = pod_reserve(ct, &config, true, &pod, err);
 	pod_config_release(&config);
 	if (r < 0)
 		return of_arguments(r, err);

@@ -519,7 +519,7 @@ static int name_claim(int podsfd, struct pod *pod)
 	return r;
 }
 
-static int name_claim_any(struct ct *ct, int podsfd, const struct pod_config *config,
+static int name_claim_any(struct ct *ct, int podsfd, const struct pod_config *config, bool may_choose,
 			  struct pod **ret, struct ct_error *err)
 {
 	char made_up[NAME_MAX_LEN + 1];
@@ -541,8 +541,9 @@ static int name_claim_any(struct ct *ct, int podsfd, const struct pod_config *co
 		if (r != -EEXIST)
 			return error_errno(err, r, "make '%s'", pod->dir);
 		if (config->name || attempt > 1000)
-			return error_set(err, r, "the name '%s' is taken: choose another with --name, or remove that pod",
-					 pod->name);
+			return error_set(err, r, "the name '%s' is taken: %s", pod->name,
+					 may_choose ? "choose another with --name, or remove that pod"
+						    : "remove that pod first");
 	}
 }
 
@@ -568,7 +569,7 @@ static int names_complete(struct pod *pod, struct ct_error *err)
 	return c->name && c->hostname ? 0 : error_errno(err, -ENOMEM, "pod '%s'", pod->name);
 }
 
-int pod_reserve(struct ct *ct, struct pod_config *config, struct pod **ret, struct ct_error *err)
+int pod_reserve(struct ct *ct, struct pod_config *config, bool may_choose, struct pod **ret, struct ct_error *err)
 {
 	__cleanup(pod_free_cleanup) struct pod *pod = NULL;
 	cleanup_fd int podsfd = -1;
@@ -588,7 +589,7 @@ int pod_reserve(struct ct *ct, struct pod_config *config, struct pod **ret, stru
 	if (podsfd < 0)
 		return podsfd;
 	pods_sweep(podsfd);
-	r = name_claim_any(ct, podsfd, config, &pod, err);
+	r = name_claim_any(ct, podsfd, config, may_choose, &pod, err);
 	if (r < 0)
 		return r;
 	pod->config = *config;

@@ -75,7 +75,7 @@ changed() {
 	assert_failure
 	assert_line "podckpt: migrate c: $HOSTB: '/no/such/place', the volume for '/vol', is not there: No such file or directory; map it to another path with --volume-map"
 	assert_line --partial "$HOSTB: port 8080 (TCP) of this host is taken by another pod (link 'pck"
-	assert_line --partial "$HOSTB: the name 'c' is taken: choose another with --name, or remove that pod"
+	assert_line --partial "$HOSTB: the name 'c' is taken: remove that pod first"
 	before=$output
 	run there migrate --volume-map "$PWD/vol:/no/such/place" c
 	assert_failure

@@ -263,9 +263,6 @@ time.sleep(1000)'
 		assert_failure 2
 		assert_output "podckpt: restore: $i is for one pod, not for several"
 	done
-	run podckpt restore --host somewhere a.tar b.tar
-	assert_failure 2
-	assert_output "podckpt: restore: --host is for one pod, not for several"
 	# Before anything is asked of that host.
 	run podckpt restore --host somewhere --rsh false b.tar
 	assert_failure 2
@@ -297,12 +294,12 @@ time.sleep(1000)'
 	sleepers b
 	run podckpt restore -v "$PWD/shared:/shared" a.tar b.tar v.tar
 	assert_failure 8
-	assert_output "podckpt: restore: b.tar: the name 'b' is taken: choose another with --name, or remove that pod"
+	assert_output "podckpt: restore: b.tar: the name 'b' is taken: remove that pod first"
 	assert_equal "$(podckpt ps -q)" b
 	podckpt rm -f b
 	run podckpt restore c.tar c.tar
 	assert_failure 8
-	assert_output "podckpt: restore: c.tar: the name 'c' is taken: choose another with --name, or remove that pod"
+	assert_output "podckpt: restore: c.tar: the name 'c' is taken: remove that pod first"
 	# Found when the others are built: damage at the end.
 	cp v.tar whole.tar
 	python3 -c '

@@ -27,7 +27,7 @@ static void maker_dies(void)
 		o.env = environment;
 		o.net = CT_NET_NONE;
 		if (pod_config_from_options(ct, &o, &config, &err) < 0 ||
-		    pod_reserve(ct, &config, &pod, &err) < 0 || pod_make(pod, &start, &err) < 0)
+		    pod_reserve(ct, &config, true, &pod, &err) < 0 || pod_make(pod, &start, &err) < 0)
 			_exit(1);
 		if (write(tell[1], &pod->state, sizeof(pod->state)) < 0)
 			_exit(1);
