@@ -113,6 +113,48 @@ static int find_timers(struct dump *d, struct dump_process *p, struct ct_error *
 	return 0;
 }
 
+static bool has_thread(const struct dump_process *p, pid_t vtid)
+{
+	for (size_t i = 0; i < p->n_threads; i++)
+		if (p->threads[i].t.vtid == vtid)
+			return true;
+	return false;
+}
+
+/* Kernel clocks below 0 count CPU time: bit 2 says that it is a thread's, the upper ones whose, 0 of who made the timer. */
+static bool of_a_thread(int clock)
+{
+	return clock == CLOCK_THREAD_CPUTIME_ID || (clock < 0 && clock & 4);
+}
+
+static void check_timer(struct dump *d, const struct dump_process *p, const struct posix_timer *t)
+{
+	bool thread = of_a_thread(t->clock);
+	pid_t vtid = t->clock < 0 ? (pid_t) ~(t->clock >> 3) : 0;
+
+	if (thread && !vtid && p->n_threads > 1)
+		dump_refuse_process(d, p, "its timer %d counts the CPU time of one of several threads, and of which the kernel "
+					  "does not tell (CLOCK_THREAD_CPUTIME_ID), so it is not carried; "
+					  "pthread_getcpuclockid(3) gives a clock that does", t->id);
+	if (thread && vtid && !has_thread(p, vtid))
+		dump_refuse_process(d, p, "its timer %d counts the CPU time of a thread that has ended, which is not "
+					  "carried; delete it first", t->id);
+	if (t->notify & SIGEV_THREAD_ID && !t->vtid)
+		dump_refuse_process(d, p, "its timer %d signals a thread that has ended, which is not carried; delete "
+					  "it first", t->id);
+}
+
+/* What cannot be read is an error when the process is asked. */
+static void process_check(struct dump *d, struct dump_process *p)
+{
+	struct ct_error err = { 0 };
+
+	if (find_timers(d, p, &err) < 0)
+		return;
+	for (size_t i = 0; i < p->timers.n_posix; i++)
+		check_timer(d, p, &p->timers.posix[i]);
+}
+
 /* Timers that expire between two moments, of the wall clock or of the monotonic one. */
 struct window {
 	int64_t first[2], last[2]; /* [0] monotonic */
@@ -217,15 +259,9 @@ void task_timers_release(struct task_timers *t)
 	memset(t, 0, sizeof(*t));
 }
 
-/* Kernel clocks below 0 count CPU time; their lowest bits say of what, the others of which task, 0 itself. */
 static bool of_cpu(int clock)
 {
 	return clock < 0 || clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID;
-}
-
-static bool of_a_thread(int clock)
-{
-	return clock == CLOCK_THREAD_CPUTIME_ID || (clock < 0 && clock & 4);
 }
 
 static void put_expiry(struct node *n, const struct task_timers *all, int64_t offset, bool cpu,
@@ -247,18 +283,10 @@ static void put_expiry(struct node *n, const struct task_timers *all, int64_t of
 		node_put_i64(state, "expires", all->at + offset + remaining);
 }
 
-static int put_posix(struct dump_process *p, const struct posix_timer *t, int64_t offset,
-		     struct node *list, struct ct_error *err)
+static void put_posix(struct dump_process *p, const struct posix_timer *t, int64_t offset, struct node *list)
 {
 	struct node *n = node_put_object(list, NULL);
 
-	if (of_a_thread(t->clock) && p->n_threads > 1)
-		return error_set(err, -EOPNOTSUPP,
-				 "its timer %d counts the CPU time of one of several threads, which is "
-				 "not carried", t->id);
-	if (t->notify & SIGEV_THREAD_ID && !t->vtid)
-		return error_set(err, -EOPNOTSUPP,
-				 "its timer %d signals a thread that has ended, which is not carried", t->id);
 	node_put_i64(n, "id", t->id);
 	node_put_i64(n, "clock", t->clock);
 	node_put_i64(n, "notify", t->notify);
@@ -268,7 +296,6 @@ static int put_posix(struct dump_process *p, const struct posix_timer *t, int64_
 		node_put_i64(n, "thread", t->vtid);
 	put_expiry(n, &p->timers, offset, of_cpu(t->clock), t->interval, t->remaining,
 		   t->wall);
-	return 0;
 }
 
 static int process_dump(struct dump *d, struct dump_process *p, const struct tape *tape,
@@ -285,7 +312,7 @@ static int process_dump(struct dump *d, struct dump_process *p, const struct tap
 	if (r == 0 && p->timers.n_posix)
 		list = node_put_array(n, "posix");
 	for (size_t i = 0; r == 0 && i < p->timers.n_posix; i++)
-		r = put_posix(p, &p->timers.posix[i], offset, list, err);
+		put_posix(p, &p->timers.posix[i], offset, list);
 	return r;
 }
 
@@ -454,8 +481,9 @@ const struct kind kind_timers = {
 	.name = "timers",
 	.carries = "interval timers and POSIX timers with their numbers and what remains of them, or the time of "
 		   "day that they are set to",
-	.refuses = "timers of one thread's CPU time in a process of several threads",
-	.victims = "timer-itimer timer-posix timer-wall timer-thread timer-cpu",
+	.refuses = "timers of CLOCK_THREAD_CPUTIME_ID in a process of several threads, those of a thread that has ended",
+	.victims = "timer-itimer timer-posix timer-wall timer-thread timer-cpu timer-cpu-threads refused-timers",
+	.process_check = process_check,
 	.process_dump = process_dump,
 	.process_restore_late = process_restore_late,
 	.process_start = process_start,
