@@ -117,6 +117,7 @@ static int checkpoint(struct context *context, const struct checkpoint_options *
 		r = ct_checkpoint(context->ct, pods[0], &ct_options, set->stats, &err);
 	if (r < 0)
 		return report(context, set->n > 1 ? NULL : pods[0], &err);
+	context->done = o->dry_run ? NULL : set->n > 1 ? "the images are written" : "the image is written";
 	tell(context, o, set);
 	return 0;
 }

@@ -67,6 +67,7 @@ struct context {
 	bool quiet, verbose, version, help;
 	struct ct *ct; /* after context_open() */
 	const struct command *command;
+	const char *done; /* what has happened and stays, also when the output cannot be written; NULL: nothing */
 };
 
 struct command {

@@ -35,7 +35,8 @@ static int output_finish(const struct context *context)
 	errno = 0;
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return 0;
-	return report_text(context, PODCKPT_FAILURE, "standard output: %s", strerror(errno ? errno : EIO));
+	return report_text(context, PODCKPT_FAILURE, "%s%sstandard output: %s", context->done ? context->done : "",
+			   context->done ? ", but " : "", strerror(errno ? errno : EIO));
 }
 
 static int run_command(struct context *context, int argc, char **argv)

@@ -142,6 +142,7 @@ static int restore_there(struct context *context, const struct restore_options *
 		r = failed(context, n > 1 ? NULL : ct_options->path, &err);
 		return err.code == -EINPROGRESS ? PODCKPT_UNDECIDED : r;
 	}
+	context->done = o->remote.dry_run ? NULL : "the pod runs there";
 	if (o->stats)
 		remote_stats_print(stdout, &stats);
 	for (size_t i = 0; i < n; i++) {
@@ -174,6 +175,7 @@ static int restore(struct context *context, const struct restore_options *o, con
 		stats_print(o->detach ? stdout : stderr, &stats, NULL, 1);
 	if (!o->detach)
 		return attach(context, o, name, from_stdin);
+	context->done = "the pod runs";
 	if (!o->stats)
 		puts(name);
 	return 0;
@@ -195,6 +197,7 @@ static int restore_set(struct context *context, const struct restore_options *o,
 		return restore_there(context, o, &ct_options, n, images);
 	if (ct_restore_set(context->ct, (const char *const *)images, n, &ct_options, names, stats, &err) < 0)
 		return failed(context, NULL, &err);
+	context->done = "the pods run";
 	if (o->stats)
 		stats_print(stdout, stats, (const char *const *)names, n);
 	for (size_t i = 0; i < n; i++) {

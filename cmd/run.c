@@ -138,6 +138,7 @@ static int run_pod(struct context *context, const struct run_options *o,
 		if (!detached)
 			return r;
 	}
+	context->done = "the pod runs";
 	puts(name);
 	return 0;
 }

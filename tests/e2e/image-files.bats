@@ -200,9 +200,17 @@ lost+found"
 	counter c
 	run bash -c '"$PODCKPT" checkpoint -R c >/dev/full'
 	assert_failure 1
-	assert_output "podckpt: checkpoint: standard output: No space left on device"
+	assert_output "podckpt: checkpoint: the image is written, but standard output: No space left on device"
 	goes_on c
-	podckpt inspect ./c.tar >/dev/null
+	podckpt checkpoint c >/dev/null
+	run bash -c '"$PODCKPT" restore -d c.tar >/dev/full'
+	assert_failure 1
+	assert_output "podckpt: restore: the pod runs, but standard output: No space left on device"
+	goes_on c
+	run bash -c '"$PODCKPT" run -d --name d -- sleep 1000 >/dev/full'
+	assert_failure 1
+	assert_output "podckpt: run: the pod runs, but standard output: No space left on device"
+	podckpt rm -f d
 	for command in ps "inspect c" check --version "--help"; do
 		run bash -c '"$PODCKPT" '"$command"' >/dev/full'
 		assert_failure 1

@@ -3,7 +3,7 @@
 podckpt on one of them is killed, or the line between them breaks (tests/faults/line). After it exactly one pod runs,
 at once or when migrate --resolve was asked; it has lost and repeated nothing (its counter, which is in a volume of
 both hosts; a TCP connection from a client); nothing half-made is on either host; and it can move again."""
-import glob, json, os, random, re, shutil, signal, subprocess, sys, tempfile, time
+import glob, json, os, shutil, subprocess, sys, tempfile, time
 
 import common
 from common import BUILD, FAULT, HERE, Broken, errors_of, said_well
