@@ -46,7 +46,7 @@ static int mqueue_fd_restore(struct restore *r, const struct node *n, uint32_t i
 			     struct ct_error *err)
 {
 	const char *path = node_path(n, "path");
-	int flags = (int)node_hex(n, "flags") & (O_ACCMODE | O_NONBLOCK), e = doc_check(r->doc, err);
+	int all = (int)node_hex(n, "flags"), flags = all & (O_ACCMODE | O_NONBLOCK), e = doc_check(r->doc, err);
 	struct stat st;
 
 	if (e < 0)
@@ -54,7 +54,8 @@ static int mqueue_fd_restore(struct restore *r, const struct node *n, uint32_t i
 	if (!strncmp(path, DIRECTORY "/", sizeof(DIRECTORY)))
 		*ret_fd = sys_openat2(AT_FDCWD, path, (uint64_t)flags, 0, RESOLVE_NO_SYMLINKS);
 	else
-		*ret_fd = SYS_RET(syscall(SYS_mq_open, path + 1, flags | O_CLOEXEC, 0, NULL));
+		/* Always close-on-exec; that somebody asked for it shows in the flags of the description for good. */
+		*ret_fd = SYS_RET(syscall(SYS_mq_open, path + 1, flags | (all & O_CLOEXEC), 0, NULL));
 	if (*ret_fd < 0)
 		return error_errno(err, *ret_fd, "open the message queue '%s'", path);
 	if (fstat(*ret_fd, &st) < 0 || !S_ISREG(st.st_mode))
