@@ -2,14 +2,22 @@
 /*
  * The processes of a pod, found by /proc/PID/task/TID/children from PID 1 on: the only place that
  * names zombies and the thread that a child belongs to.
+ *
+ * A task that ends leaves its cgroup before it is a zombie, gives its children away and tells its parent. So of a pod
+ * that is frozen some tasks may still be on their way: what is found then is not yet what remains, and it is looked at
+ * again (-EAGAIN) until they are through. It takes microseconds.
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 
+#include "libct/base/clock.h"
 #include "libct/base/error.h"
 #include "libct/base/sys.h"
 #include "libct/dump-steps.h"
 #include "libct/tree-plan.h"
+
+#define ENDING_TIMEOUT_MS 10000
 
 struct child {
 	pid_t pid;
@@ -36,15 +44,32 @@ static int compare_vpid(const void *a, const void *b)
 	return (x->status.vpid > y->status.vpid) - (x->status.vpid < y->status.vpid);
 }
 
+/* What went away while it was looked at: in a pod that stands still the rest is not known any more. */
+static int vanished(const struct dump *d, int r)
+{
+	if (r != -ESRCH && r != -ENOENT)
+		return r;
+	return d->preflight ? 0 : -EAGAIN;
+}
+
+/* Is it on its way to be a zombie or gone? One that was killed is, though it may not know yet. */
+static bool is_ending(const struct dump *d, const struct proc_status *s)
+{
+	return !d->preflight && s->state != 'Z' &&
+	       (s->state == 'X' || !s->fd_size || s->sig_pending >> (SIGKILL - 1) & 1);
+}
+
 static int add_child(struct dump *d, pid_t pid, pid_t tid, struct children *to)
 {
 	struct child child = { .pid = pid, .parent_tid = tid };
 	int r = proc_status(d->proc, pid, 0, &child.status);
 
-	if (r == -ESRCH && d->preflight)
-		return 0;
 	if (r < 0)
-		return r;
+		return vanished(d, r);
+	if (is_ending(d, &child.status)) {
+		proc_status_release(&child.status);
+		return -EAGAIN;
+	}
 	if (to->n == to->max) {
 		size_t max = to->max ? to->max * 2 : 16;
 		struct child *grown = realloc(to->list, sizeof(*grown) * max);
@@ -75,10 +100,12 @@ static int find_children(struct dump *d, pid_t pid, struct children *ret)
 
 		snprintf(name, sizeof(name), "task/%d/children", tids[i]);
 		r = proc_read(d->proc, pid, name, &text);
-		if (r == -ESRCH)
+		if (r < 0) {
+			r = vanished(d, (int)r);
+			if (r < 0)
+				return (int)r;
 			continue;
-		if (r < 0)
-			return (int)r;
+		}
 		for (at = text;; at = end) {
 			pid_t child = (pid_t)strtol(at, &end, 10);
 
@@ -118,8 +145,12 @@ static int add_threads(struct dump *d, struct dump_process *p)
 		struct dump_thread *t = &p->threads[tids[i] == p->pid ? 0 : at];
 		int r = proc_status(d->proc, p->pid, tids[i], &t->status);
 
-		if (r == -ESRCH && d->preflight && tids[i] != p->pid)
-			continue; /* just ended */
+		if (r < 0 && tids[i] != p->pid && vanished(d, r) == 0)
+			continue;
+		if (r == 0 && is_ending(d, &t->status)) {
+			proc_status_release(&t->status);
+			r = -EAGAIN;
+		}
 		if (r < 0)
 			return r;
 		t->t.pid = p->pid;
@@ -134,6 +165,23 @@ static int add_threads(struct dump *d, struct dump_process *p)
 	return p->threads[0].t.tid ? 0 : -ESRCH;
 }
 
+/* Of a process whose main thread has ended: are the others about to? */
+static int check_others(struct dump *d, const struct dump_process *p)
+{
+	cleanup_free int *tids = NULL;
+	ssize_t n = d->preflight || p->status.n_threads < 2 ? 0 : proc_numbers(d->proc, p->pid, "task", &tids);
+	int r = n < 0 ? (int)n : 0;
+
+	for (ssize_t i = 0; r == 0 && i < n; i++) {
+		__cleanup(proc_status_release) struct proc_status s = { 0 };
+
+		r = proc_status(d->proc, p->pid, tids[i], &s);
+		if (r == 0 && is_ending(d, &s))
+			r = -EAGAIN;
+	}
+	return r;
+}
+
 static int open_process(struct dump *d, struct dump_process *p)
 {
 	int r;
@@ -142,7 +190,7 @@ static int open_process(struct dump *d, struct dump_process *p)
 	if (p->pidfd < 0)
 		return p->pidfd;
 	if (p->zombie)
-		return 0;
+		return check_others(d, p);
 	p->mem = proc_open(d->proc, p->pid, "mem", O_RDWR);
 	p->pagemap = proc_open(d->proc, p->pid, "pagemap", O_RDONLY);
 	if (p->mem < 0)
@@ -189,10 +237,9 @@ static int add_process(struct dump *d, struct child *child, pid_t parent_vpid, s
 	if (r == 0)
 		r = open_process(d, p);
 	if (r < 0) {
-		bool vanished = d->preflight && (r == -ESRCH || r == -ENOENT);
-
+		r = vanished(d, r);
 		dump_process_release(p);
-		return vanished ? 0 : error_errno(err, r, "pid %d", vpid);
+		return r < 0 ? error_errno(err, r, "pid %d", vpid) : 0;
 	}
 	d->n_processes++;
 	return add_children(d, pid, vpid, max, err);
@@ -203,10 +250,10 @@ static int add_children(struct dump *d, pid_t pid, pid_t vpid, size_t *max, stru
 	__cleanup(children_release) struct children children = { 0 };
 	int r = find_children(d, pid, &children);
 
-	if (r == -ESRCH && d->preflight)
-		return 0;
-	if (r < 0)
-		return error_errno(err, r, "children of pid %d", vpid);
+	if (r < 0) {
+		r = vanished(d, r);
+		return r < 0 ? error_errno(err, r, "children of pid %d", vpid) : 0;
+	}
 	for (size_t i = 0; r == 0 && i < children.n; i++)
 		r = add_process(d, &children.list[i], vpid, max, err);
 	return r;
@@ -232,13 +279,23 @@ static int check_strays(struct dump *d, struct ct_error *err)
 		__cleanup(proc_status_release) struct proc_status s = { 0 };
 		struct proc_stat stat;
 
+		int r;
+
 		if (pids[i] == d->pod->state.pid1 || dump_by_pid(d, pids[i]))
 			continue;
-		if (proc_stat(d->proc, pids[i], 0, &stat) < 0 ||
-		    proc_status(d->proc, pids[i], 0, &s) < 0)
+		r = proc_stat(d->proc, pids[i], 0, &stat);
+		if (r == 0)
+			r = proc_status(d->proc, pids[i], 0, &s);
+		if (r < 0) {
+			r = vanished(d, r);
+			if (r < 0)
+				return error_errno(err, r, "the pod's processes");
 			continue;
+		}
 		if (d->preflight && is_among(pids, n, stat.ppid))
 			continue; /* just born; or a child of such a one */
+		if (!d->preflight && (stat.ppid == d->pod->state.pid1 || dump_by_pid(d, stat.ppid)))
+			return error_errno(err, -EAGAIN, "the pod's processes"); /* got another parent meanwhile */
 		dump_refuse(d,
 			    "pid %d (%s): it was started from outside (podckpt exec), where its parent "
 			    "and its streams are; end it first",
@@ -263,7 +320,46 @@ static void link_threads(struct dump *d)
 	}
 }
 
-int dump_find_processes(struct dump *d, struct ct_error *err)
+static ssize_t count_children(struct dump *d, pid_t pid)
+{
+	cleanup_free int *tids = NULL;
+	ssize_t n = proc_numbers(d->proc, pid, "task", &tids), count = 0;
+
+	for (ssize_t i = 0; i < n; i++) {
+		cleanup_free char *text = NULL;
+		char name[64];
+		ssize_t r;
+
+		snprintf(name, sizeof(name), "task/%d/children", tids[i]);
+		r = proc_read(d->proc, pid, name, &text);
+		if (r < 0)
+			return r;
+		for (const char *at = text; *at; at++)
+			count += *at == ' ';
+	}
+	return n < 0 ? n : count;
+}
+
+/*
+ * Has somebody ended between two looks? Then its children have gone to a task whose children were known already, and
+ * what of them is a zombie is in no list of a cgroup.
+ */
+static int count_again(struct dump *d)
+{
+	const bool init = !d->pod->config.no_init;
+	ssize_t n = init ? count_children(d, d->pod->state.pid1) : 1;
+	size_t count = 0;
+
+	for (size_t i = 0; n >= 0; i++) {
+		count += (size_t)n;
+		if (i == d->n_processes)
+			return count == d->n_processes ? 0 : -EAGAIN;
+		n = d->processes[i].zombie ? 0 : count_children(d, d->processes[i].pid);
+	}
+	return (int)n;
+}
+
+static int find_once(struct dump *d, struct ct_error *err)
 {
 	struct child first = { .pid = d->pod->state.pid1 };
 	size_t max = 0;
@@ -279,7 +375,27 @@ int dump_find_processes(struct dump *d, struct ct_error *err)
 		r = add_children(d, first.pid, 1, &max, err);
 	}
 	link_threads(d);
+	if (r == 0 && !d->preflight) {
+		r = vanished(d, count_again(d));
+		if (r < 0)
+			return error_errno(err, r, "the pod's processes");
+	}
 	return r < 0 ? r : check_strays(d, err);
+}
+
+int dump_find_processes(struct dump *d, struct ct_error *err)
+{
+	static const struct timespec pause = { .tv_nsec = 100000 };
+	const int64_t until = monotonic_ms() + ENDING_TIMEOUT_MS;
+
+	for (;;) {
+		int r = find_once(d, err);
+
+		if (r != -EAGAIN || monotonic_ms() >= until)
+			return r;
+		dump_let_go(d);
+		nanosleep(&pause, NULL);
+	}
 }
 
 /* ---- can the tree be made again? ---- */

@@ -226,6 +226,8 @@ static int parse_status_line(const char *key, const char *v, struct proc_status 
 		s->no_new_privs = atoi(v);
 	else if (!strcmp(key, "Seccomp"))
 		s->seccomp = (unsigned int)atoi(v);
+	else if (!strcmp(key, "FDSize"))
+		s->fd_size = (unsigned int)atoi(v);
 	else if (!strcmp(key, "Threads"))
 		s->n_threads = (unsigned int)atoi(v);
 	else if (!strcmp(key, "x86_Thread_features"))

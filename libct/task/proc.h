@@ -36,6 +36,7 @@ struct proc_status {
 	bool no_new_privs;
 	unsigned int seccomp; /* 0 none, 1 strict, 2 filter */
 	unsigned int n_threads;
+	unsigned int fd_size; /* 0: its descriptors are gone, it is ending */
 	uint64_t sig_pending, sig_shared_pending, sig_blocked, sig_ignored, sig_caught;
 	uint32_t *groups; /* owned */
 	size_t n_groups;
