@@ -8,6 +8,7 @@
 
 #include "images/archive.h"
 #include "libct/base/clock.h"
+#include "libct/findings.h"
 #include "libct/kind.h"
 #include "libct/kind/memory.h"
 #include "libct/kind/rootfs.h"
@@ -35,34 +36,68 @@ int checkpoint_open(struct checkpoint *c, struct ct_error *err)
 	return r < 0 ? r : cgroup_check_thawed(c->pod->state.cgroup, err);
 }
 
+/* What was found at every look so far. */
+struct looks {
+	char *findings, *lasting;
+	unsigned int n;
+};
+
+static void looks_release(struct looks *l)
+{
+	free(l->findings);
+	free(l->lasting);
+}
+
+/* Without memory nothing is left, and the look at the stopped pod decides. */
+static void looks_add(struct looks *l, const struct dump *d)
+{
+	if (l->n++) {
+		findings_keep(&l->findings, d->findings);
+		findings_keep(&l->lasting, d->lasting);
+	} else {
+		l->findings = d->findings ? strdup(d->findings) : NULL;
+		l->lasting = d->lasting && *d->lasting ? strdup(d->lasting) : NULL;
+	}
+}
+
+/* 1: look again. 0: it can be tried. */
+static int judge(struct checkpoint *c, const struct looks *l, const struct dump *d, bool over, struct ct_error *err)
+{
+	if (!l->findings)
+		return !over;
+	if (l->lasting ? l->n < ENOUGH_LOOKS : !over)
+		return 1;
+	/* A server to which clients come without pause: they are not let in for the moment of the stop. */
+	if (!c->options->dry_run && d->n_at_door == d->n_findings) {
+		c->at_door = true;
+		return 0;
+	}
+	return error_lines(err, -EOPNOTSUPP, l->findings);
+}
+
 /* Files are taken by what it has found: the dump is kept until checkpoint_prepare(). */
 int checkpoint_preflight(struct checkpoint *c, struct ct_error *err)
 {
 	const int64_t until = monotonic_us() + PASSING_US;
+	__cleanup(looks_release) struct looks looks = { 0 };
 
-	for (unsigned int looks = 1;; looks++) {
+	for (;;) {
 		__cleanup(dump_free_cleanup) struct dump *d = NULL;
 		int r = dump_new(c->pod, true, &d, err);
-		bool over;
 
 		if (r == 0)
 			r = dump_preflight(d, err);
-		over = monotonic_us() >= until;
-		/* A server to which clients come without pause: they are not let in for the moment of the stop. */
-		if (r < 0 && over && d && dump_passes(d, r) && !c->options->dry_run &&
-		    d->n_at_door == d->n_findings) {
-			c->at_door = true;
-			r = 0;
+		/* A running pod changes while it is looked at: what is found once may never have been there. */
+		if (r == -EOPNOTSUPP && d->n_findings) {
+			looks_add(&looks, d);
+			r = judge(c, &looks, d, monotonic_us() >= until, err);
 		}
 		if (r == 0) {
 			/* An end of a pipe that we held would keep its reader waiting. */
 			dump_let_go(d);
 			c->found = take_ptr(d);
 		}
-		if (r == 0 || over || !d)
-			return r;
-		/* A running pod changes while it is looked at: what is found once may never have been there. */
-		if (!dump_passes(d, r) && (r != -EOPNOTSUPP || looks > 1))
+		if (r <= 0)
 			return r;
 		checkpoint_pause();
 	}

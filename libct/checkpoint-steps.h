@@ -71,7 +71,9 @@ void checkpoints_release(struct checkpoints *s);
  * What passes by itself in a running pod (a child of vfork(2) that has not executed its program yet, a connection that
  * waits to be accepted) is mostly gone within a millisecond. What is there at every look for so long is refused.
  */
-#define PASSING_US 600000
+#define PASSING_US 1500000
+/* What does not pass is refused when a look at the running pod has found the same so often. */
+#define ENOUGH_LOOKS 3
 #define STOP_US 2000000
 void checkpoint_pause(void);
 

@@ -170,6 +170,7 @@ void dump_check_vfork(struct dump *d)
 
 		for (size_t k = 0; k < p->n_threads; k++)
 			if (in_vfork(d, &p->threads[k])) {
+				p->threads[k].in_vfork = true;
 				dump_refuse_process(d, p, "it is in the middle of vfork and cannot be stopped "
 							  "before its child executes a program or ends; try again");
 				dump_passing(d);

@@ -34,7 +34,7 @@ int dump_plan(struct dump *d, bool heirs, struct tree_plan **ret, struct ct_erro
  * The stop is three steps, each done for all pods of a set before the next. Hold: what has to be noted of a pod that
  * still runs, and no packet gets in or out. Freeze: none of its tasks runs on. Stop: finds its processes and stops every
  * thread under ptrace; the pod's cgroup is thawed again then, the threads stay stopped until dump_free(). -EOPNOTSUPP: a
- * process is in the middle of vfork(2), which passes; nothing was stopped.
+ * process is in the middle of vfork(2), which passes.
  */
 int dump_hold(struct dump *d, struct ct_error *err);
 int dump_freeze(struct dump *d, struct ct_error *err);

@@ -72,6 +72,7 @@ void dump_free(struct dump *d)
 	free(d->udp_sockets);
 	doc_free(d->doc);
 	free(d->findings);
+	free(d->lasting);
 	fd_close(d->proc);
 	fd_close(d->netns);
 	free(d);
@@ -94,7 +95,7 @@ static int seize_all(struct dump *d, struct ct_error *err)
 		for (size_t k = 0; k < p->n_threads; k++) {
 			struct dump_thread *t = &p->threads[k];
 
-			if (t->status.state == 'Z' || t->status.state == 'X')
+			if (t->status.state == 'Z' || t->status.state == 'X' || t->in_vfork)
 				continue;
 			/* Its system call filters are not meant for our tapes. */
 			r = tracee_seize(&t->t, t->status.seccomp ? PTRACE_O_SUSPEND_SECCOMP : 0, err);
@@ -185,8 +186,7 @@ int dump_stop(struct dump *d, struct ct_error *err)
 	r = dump_find_processes(d, err);
 	if (r == 0)
 		dump_check_vfork(d);
-	if (r == 0)
-		r = dump_verdict(d, err);
+	/* Also what is refused already: a thread that was only frozen could find its system call interrupted. */
 	if (r == 0)
 		r = seize_all(d, err);
 	/* A frozen task cannot run a tape, a traced one cannot run anything else. */
@@ -212,7 +212,7 @@ int dump_stop(struct dump *d, struct ct_error *err)
 				return error_prefix(err, r, "pid %d (%s)", p->vpid, p->stat.comm);
 			dump_check_dispatch(d, &p->threads[k]);
 		}
-		r = p->zombie ? 0 : apply_stop(p, err);
+		r = p->zombie || d->n_findings ? 0 : apply_stop(p, err);
 		if (r < 0)
 			return error_prefix(err, r, "pid %d (%s)", p->vpid, p->stat.comm);
 	}

@@ -18,6 +18,8 @@ static void add_finding(struct dump *d, const char *where, const char *format, v
 	snprintf(line, sizeof(line), "%s%s%s", where, *where ? ": " : "", text);
 	d->n_findings++;
 	finding_add(&d->findings, line); /* where it is lost, the count alone refuses the dump */
+	d->lasting_before = d->lasting ? strlen(d->lasting) : 0;
+	finding_add(&d->lasting, line);
 }
 
 void dump_refuse(struct dump *d, const char *format, ...)
@@ -32,6 +34,8 @@ void dump_refuse(struct dump *d, const char *format, ...)
 void dump_passing(struct dump *d)
 {
 	d->n_passing++;
+	if (d->lasting)
+		d->lasting[d->lasting_before] = '\0';
 }
 
 void dump_refuse_process(struct dump *d, const struct dump_process *p, const char *format, ...)

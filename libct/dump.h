@@ -41,6 +41,7 @@ struct dump_thread {
 	enum restart_call restart;
 	long restart_nr;
 	int64_t deadline; /* of our monotonic clock */
+	bool in_vfork;	  /* it cannot be stopped: dump-check.c */
 	struct node *node;
 };
 
@@ -65,6 +66,7 @@ struct dump_process {
 	struct task_pending pending; /* of the process */
 	struct task_timers timers;
 	uint32_t index;		/* in the manifest's "processes"; also that of its address space */
+	bool continued;		/* by SIGCONT, which its parent has not been told yet */
 	bool locks;		/* some descriptor of it shows locks */
 	uint32_t table;		/* in the manifest's "descriptor_tables" */
 	struct node *node;
@@ -100,6 +102,8 @@ struct dump {
 	struct sockdiag_inet *udp_sockets; /* fd-udp.c; NULL: not asked yet */
 	size_t n_udp_sockets;
 	char *findings; /* one a line; NULL: none */
+	char *lasting;	/* those that do not pass by themselves */
+	size_t lasting_before; /* its length before the finding reported last */
 	size_t n_findings;
 	size_t n_passing; /* of these, how many pass by themselves */
 	size_t n_at_door; /* of these, how many do where no new connections are taken: doors.h */

@@ -36,3 +36,18 @@ void finding_add(char **list, const char *finding)
 	*list = grown;
 	sprintf(grown + old, "%s%s", old ? "\n" : "", line);
 }
+
+void findings_keep(char **list, const char *other)
+{
+	char *all = *list, *next;
+
+	*list = NULL;
+	for (char *line = all; line; line = next) {
+		next = strchr(line, '\n');
+		if (next)
+			*next++ = '\0';
+		if (is_known(other, line))
+			finding_add(list, line);
+	}
+	free(all);
+}

@@ -7,3 +7,6 @@
  * once: one object may be met by several ways. Without memory the line is lost, so the owner counts.
  */
 void finding_add(char **list, const char *finding);
+
+/* Keeps of *list the lines that `other` (NULL: none) has too; NULL where none is left. */
+void findings_keep(char **list, const char *other);
