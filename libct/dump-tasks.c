@@ -135,6 +135,53 @@ static int put_stop(struct dump *d, struct dump_process *p, struct ct_error *err
 	return 0;
 }
 
+#define CHILDREN_AT_ONCE 32
+
+/*
+ * Which of its children have been set going by SIGCONT without its knowing (WCONTINUED)? Only the parent can ask. For
+ * podckpt-init it makes no difference.
+ */
+static int ask_continued(struct dump *d, struct dump_process *p, struct ct_error *err)
+{
+	for (size_t next = p->index + 1; next < d->n_processes;) {
+		struct dump_process *children[CHILDREN_AT_ONCE];
+		__cleanup(tape_release) struct tape tape = { 0 };
+		uint64_t at[CHILDREN_AT_ONCE];
+		size_t n = 0;
+		int r = tape_init(&tape, &p->site, CHILDREN_AT_ONCE, err);
+
+		for (; r == 0 && next < d->n_processes && n < CHILDREN_AT_ONCE; next++) {
+			struct dump_process *c = &d->processes[next];
+
+			/* Its own children stand before the next one of its parent. */
+			if (c->parent_vpid == p->parent_vpid) {
+				next = d->n_processes;
+				break;
+			}
+			if (c->parent_vpid != p->vpid || c->zombie || c->threads[0].t.stop_signal)
+				continue;
+			children[n] = c;
+			at[n] = tape_room(&tape, sizeof(siginfo_t));
+			tape_must(&tape, "waitid", SYS_waitid, P_PID, (uint64_t)c->vpid, at[n],
+				  WCONTINUED | WNOHANG | WNOWAIT | __WALL, 0, 0);
+			n++;
+		}
+		if (r < 0)
+			return r;
+		if (!n)
+			break;
+		r = tape_run(&tape, &p->threads[0].t, NULL, NULL, err);
+		if (r < 0)
+			return r;
+		for (size_t i = 0; i < n; i++) {
+			const siginfo_t *info = tape_at(&tape, at[i]);
+
+			children[i]->continued = info->si_pid && info->si_code == CLD_CONTINUED;
+		}
+	}
+	return tracee_put_back(&p->threads[0].t, err);
+}
+
 static int dump_process(struct dump *d, struct dump_process *p, struct ct_error *err)
 {
 	struct node *threads;
@@ -160,6 +207,8 @@ static int dump_process(struct dump *d, struct dump_process *p, struct ct_error 
 	r = put_stop(d, p, err);
 	if (r < 0)
 		return r;
+	if (p->continued)
+		node_put_bool(p->node, "continued", true);
 	node_put_u64(p->node, "descriptor_table", p->table);
 	threads = node_put_array(p->node, "threads");
 	r = find_site(p, err);
@@ -170,7 +219,7 @@ static int dump_process(struct dump *d, struct dump_process *p, struct ct_error 
 		put_registers(t);
 		r = ask_thread(t, i == 0, err);
 	}
-	return r;
+	return r < 0 ? r : ask_continued(d, p, err);
 }
 
 int dump_tasks(struct dump *d, struct ct_error *err)

@@ -201,6 +201,23 @@ static int stop_process(struct restore *r, struct restore_process *p, struct ct_
 	return restore_run(parent, err);
 }
 
+/* Stopped and set going again, it has its parent told so. The SIGCONT is forgotten as the SIGCHLD is. */
+static int continue_process(struct restore_process *p, struct ct_error *err)
+{
+	int e;
+
+	if (kill(p->pid, SIGSTOP) < 0)
+		return error_errno(err, -errno, "pid %d: stop it", p->vpid);
+	e = tracee_group_stop(&p->threads[0].t, SIGSTOP, err);
+	for (size_t i = 1; e == 0 && i < p->n_threads && p->threads[i].t.seized; i++)
+		e = tracee_join_stop(&p->threads[i].t, err);
+	if (e == 0 && kill(p->pid, SIGCONT) < 0)
+		e = error_errno(err, -errno, "set it going");
+	for (size_t i = 0; e == 0 && i < p->n_threads && p->threads[i].t.seized; i++)
+		e = tracee_leave_stop(&p->threads[i].t, err);
+	return e < 0 ? error_prefix(err, e, "pid %d", p->vpid) : 0;
+}
+
 /* New processes of the pod get the numbers that they would have got. */
 static int set_last_pid(struct restore *r, struct ct_error *err)
 {
@@ -239,5 +256,7 @@ int restore_tree_settle(struct restore *r, struct ct_error *err)
 	for (size_t i = 0; e == 0 && i < r->n_processes; i++)
 		if (r->processes[i].stop_signal)
 			e = stop_process(r, &r->processes[i], err);
+		else if (r->processes[i].continued)
+			e = continue_process(&r->processes[i], err);
 	return e < 0 ? e : set_last_pid(r, err);
 }

@@ -51,6 +51,9 @@ static int parse_process(struct restore *r, size_t index, const struct node *n, 
 		node_complain(n, "a second process without a parent");
 	}
 	p->stop_signal = !p->zombie && node_has(n, "stop") ? stop_signal(node_object(n, "stop")) : 0;
+	p->continued = !p->zombie && node_has(n, "continued") && node_bool(n, "continued");
+	if (p->stop_signal && p->continued)
+		node_complain(n, "a stopped process that was set going");
 	threads = p->zombie ? NULL : node_array(n, "threads");
 	p->n_threads = p->zombie ? 1 : node_count(threads);
 	if (p->n_threads < 1)

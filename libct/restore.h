@@ -53,6 +53,7 @@ struct restore_process {
 	pid_t now_pgid, now_sid; /* what it has while the tree grows */
 	bool inherits;		 /* pages of its parent: forked when those are there */
 	int stop_signal;	 /* job control has stopped it, by this; 0: not */
+	bool continued;		 /* by SIGCONT, of which its parent does not know yet */
 	bool zombie;
 	uint32_t index;
 	struct restore_thread *threads; /* [0] is the leader */

@@ -238,6 +238,7 @@ static int restore_actions(const struct node *n, struct tape *tape, struct ct_er
 	}
 	/* Children that became zombies while the tree was built have left a SIGCHLD: ignoring it drops it. */
 	set_action(tape, SIGCHLD, &ignore);
+	set_action(tape, SIGCONT, &ignore);
 	for (int sig = 1; sig <= N_SIGNALS; sig++)
 		if (sig != SIGKILL && sig != SIGSTOP)
 			set_action(tape, sig, &actions[sig]);

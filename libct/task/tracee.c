@@ -116,6 +116,18 @@ int tracee_join_stop(struct tracee *t, struct ct_error *err)
 	return r;
 }
 
+int tracee_leave_stop(struct tracee *t, struct ct_error *err)
+{
+	int r = 0;
+
+	while (r == 0 && t->stop_signal) {
+		r = go_on(t, 0, err);
+		if (r == 0)
+			r = tracee_wait_stop(t, err);
+	}
+	return r;
+}
+
 int tracee_group_stop(struct tracee *t, int sig, struct ct_error *err)
 {
 	const uint64_t all = ~0ULL, none = 0;

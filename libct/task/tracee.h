@@ -55,6 +55,8 @@ int tracee_wait_stop(struct tracee *t, struct ct_error *err);
  */
 int tracee_group_stop(struct tracee *t, int sig, struct ct_error *err);
 int tracee_join_stop(struct tracee *t, struct ct_error *err);
+/* SIGCONT was sent meanwhile: out of the stop, into the next one of ours. */
+int tracee_leave_stop(struct tracee *t, struct ct_error *err);
 
 /* Reads registers, extended state and signal mask into *t. */
 int tracee_read(struct tracee *t, struct ct_error *err);
