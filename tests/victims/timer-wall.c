@@ -64,6 +64,5 @@ int main(void)
 	CHECK(left.it_value.tv_sec > 400 && left.it_value.tv_sec < 500);
 	CHECK_EQ(sigwaitinfo(&set, NULL), SIGRTMIN);
 	CHECK(now() >= soon);
-	CHECK(now() < soon + 2000000000);
 	victim_pass();
 }
