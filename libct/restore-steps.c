@@ -236,6 +236,7 @@ static int make_pod(struct restore *r, struct ct_error *err)
 		return e;
 	start.stdin_data = input;
 	start.address_before = &r->address_before;
+	start.word = r->word;
 	if (r->hooks) {
 		start.taken = r->hooks->taken;
 		start.taken_context = r->hooks->context;
@@ -467,9 +468,19 @@ int restore_built(struct restore *r, struct ct_error *err)
 	return r->hooks->built(r->hooks->context, digest, err);
 }
 
+int restore_ready(struct restore *r, struct ct_error *err)
+{
+	return pod_prepare(r->pod, &r->go, err);
+}
+
 int restore_release(struct restore *r, struct ct_error *err)
 {
-	return pod_release(r->pod, &r->go, err);
+	int e = pod_release_restored(r->pod, &r->go, err);
+
+	/* There is no monitor any more that could have said so. */
+	if (e > 0 && r->hooks)
+		r->hooks->taken(r->hooks->context, r->pod);
+	return e < 0 ? e : 0;
 }
 
 int restore_go(struct restore *r, struct ct_error *err)

@@ -43,13 +43,14 @@ int restore_config(const struct node *pod, const struct ct_restore_options *opti
  * for those that come from another host).
  * Open: the image and its manifest. Check: takes name and address, and refuses what can be refused; nothing is made yet.
  * Build: everything is there and, with verify, was read back; nothing moves, packets are held back. Built: the hook of that name, where there are hooks.
- * Then restore_start() and restore_release_tasks(). Release: packets flow, and the pod no longer ends with this
- * program. Then tcp_release_all(), and go: the processes run.
+ * Then restore_start() and restore_release_tasks(). Ready: nothing is left to do but what the monitor does at a word,
+ * which is given to all of them at once. Release: packets flow. Then tcp_release_all(), and go: the processes run.
  */
 int restore_open(struct restore *r, struct ct_error *err);
 int restore_check(struct restore *r, struct ct_error *err);
 int restore_build(struct restore *r, struct ct_error *err);
 int restore_built(struct restore *r, struct ct_error *err);
+int restore_ready(struct restore *r, struct ct_error *err);
 int restore_release(struct restore *r, struct ct_error *err);
 int restore_go(struct restore *r, struct ct_error *err);
 /*

@@ -2,6 +2,7 @@
 /* The conductor of a restore: of one pod, or of several that are released together. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "libct/base/descriptors.h"
 #include "libct/base/error.h"
@@ -15,6 +16,7 @@ struct restores {
 	struct set_mark *marks;
 	size_t n;
 	const struct ct_restore_options *options;
+	struct pod_word *word; /* shared with the monitors */
 	bool released, failed;
 };
 
@@ -39,10 +41,15 @@ static int each(struct restores *s, int (*step)(struct restore *, struct ct_erro
 
 static void release(struct restores *s)
 {
+	/* While we live it can be taken back: nothing moves yet. */
+	if (s->word && s->failed)
+		s->word->given = false;
 	for (size_t i = 0; s->of && i < s->n; i++)
 		restore_close(&s->of[i], s->failed);
 	free(s->of);
 	free(s->marks);
+	if (s->word)
+		munmap(s->word, sizeof(*s->word));
 }
 
 static int open_one(struct restores *s, size_t i, struct ct_error *err)
@@ -147,10 +154,11 @@ static int restore(struct restores *s, struct ct_error *err)
 		e = each(s, restore_start, err);
 	if (e == 0)
 		e = each(s, restore_release_tasks, err);
-	/*
-	 * The point of no return: the monitor takes the pod over, and opens its link. Killed before it we leave nothing,
-	 * killed after it we leave a pod that runs.
-	 */
+	if (e == 0)
+		e = each(s, restore_ready, err);
+	/* The point of no return. Killed before it we leave nothing, killed after it we leave pods that all run. */
+	if (e == 0)
+		s->word->given = true;
 	if (e == 0)
 		e = each(s, restore_release, err);
 	s->released = e == 0;
@@ -170,10 +178,16 @@ static int begin(struct restores *s, struct ct *ct, struct ct_error *err)
 	s->marks = calloc(s->n, sizeof(*s->marks));
 	if (!s->of || !s->marks)
 		return error_errno(err, -ENOMEM, "restore");
+	s->word = mmap(NULL, sizeof(*s->word), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (s->word == MAP_FAILED) {
+		s->word = NULL;
+		return error_errno(err, -errno, "restore");
+	}
 	for (size_t i = 0; i < s->n; i++) {
 		s->of[i] = (struct restore)RESTORE_NONE;
 		s->of[i].ct = ct;
 		s->of[i].options = s->options;
+		s->of[i].word = s->word;
 		s->of[i].grants.several = s->n > 1;
 	}
 	return 0;

@@ -82,6 +82,7 @@ struct restore {
 	int64_t began;	  /* our monotonic clock, ns */
 	struct pod *pod;
 	struct init_go go; /* what podckpt-init is told at the release */
+	const struct pod_word *word; /* the conductor's */
 	const struct ct_restore_options *options;
 	struct restore_hooks *hooks; /* NULL: none; see restore-steps.h */
 	struct grants grants; /* what the user gave, and what was found to need more */

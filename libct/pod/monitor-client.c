@@ -224,8 +224,17 @@ static int request(struct monitor *m, struct client *c, const struct monitor_msg
 	int r;
 
 	switch (msg->type) {
+	case MSG_PREPARE:
+		if (!c->starter || m->phase != PHASE_MADE || m->pod->state.status != CT_RESTORING)
+			return error_set(err, -EPROTO, "not to be prepared");
+		monitor_prepare(m, &(struct init_go){ msg->value, (int)(msg->number & 0xff) });
+		return 0;
 	case MSG_RELEASE:
-		if (!c->starter || m->phase != PHASE_MADE)
+		if (c->starter && m->phase == PHASE_RELEASING && monitor_has_word(m)) {
+			monitor_release_restored(m);
+			return 0;
+		}
+		if (!c->starter || m->phase != PHASE_MADE || m->pod->state.status == CT_RESTORING)
 			return error_set(err, -EPROTO, "not to be released");
 		monitor_release(m, &(struct init_go){ msg->value, (int)(msg->number & 0xff) });
 		return 0;

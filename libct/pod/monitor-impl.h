@@ -4,6 +4,8 @@
  *
  *	MADE --RELEASE--> RELEASING --executed--> RUNNING --PID 1 ended--> ENDED --clients left--> GONE
  *	  \____________________\__ starter hung up, not executable: everything removed ____________^
+ *
+ * A restored pod is RELEASING from PREPARE on; when the word was given (struct pod_word) a starter's end releases it.
  */
 #pragma once
 #include <signal.h>
@@ -54,6 +56,7 @@ struct monitor {
 	int code;
 	int main_vpid;
 	struct keeper_shared *shared; /* with the other process of the monitor */
+	int netns_fd;		      /* the pod's network namespace, where it has a link; else -1 */
 	int keeper_fd;		      /* leads to it; -1: it was killed */
 	int signal_fd;		      /* SIGCHLD, in the keeper */
 	int listen_fd;
@@ -124,9 +127,18 @@ void input_report(struct monitor *m, struct client *c);
 void stream_resize(struct monitor *m, unsigned short rows, unsigned short columns);
 
 /* ---- monitor-life.c: what happens to the pod ---- */
+/* When PID 1 is there: its connections may outlive it. */
+int monitor_open_netns(struct monitor *m, struct ct_error *err);
 void monitor_release(struct monitor *m, const struct init_go *go);
+/* A restored pod, in two steps: all that may well fail; then, when the word was given, the release. */
+void monitor_prepare(struct monitor *m, const struct init_go *go);
+void monitor_release_restored(struct monitor *m);
+/* Was it? */
+bool monitor_has_word(const struct monitor *m);
+/* Takes a restored pod over; what fails is left out. */
+void monitor_take_over(struct monitor *m);
 int monitor_set_going(struct monitor *m, struct ct_error *err);
-/* Its starter was killed in between. */
+/* Its starter was killed in between, or a server. */
 void monitor_go_alone(struct monitor *m);
 /* exec_error_fd is readable. */
 void monitor_executed(struct monitor *m);
@@ -154,7 +166,7 @@ void connections_release(struct monitor *m);
 /* In the keeper, when the pod is made: runs servers until the pod is gone. */
 void keeper_run(struct monitor *m);
 /* In the server. */
-void keeper_phase(struct monitor *m); /* m->phase has changed */
+void keeper_phase(struct monitor *m); /* m->phase or m->waits has changed */
 void keeper_migrating(struct monitor *m, bool migrating); /* what a new server must not undo */
 bool keeper_is_migrating(const struct monitor *m);
 void keeper_input_ended(struct monitor *m);

@@ -36,6 +36,7 @@
 struct keeper_shared {
 	enum phase phase;
 	int main_vpid;
+	bool waits;
 	bool migrating;
 	bool reaped, killed;
 	int code;
@@ -54,6 +55,7 @@ void keeper_phase(struct monitor *m)
 {
 	m->shared->phase = m->phase;
 	m->shared->main_vpid = m->main_vpid;
+	m->shared->waits = m->waits;
 }
 
 void keeper_migrating(struct monitor *m, bool migrating)
@@ -161,6 +163,7 @@ static pid_t server_fork(struct monitor *m, bool first, int *ret_sock)
 		m->keeper_fd = sockets[1];
 		m->phase = m->shared->phase;
 		m->main_vpid = m->shared->main_vpid;
+		m->waits = m->shared->waits;
 		monitor_serve(m, first);
 		_exit(0);
 	}
@@ -254,7 +257,7 @@ void keeper_run(struct monitor *m)
 		status = keep(m, server, sock);
 		if (WIFEXITED(status))
 			return;
-		if (m->shared->phase < PHASE_RUNNING) {
+		if (m->shared->phase < PHASE_RUNNING && !monitor_has_word(m)) {
 			monitor_abort(m, NULL);
 			return;
 		}

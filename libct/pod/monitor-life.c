@@ -46,19 +46,34 @@ static void phase_set(struct monitor *m, enum phase phase)
 		keeper_phase(m);
 }
 
-static int open_netns(const struct monitor *m)
+int monitor_open_netns(struct monitor *m, struct ct_error *err)
 {
 	char path[64];
 
+	if (!m->pod->state.link[0])
+		return 0;
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", m->child.pid1);
-	return open(path, O_RDONLY | O_CLOEXEC);
+	m->netns_fd = open(path, O_RDONLY | O_CLOEXEC);
+	return m->netns_fd < 0 ? error_errno(err, -errno, "open the pod's network namespace") : 0;
+}
+
+/*
+ * What still waits for an acknowledgement would hold the link. Nobody hears of its end: what was not delivered goes with
+ * the link.
+ */
+static void end_connections(struct monitor *m)
+{
+	if (m->netns_fd < 0)
+		return;
+	net_lock(m->pod->state.link, NULL);
+	sockdiag_end_tcp(m->netns_fd, NULL);
+	m->netns_fd = fd_close(m->netns_fd);
 }
 
 /* Ends every process of the pod. What fails is left to pod_destroy(). */
 static int end_processes(struct monitor *m, struct ct_error *err)
 {
 	struct pod_state *s = &m->pod->state;
-	cleanup_fd int netns = s->link[0] ? open_netns(m) : -1;
 	int r;
 
 	if (!s->cgroup[0])
@@ -71,8 +86,7 @@ static int end_processes(struct monitor *m, struct ct_error *err)
 	}
 	if (m->child.pid1_pidfd >= 0)
 		proc_wait(m->child.pid1_pidfd, 10000);
-	if (netns >= 0)
-		sockdiag_end_tcp(netns, NULL);
+	end_connections(m);
 	return r;
 }
 
@@ -103,6 +117,7 @@ static void pod_ended(struct monitor *m)
 	s->exit_code = m->code;
 	s->pid1 = 0;
 	pod_state_write(m->pod, NULL);
+	end_connections(m);
 	remove_traces(m, NULL);
 	stop_listening(m);
 	if (m->pod->config.remove)
@@ -139,15 +154,13 @@ void monitor_abort(struct monitor *m, const struct ct_error *err)
 static int open_link(struct monitor *m, struct ct_error *err)
 {
 	struct pod_state *s = &m->pod->state;
-	cleanup_fd int netns = -1;
 	int r;
 
 	if (!s->link[0])
 		return 0;
-	netns = open_netns(m);
 	r = net_unlock(s->link, err);
-	if (r >= 0 && netns >= 0)
-		net_announce(netns, &m->pod->config.address, NULL);
+	if (r >= 0)
+		net_announce(m->netns_fd, &m->pod->config.address, NULL);
 	return r;
 }
 
@@ -156,6 +169,7 @@ int monitor_set_going(struct monitor *m, struct ct_error *err)
 	if (!m->waits)
 		return error_set(err, -EPROTO, "not to be set going");
 	m->waits = false;
+	keeper_phase(m);
 	return cgroup_thaw(m->pod->state.cgroup, err);
 }
 
@@ -165,26 +179,10 @@ void monitor_go_alone(struct monitor *m)
 	monitor_set_going(m, NULL);
 }
 
-static void released(struct monitor *m)
+static void released(struct monitor *m, int r, const struct ct_error *err)
 {
-	struct pod_state *s = &m->pod->state;
-	bool restored = s->status == CT_RESTORING;
-	struct ct_error err = {};
-	int r;
-
-	s->status = CT_RUNNING;
-	s->main_vpid = m->main_vpid;
-	/* From here on the pod is the monitor's, whatever becomes of the one who made it. */
-	r = pod_state_write(m->pod, &err);
-	if (r >= 0) {
-		phase_set(m, PHASE_RUNNING);
-		m->waits = restored;
-		if (m->start->taken)
-			m->start->taken(m->start->taken_context, m->pod);
-		r = restored ? open_link(m, &err) : 0;
-	}
 	if (r < 0) {
-		monitor_abort(m, &err);
+		monitor_abort(m, err);
 		return;
 	}
 	if (m->starter)
@@ -192,37 +190,94 @@ static void released(struct monitor *m)
 	monitor_reap(m);
 }
 
-void monitor_release(struct monitor *m, const struct init_go *go)
+/* From here on the pod is the monitor's, whatever becomes of the one who made it. */
+static int run(struct monitor *m, struct ct_error *err)
 {
-	struct ct_error err = {};
+	struct pod_state *s = &m->pod->state;
 	int r;
 
-	if (m->reaped) {
-		error_set(&err, -ESRCH, "the pod's PID 1 ended before its work began (%s %d)",
-			  m->killed ? "signal" : "exit code", m->killed ? m->code - 128 : m->code);
-		monitor_abort(m, &err);
-		return;
-	}
-	phase_set(m, PHASE_RELEASING);
+	s->status = CT_RUNNING;
+	s->main_vpid = m->main_vpid;
+	r = pod_state_write(m->pod, err);
+	if (r >= 0)
+		phase_set(m, PHASE_RUNNING);
+	return r;
+}
+
+/* The one that PID 1 reads: not where it is the program itself, restored, which its tracer lets go. */
+static int send_go(struct monitor *m, const struct init_go *go, struct ct_error *err)
+{
+	int r = 0;
+
+	if (m->reaped)
+		return error_set(err, -ESRCH, "the pod's PID 1 ended before its work began (%s %d)",
+				 m->killed ? "signal" : "exit code", m->killed ? m->code - 128 : m->code);
 	m->main_vpid = go->main_vpid;
 	if (m->pod->config.no_init)
 		m->main_vpid = 1;
 	else if (!go->main_vpid) /* the only process beside PID 1 by now */
 		m->main_vpid = pod_first_vpid(m->pod);
-	/* A restored PID 1 that is the program itself is let go by its tracer: nobody reads. */
-	if (m->pod->config.no_init && m->pod->state.status == CT_RESTORING)
-		m->child.sync_fd = fd_close(m->child.sync_fd);
-	if (m->child.sync_fd >= 0) {
+	phase_set(m, PHASE_RELEASING);
+	if (m->child.sync_fd >= 0 && !(m->pod->config.no_init && m->pod->state.status == CT_RESTORING))
 		r = io_write_all(m->child.sync_fd, go, sizeof(*go));
-		m->child.sync_fd = fd_close(m->child.sync_fd);
-		if (r < 0) {
-			error_errno(&err, r, "release of the pod's PID 1");
-			monitor_abort(m, &err);
-			return;
-		}
-	}
-	if (m->child.exec_error_fd < 0)
-		released(m);
+	m->child.sync_fd = fd_close(m->child.sync_fd);
+	return r < 0 ? error_errno(err, r, "release of the pod's PID 1") : 0;
+}
+
+void monitor_release(struct monitor *m, const struct init_go *go)
+{
+	struct ct_error err = {};
+	int r = send_go(m, go, &err);
+
+	if (r >= 0 && m->child.exec_error_fd >= 0)
+		return; /* monitor_executed() */
+	if (r >= 0)
+		r = run(m, &err);
+	released(m, r, &err);
+}
+
+/* ---- release of a restored pod ---- */
+
+bool monitor_has_word(const struct monitor *m)
+{
+	return m->start->word && m->start->word->given;
+}
+
+void monitor_prepare(struct monitor *m, const struct init_go *go)
+{
+	struct ct_error err = {};
+
+	if (send_go(m, go, &err) < 0)
+		monitor_abort(m, &err);
+	else
+		client_send(m->starter, MSG_OK, 0, 0);
+}
+
+/* state.json comes last: who waits for it must find the rest done. */
+static int take_over(struct monitor *m, struct ct_error *err)
+{
+	int r, q;
+
+	if (m->start->taken)
+		m->start->taken(m->start->taken_context, m->pod);
+	m->waits = true;
+	phase_set(m, PHASE_RUNNING);
+	r = open_link(m, err);
+	q = run(m, r < 0 ? NULL : err);
+	return r < 0 ? r : q;
+}
+
+void monitor_take_over(struct monitor *m)
+{
+	take_over(m, NULL);
+}
+
+void monitor_release_restored(struct monitor *m)
+{
+	struct ct_error err = {};
+	int r = take_over(m, &err);
+
+	released(m, r, &err);
 }
 
 void monitor_executed(struct monitor *m)
@@ -233,7 +288,8 @@ void monitor_executed(struct monitor *m)
 	r = io_read_exact(m->child.exec_error_fd, &e, sizeof(e));
 	m->child.exec_error_fd = fd_close(m->child.exec_error_fd);
 	if (r == -ENODATA) { /* the kernel closed it when it executed the command */
-		released(m);
+		r = run(m, &err);
+		released(m, r, &err);
 		return;
 	}
 	if (r >= 0)

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Making a pod, as its maker sees it: the monitor does the work, the maker waits for its word. */
+#include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -91,13 +93,14 @@ static void released(struct pod *pod)
 	char *name = strdup(pod->name);
 
 	pod->state.status = CT_RUNNING;
-	if (name) { /* without memory for it ct_attach() goes through the pod's socket */
+	if (name && pod->monitor_fd >= 0) { /* without memory for it ct_attach() goes through the pod's socket */
 		fd_close(ct->run_fd);
 		free(ct->run_name);
 		ct->run_fd = pod->monitor_fd;
 		ct->run_name = name;
 		pod->monitor_fd = -1;
 	} else {
+		free(name);
 		pod->monitor_fd = fd_close(pod->monitor_fd);
 	}
 }
@@ -110,15 +113,73 @@ int pod_release(struct pod *pod, const struct init_go *go, struct ct_error *err)
 		pod_destroy(pod, NULL);
 		return r;
 	}
-	if (pod->state.status != CT_RESTORING)
-		released(pod);
+	released(pod);
 	return 0;
+}
+
+int pod_prepare(struct pod *pod, const struct init_go *go, struct ct_error *err)
+{
+	int r = ask(pod, MSG_PREPARE, go->main_vpid, (uint64_t)go->code, err);
+
+	return r < 0 ? r : 0;
+}
+
+/* Both processes of the monitor were killed: this is what it would have done. */
+static int take_over(struct pod *pod, const struct init_go *go, struct ct_error *err)
+{
+	cleanup_fd int netns = -1;
+	char path[64];
+	int r = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", pod->state.pid1);
+	if (pod->state.link[0]) {
+		netns = open(path, O_RDONLY | O_CLOEXEC);
+		r = net_unlock(pod->state.link, err);
+	}
+	if (r == 0 && netns >= 0)
+		net_announce(netns, &pod->config.address, NULL);
+	pod->state.status = CT_RUNNING;
+	pod->state.main_vpid = pod->config.no_init ? 1 : go->main_vpid;
+	if (r == 0)
+		r = pod_state_write(pod, err);
+	return r < 0 ? r : 1;
+}
+
+/* The server was killed at the release: the next one does it by itself. */
+static int await_take_over(struct pod *pod, const struct init_go *go, struct ct_error *err)
+{
+	pod->monitor_fd = fd_close(pod->monitor_fd);
+	for (;;) {
+		int r = pod_state_read(pod, err);
+
+		if (r < 0)
+			return r;
+		if (pod->state.status == CT_EXITED && !pod->state.main_vpid)
+			return error_set(err, -ESRCH, "the pod ended before it was released");
+		if (pod->state.status != CT_RESTORING)
+			return 0;
+		if (!pod->state.monitor)
+			return take_over(pod, go, err);
+		poll(NULL, 0, 10);
+	}
+}
+
+int pod_release_restored(struct pod *pod, const struct init_go *go, struct ct_error *err)
+{
+	int r = ask(pod, MSG_RELEASE, 0, 0, err);
+
+	if (r == -EPIPE)
+		return await_take_over(pod, go, err);
+	return r < 0 ? r : 0;
 }
 
 int pod_set_going(struct pod *pod, struct ct_error *err)
 {
-	int r = ask(pod, MSG_SET_GOING, 0, 0, err);
+	int r = pod->monitor_fd < 0 ? -EPIPE : ask(pod, MSG_SET_GOING, 0, 0, err);
 
+	/* Whoever took over does it as well, if there is anybody. */
+	if (r == -EPIPE)
+		r = cgroup_thaw(pod->state.cgroup, err);
 	if (r < 0)
 		return r;
 	released(pod);

@@ -163,6 +163,9 @@ static int make(struct monitor *m, struct ct_error *err)
 
 	if (r < 0)
 		return r;
+	r = monitor_open_netns(m, err);
+	if (r < 0)
+		return r;
 	r = ignore_signals(m);
 	if (r < 0)
 		return error_errno(err, r, "signals");
@@ -289,6 +292,8 @@ static void bury_clients(struct monitor *m)
 			monitor_guard_continue(m, true, NULL);
 		if (m->starter == c) {
 			m->starter = NULL;
+			if (m->phase == PHASE_RELEASING && monitor_has_word(m))
+				monitor_take_over(m);
 			if (m->phase < PHASE_RUNNING)
 				monitor_abort(m, NULL);
 			else if (m->waits)
@@ -322,6 +327,10 @@ static void resume(struct monitor *m)
 	struct pod_state *s = &m->pod->state;
 
 	streams_resume(m);
+	if (m->phase == PHASE_RELEASING)
+		monitor_take_over(m);
+	if (m->waits)
+		monitor_go_alone(m);
 	/* Whoever had the guard cannot end it any more. */
 	if (keeper_is_migrating(m)) {
 		s->status = CT_MIGRATING;
@@ -354,6 +363,7 @@ void monitor_main(struct pod *pod, const struct pod_start *start, int sock)
 			     .start = &own,
 			     .child = { .pid1_pidfd = -1, .sync_fd = -1, .exec_error_fd = -1,
 					.master_fd = -1, .stream_fd = { -1, -1, -1 } },
+			     .netns_fd = -1,
 			     .keeper_fd = -1,
 			     .repaired_fd = -1,
 			     .signal_fd = -1,

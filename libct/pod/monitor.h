@@ -9,6 +9,11 @@
  *		<- OK, or FAILED
  *	(hangs up before RELEASE: the monitor removes everything)
  *
+ *	starter of a restored pod, in between
+ *	PREPARE	->
+ *		<- OK, or FAILED
+ *	(gives the word, struct pod_word: from then on the monitor needs no starter)
+ *
  *	attached client
  *	ATTACH ->
  *		<- ATTACHED + log		all before `number` in the log is to be read there
@@ -53,6 +58,7 @@ enum monitor_type {
 
 	MSG_SET_GOING = 16,	  /* from the starter of a restored pod, after RELEASE; OK or FAILED */
 	MSG_GUARD_DOOR = 17,	  /* with a listening TCP socket; not answered */
+	MSG_PREPARE = 18, /* as RELEASE; from the starter of a restored pod, before that; OK or FAILED */
 
 	/* answers */
 	MSG_OK = 64,

@@ -168,6 +168,14 @@ int pod_reconfigure(struct pod *pod, struct pod_config *config, struct ct_error 
  */
 int pod_destroy(struct pod *pod, struct ct_error *err);
 
+/*
+ * The word that lets restored pods run, in memory that whoever makes them shares with their monitors. Before it is given
+ * a maker's or a server's death is the pod's end; from then on each monitor sets its pod going, whoever dies.
+ */
+struct pod_word {
+	_Atomic bool given;
+};
+
 /* How a pod is to be made. */
 struct pod_start {
 	bool restoring; /* PID 1 becomes podckpt-init without a command and waits to be seized */
@@ -177,6 +185,8 @@ struct pod_start {
 	int restorer_pidfd;
 	/* With `restoring`: the addresses of its image. */
 	const struct net_config *address_before;
+	/* With `restoring`: of all pods that are released together. */
+	const struct pod_word *word;
 	/* With `restoring`: what is put into the new stdin pipe first. */
 	const void *stdin_data;
 	size_t stdin_len;
@@ -218,11 +228,16 @@ int pod_make(struct pod *pod, const struct pod_start *start, struct ct_error *er
  * Lets the pod go: podckpt-init begins to reap (go->main_vpid 0: the command it forked), the command is
  * executed; the pod no longer depends on the caller. A command that cannot be executed is -ENOENT,
  * -EACCES, ... and the pod is gone.
- *
- * A restored pod is frozen until pod_set_going(); its packets flow from here on. Killed here or later, we leave a pod that
- * goes on.
  */
 int pod_release(struct pod *pod, const struct init_go *go, struct ct_error *err);
+
+/*
+ * The same of a restored pod, in steps. Prepare: what may well fail. Then the caller gives the word (struct pod_word): killed
+ * from there on we leave a pod that goes on. Release: its packets flow; it is frozen until pod_set_going(). A server that is killed
+ * meanwhile is waited for. 1: there is no monitor any more, and what start->taken does is the caller's.
+ */
+int pod_prepare(struct pod *pod, const struct init_go *go, struct ct_error *err);
+int pod_release_restored(struct pod *pod, const struct init_go *go, struct ct_error *err);
 int pod_set_going(struct pod *pod, struct ct_error *err);
 
 /*

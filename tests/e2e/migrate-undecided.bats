@@ -192,3 +192,44 @@ resolve() {
 	fi
 	runs_on hostb
 }
+
+# Which process of a restore, in the order of their making, is the monitor's server? A poll of it is interrupted.
+server_number() {
+	local who
+
+	for who in 2 3 4 5 6 7 8 9; do
+		on hosta env "LD_LIBRARY_PATH=$BUILD/.libs" "$BUILD/tests/faults/fault" -l "$PWD/log" -w "$who" \
+			-f 7 -s 7 -n 1 -e 4 -- "$BUILD/.libs/podckpt" restore -d "$PWD/c.tar" >/dev/null
+		ona rm -f c
+		! grep -q '^hit 7 podckpt-serve$' log || break
+	done
+	echo "$who"
+}
+
+@test "the monitor there is killed while it takes the pod over: the next one does, and the pod has moved" {
+	local n who hit=0
+
+	ticker
+	ona checkpoint -R -o "$PWD/c.tar" c
+	ona rm -f c
+	who=$(server_number)
+	ticker
+	cat >there <<-END
+		#!/bin/sh
+		export LD_LIBRARY_PATH=$BUILD/.libs
+		exec $BUILD/tests/faults/fault \$(cat $PWD/fault) -- $BUILD/.libs/podckpt "\$@"
+	END
+	chmod 755 there
+	# From the note in the journal (fsync) to its answer.
+	for n in 1 3 5 8 12 16 20; do
+		echo "-l $PWD/hits -w $who -f 74 -n $n -k" >fault
+		run ona migrate c --host "$HOSTB" --rsh "$RSH" --remote-podckpt "$PWD/there"
+		! grep '^hit' hits || hit=$((hit + 1))
+		assert_success
+		runs_on hostb
+		assert_equal "$(status_on hosta)" ""
+		back migrate c
+		runs_on hosta
+	done
+	assert [ "$hit" -gt 3 ]
+}

@@ -318,3 +318,18 @@ world() {
 	assert_line --index 1 --partial "2001:db8:7::a58:2/64"
 	assert_line --index 3 --regexp "^podckpt0 +10\.88\.0\.1/16 +2001:db8:7::9/64 "
 }
+
+sends_in_vain() {
+	nsenter -t "$(podckpt ps --format json | jq '.pods[0].pid')" -n -- ss -Hnt6 state established |
+		awk '$2 > 0 { n++ } END { exit !n }'
+}
+
+@test "a pod whose peer takes nothing is removed at once" {
+	server s
+	client fill "$(pod_ip6 s)" fill
+	until_ok 30 has fill connected
+	until_ok 30 sends_in_vain
+	# The kernel would try for more than a minute.
+	run -0 timeout 40 "$PODCKPT" rm -f s
+	until_ok 10 nothing_left
+}

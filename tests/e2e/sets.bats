@@ -317,3 +317,40 @@ open("v.tar", "wb").write(image)'
 	assert_success
 	assert_output $'v\nc\nb\na'
 }
+
+# Both run, or nothing of either is there.
+all_or_none() {
+	local now
+
+	now=$(podckpt ps --format json | jq -c '[.pods[] | [.name, .status]]')
+	[ "$now" = '[["a","running"],["b","running"]]' ] || [ "$now" = '[]' ]
+}
+
+@test "podckpt killed at any call around the release of a set: all of its pods run on, or none" {
+	local fault=$BUILD/tests/faults/fault restore n first last all=0 none=0
+
+	two_lookers 1 1
+	podckpt checkpoint a b
+	restore=("$BUILD/.libs/podckpt" restore -v "$PWD/shared:/shared" a.tar b.tar)
+	export LD_LIBRARY_PATH=$BUILD/.libs
+	"$fault" -l calls -w 0 -- "${restore[@]}"
+	podckpt rm -f a b
+	# The last six that it sends: each monitor is to be ready, to release, to set going.
+	awk '$1 == "call" && $3 == 46 { print $2 }' calls | tail -n 6 >sent
+	first=$(head -n 1 sent)
+	last=$(tail -n 1 sent)
+	for ((n = first; n <= last + 2; n += 2)); do
+		"$fault" -l log -n "$n" -k -- "${restore[@]}" || true
+		until_ok 30 all_or_none
+		if [ "$(podckpt ps -q | wc -l)" = 0 ]; then
+			none=$((none + 1))
+		else
+			all=$((all + 1))
+			until_ok 20 looks_on
+			podckpt rm -f a b
+		fi
+	done
+	echo "all: $all, none: $none"
+	assert [ "$all" -gt 1 ]
+	assert [ "$none" -gt 1 ]
+}
