@@ -153,7 +153,7 @@ int intake_begin(struct session *s, struct ct_error *err)
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return error_errno(err, -errno, "pipe");
-	(void)fcntl(fds[1], F_SETPIPE_SZ, 1 << 20);
+	(void)fcntl(fds[1], F_SETPIPE_SZ, WIRE_PIPE);
 	s->error = (struct ct_error){ 0 };
 	s->image_fd = fds[0];
 	s->feed_fd = fds[1];

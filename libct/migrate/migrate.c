@@ -104,6 +104,7 @@ static int open_image(void *context, size_t index, struct ct_error *err)
 
 	if (pipe2(p->image, O_CLOEXEC) < 0)
 		return error_errno(err, -errno, "pipe");
+	(void)fcntl(p->image[1], F_SETPIPE_SZ, WIRE_PIPE);
 	return p->image[1];
 }
 

@@ -312,6 +312,8 @@ int ct_receive(struct ct *ct, int in, int out, struct ct_error *err)
 	bool only_asked;
 	int r = wire_init(&s.wire, in, out, false, err);
 
+	/* Where the remote shell gave us a pipe. */
+	(void)fcntl(in, F_SETPIPE_SZ, WIRE_PIPE);
 	if (r < 0)
 		return r;
 	r = converse(&s, err);

@@ -189,7 +189,7 @@ int transport_open(const struct ct_remote_options *remote, struct transport *ret
 		return r;
 	if (pipe2(p.to, O_CLOEXEC) < 0 || pipe2(p.from, O_CLOEXEC) < 0 || pipe2(p.words, O_CLOEXEC) < 0)
 		return error_errno(err, -errno, "pipe");
-	(void)fcntl(p.to[1], F_SETPIPE_SZ, 1 << 20);
+	(void)fcntl(p.to[1], F_SETPIPE_SZ, WIRE_PIPE);
 	r = spawn(&t, command, &p);
 	if (r < 0) {
 		t.pid = 0;

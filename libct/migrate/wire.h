@@ -13,6 +13,8 @@ struct ct_error;
 
 #define WIRE_VERSION 1
 #define WIRE_PAYLOAD_MAX (1u << 20)
+/* Of pipes that an image goes through: with the 64 KB that they have by themselves those at both ends mostly wait. */
+#define WIRE_PIPE (1 << 20)
 
 /* The numbers are the protocol's and stay. A: the client, where the pod comes from; B: the server. */
 enum wire_type {
