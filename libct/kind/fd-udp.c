@@ -208,7 +208,9 @@ static int udp_restore(struct restore *r, const struct node *n, uint32_t id, int
 
 const struct kind kind_udp = {
 	.name = "udp",
-	.carries = "UDP, ping and raw sockets: bound, connected, in multicast groups; received datagrams",
+	.carries = "UDP, ping and raw sockets: bound, connected, in multicast groups; received datagrams. "
+		   "Not an empty one that an earlier checkpoint -R or restore --verify has looked at: the kernel "
+		   "does not show it twice, and it is lost",
 	.refuses = "packets that raw sockets received, multicast datagrams, ports that several share with datagrams",
 	.victims = "udp-bound udp-connected udp-shutdown udp-options udp-multicast udp-unread udp-error "
 		   "udp-unread-group raw-icmp raw-icmp6",

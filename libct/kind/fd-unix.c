@@ -330,7 +330,9 @@ static int unix_link(struct dump *d, const struct fd_view *v, struct node *n, st
 
 const struct kind kind_unix = {
 	.name = "unix",
-	.carries = "unix sockets: names, peers, queues, descriptors under way, pending connections, credentials",
+	.carries = "unix sockets: names, peers, queues, descriptors under way, pending connections, credentials. "
+		   "Not an empty datagram that an earlier checkpoint -R or restore --verify has looked at: the "
+		   "kernel does not show it twice, and it is lost",
 	.refuses = "peers outside the pod, out-of-band bytes, bytes sent before a connection is accepted",
 	.victims = "unix-stream-pair unix-listen unix-pending unix-dgram unix-dgram-senders unix-seqpacket "
 		   "unix-half-closed unix-peer-gone unix-names unix-path unix-path-removed unix-rights "

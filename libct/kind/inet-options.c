@@ -55,7 +55,6 @@ static const struct sock_option options[] = {
 	{ "ip_bind_no_port", SOL_IP, IP_BIND_ADDRESS_NO_PORT },
 	{ "ip_receive_fragment_size", SOL_IP, IP_RECVFRAGSIZE },
 	{ "ip_port_range", SOL_IP, IP_LOCAL_PORT_RANGE },
-	{ "ipv6_only", SOL_IPV6, IPV6_V6ONLY },
 	{ "ipv6_hops", SOL_IPV6, IPV6_UNICAST_HOPS },
 	{ "ipv6_mtu_discover", SOL_IPV6, IPV6_MTU_DISCOVER },
 	{ "ipv6_receive_errors", SOL_IPV6, IPV6_RECVERR },
@@ -83,6 +82,28 @@ static const struct sock_option options[] = {
 };
 
 #define N_OPTIONS (sizeof(options) / sizeof(options[0]))
+
+static const struct sock_option only = { "ipv6_only", SOL_IPV6, IPV6_V6ONLY };
+
+/*
+ * bind(2) of TCP and UDP to an address of IPv6 sets it, accept(2) and connect(2) do not. There it has no effect any
+ * more, and a socket that is restored was bound.
+ */
+static void put_only(int fd, struct node *to)
+{
+	int value = sock_int(fd, only.level, only.number, -1);
+	int type = sock_int(fd, SOL_SOCKET, SO_TYPE, 0), protocol = sock_int(fd, SOL_SOCKET, SO_PROTOCOL, 0);
+	struct sockaddr_storage a;
+
+	if (value < 0)
+		return;
+	if (type != SOCK_RAW && (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP) && inet_local(fd, &a) == 0 && a.ss_family == AF_INET6) {
+		const struct in6_addr *ip = &((const struct sockaddr_in6 *)&a)->sin6_addr;
+
+		value |= !IN6_IS_ADDR_UNSPECIFIED(ip) && !IN6_IS_ADDR_V4MAPPED(ip);
+	}
+	node_put_i64(to, only.name, value);
+}
 
 /* An accepted connection shows here what it received; a stream has no use for them. */
 static const struct sock_option datagram_options[] = {
@@ -215,6 +236,7 @@ struct node *inet_put(struct dump *d, const struct fd_view *v, struct node *n)
 	node_put_i64(n, "family", sock_int(v->dup, SOL_SOCKET, SO_DOMAIN, 0));
 	to = sock_put(d, v, n);
 	sock_options_put(v->dup, options, N_OPTIONS, to);
+	put_only(v->dup, to);
 	if (!stream)
 		sock_options_put(v->dup, datagram_options, N_DATAGRAM_OPTIONS, to);
 	put_links(v->dup, stream, to);
@@ -239,6 +261,8 @@ int inet_make(struct restore *r, const struct node *n, bool sized, int *ret_fd,
 		e = sock_limit(r, &limit, err);
 	if (e == 0)
 		e = sock_options_get(fd, options, N_OPTIONS, from, err);
+	if (e == 0)
+		e = sock_options_get(fd, &only, 1, from, err);
 	if (e == 0)
 		e = sock_options_get(fd, datagram_options, N_DATAGRAM_OPTIONS, from, err);
 	if (e == 0)

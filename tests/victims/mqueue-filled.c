@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Messages that wait in POSIX queues: order, priorities, empty and longest ones, a full queue with a sender that waits. */
 /* needs: grep -qw mqueue /proc/filesystems */
+/* verified: from the first */
 #include "tests/victims/victim.h"
 
 #include <mqueue.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* POSIX message queues: names, limits, owners, descriptions of them, a receiver that waits. */
 /* needs: grep -qw mqueue /proc/filesystems */
+/* verified: from the first */
 #include "tests/victims/victim.h"
 
 #include <mqueue.h>
@@ -34,6 +35,7 @@ int main(void)
 	CHECK_EQ(attr.mq_flags, O_NONBLOCK);
 	CHECK_SYS(mq_getattr(queue, &attr));
 	CHECK_EQ(attr.mq_flags, 0);
+	CHECK_EQ(fcntl(queue, F_GETFL) & O_CLOEXEC, 0);
 	CHECK_SYS(fstat(queue, &st));
 	CHECK_EQ(st.st_uid, 5);
 	CHECK_EQ(st.st_gid, 6);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Established connections with both ends in the pod, idle, IPv4 and IPv6: bytes flow afterwards, names are the same. */
+/* verified: from the first */
 #include "tcp.h"
 
 int main(void)

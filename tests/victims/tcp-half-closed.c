@@ -4,6 +4,7 @@
  * holds up), FIN_WAIT_2, CLOSE_WAIT, CLOSING and LAST_ACK (likewise), and over. What is under way arrives, the ends of
  * file come where they were, and the other direction goes on.
  */
+/* verified: from the first */
 #include "tcp.h"
 
 /* Fills it until the receiver's window is shut, so that no FIN is acknowledged. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An error that came back for a datagram is still there to be read, once. */
+/* verified: from the first */
 #include "victim.h"
 
 #include <netinet/in.h>

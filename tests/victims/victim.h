@@ -28,6 +28,8 @@
  *					findings and leave the victim unharmed
  *	refused at the stop: ...	the same where only a stopped pod shows it: the dry run passes
  *	undisturbed: by checkpoint -R	says go also after that alone, without a restore
+ *	verified: from the first	--verify in the first cycle, too: a restored object may differ from one that
+ *					a program made, and not from itself
  *	needs: binary or feature	skipped, with this reason, where `sh -c` of it fails
  *
  * each written as a comment of its own: slash, star, blank, "refused: ...", blank, star, slash.
