@@ -6,10 +6,12 @@
 #include <linux/userfaultfd.h>
 #include <string.h>
 #include <sys/capability.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 
 #include "libct/base/cleanup.h"
@@ -17,6 +19,7 @@
 #include "libct/base/io.h"
 #include "libct/base/sys.h"
 #include "libct/kind/pagemap.h"
+#include "libct/task/helper.h"
 
 static inline void free_caps(cap_t *caps)
 {
@@ -166,6 +169,43 @@ static bool have_timer_ids(void)
 	return prctl(PR_TIMER_CREATE_RESTORE_IDS, PR_TIMER_CREATE_RESTORE_IDS_GET, 0, 0, 0) >= 0;
 }
 
+static bool have_eventfd_flags(void)
+{
+	cleanup_fd int fd = eventfd(0, EFD_CLOEXEC);
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	return fd >= 0 && file_has(path, "eventfd-semaphore:");
+}
+
+#ifndef PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG /* Linux 6.4 */
+#define PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG 0x4211
+#endif
+
+/* Only who is stopped under a tracer can be asked. */
+static bool have_dispatch_shown(void)
+{
+	uint64_t config[4];
+	bool shown = false;
+	int status = 0;
+	pid_t pid = helper_spawn();
+
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		syscall(SYS_tgkill, getpid(), sys_gettid(), SIGSTOP);
+		_exit(0);
+	}
+	if (pid < 0)
+		return false;
+	if (waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status)) {
+		shown = ptrace(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, pid, sizeof(config), config) == 0;
+		kill(pid, SIGKILL);
+		helper_await(pid);
+	}
+	return shown;
+}
+
 static const struct {
 	const char *name;
 	bool (*have)(void);
@@ -185,6 +225,10 @@ static const struct {
 	{ "userfaultfd", have_userfaultfd, false, "memory is filled in more slowly" },
 	{ "PAGEMAP_SCAN", have_pagemap_scan, false, "finding used memory takes longer; guard pages are not seen" },
 	{ "write tracking", have_write_tracking, false, "no incremental checkpoints" },
+	{ "eventfd flags", have_eventfd_flags, false,
+	  "a checkpoint tries each eventfd out; edge-triggered waits for one may report once more" },
+	{ "user dispatch", have_dispatch_shown, false,
+	  "programs that have their system calls sent to themselves are not noticed and lose that" },
 	{ "nf_tables", have_nf_tables, false, "pods reach this host and each other, but nothing beyond" },
 	{ "IPv6", have_ipv6, false, "pods have no IPv6 address; those that had one need --ip6 none" },
 	{ "IPv6 forwarding", have_ipv6_forwarding, false,
