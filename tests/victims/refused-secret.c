@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* run: --seccomp unconfined */
-/* needs: grep -q secretmem /proc/kallsyms */
+/* needs: python3 -c 'import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall(447, 0) < 0)' */
 /* memfd_secret(2), which nobody but its owner can read, is refused. */
 /* refused: pid 2 (refused-secret): memory (/secretmem (deleted)): secret memory (memfd_secret) is not carried; it cannot be read */
 #include "tests/victims/mem.h"
