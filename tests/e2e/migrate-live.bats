@@ -229,3 +229,60 @@ hears_more() {
 listens() {
 	on "$1" "$PODCKPT" logs "$2" | grep -q listening
 }
+
+# The client's port is shut again and again, for a moment: what comes then is lost.
+lossy() {
+	# shellcheck disable=SC2016
+	on hub sh -c 'while [ -e "$1" ]; do
+			ip link set client type bridge_slave state 0
+			sleep 0.02
+			ip link set client type bridge_slave state 3
+			sleep 0.2
+		done' sh "$PWD/lossy"
+}
+
+retransmitted() {
+	on client awk '$1 == "Tcp:" { n = $13 } END { print n }' /proc/net/snmp
+}
+
+both_listen() {
+	[ "$(ona logs s | grep -cxF listening)" = 2 ]
+}
+
+has_logged() {
+	ona logs "$1" | grep -qxF "$2"
+}
+
+@test "connections over IPv4 and IPv6 go on across migrations although packets are lost all the time" {
+	local ip6 what before shutter
+
+	ona run -d --name s --ip 10.77.0.65 -- sh -c "python3 -u '$PROGRAMS/tcp-server.py' 4 5000 &
+		exec python3 -u '$PROGRAMS/tcp-server.py' 6 5000"
+	until_ok 30 both_listen
+	ip6=$(ona inspect s | jq -r .config.address.ip6)
+	before=$(retransmitted)
+	: >lossy
+	lossy 3>&- &
+	shutter=$!
+	for what in count fill echo; do
+		client "four-$what" env -C "$PWD" python3 -u "$PROGRAMS/tcp-client.py" 10.77.0.65 5000 "$what"
+		client "six-$what" env -C "$PWD" python3 -u "$PROGRAMS/tcp-client.py" "$ip6" 5000 "$what"
+	done
+	for what in four six; do
+		until_ok 60 says "$what-count" counting
+		until_ok 60 says "$what-fill" connected
+		until_ok 60 says "$what-echo" connected
+	done
+	there migrate s
+	back migrate s
+	rm lossy
+	wait "$shutter"
+	assert [ "$(retransmitted)" -gt "$((before + 10))" ]
+	: >go
+	for what in four six; do
+		until_ok 60 says "$what-count" received
+		until_ok 60 says "$what-fill" "got 8388608"
+		until_ok 60 says "$what-echo" "answer hello"
+		until_ok 60 has_logged s "counted $(sed -n 's/^sent \([0-9]*\) .*/\1/p' "$what-count.out")"
+	done
+}
