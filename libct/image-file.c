@@ -13,7 +13,7 @@
 #include "libct/base/cleanup.h"
 #include "libct/base/error.h"
 
-#define BIG (16 << 20) /* bytes: more than a thread is worth */
+#define BIG (1 << 20) /* bytes: more than a thread is worth */
 
 /*
  * For file systems without O_TMPFILE. The name is always the same, so that what a killed one left behind is
@@ -126,7 +126,7 @@ static void *close_replaced(void *fd)
 }
 
 /*
- * Giving back the room of a big file takes its time (0.2 s for 1 GB), in which a pod could already be ended. So what
+ * Giving back the room of a big file takes its time (0.2 s for 1 GB, and a file system that discards what is free waits for that), in which a pod could already be ended. So what
  * the rename replaces is kept open, and its last close goes on beside us.
  */
 static int replace(struct image_file *f)

@@ -78,16 +78,17 @@ static int advertise_all(int netns_fd, int index, const uint8_t mac[6], struct c
 	return r < 0 ? error_errno(err, r, "announce the IPv6 addresses") : 0;
 }
 
-int net_announce(int netns_fd, const struct net_config *config, struct ct_error *err)
+int net_announce(int netns_fd, const struct net_config *config, int *ret_done, struct ct_error *err)
 {
 	/* Some listen to one, some to the other. */
 	static const uint16_t operations[] = { ARPOP_REQUEST, ARPOP_REPLY };
-	cleanup_fd int fd = netns_socket(netns_fd, AF_PACKET, SOCK_DGRAM, 0);
+	int fd = netns_socket(netns_fd, AF_PACKET, SOCK_DGRAM, 0);
 	struct sockaddr_ll to = { .sll_family = AF_PACKET,
 				  .sll_protocol = htons(ETHERTYPE_ARP),
 				  .sll_halen = ETH_ALEN };
 	struct ifreq request = { .ifr_name = "eth0" };
 
+	*ret_done = fd < 0 ? -1 : fd;
 	if (fd < 0)
 		return error_errno(err, fd, "packet socket");
 	if (ioctl(fd, SIOCGIFINDEX, &request) < 0)

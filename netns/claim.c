@@ -53,6 +53,11 @@ bool claim_of_link(const struct rt_link *link, struct claim *ret)
 	       (n == 1 || inet_pton(AF_INET6, ip6, &ret->ip6) == 1);
 }
 
+bool claim_stands(const struct claim *claim)
+{
+	return claim->ip.s_addr;
+}
+
 bool bridge_is_shared(const struct rt_link *links, size_t n, int bridge)
 {
 	struct claim claim;

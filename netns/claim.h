@@ -53,7 +53,7 @@ int subnet6_ensure(struct nl_sock *sock, const struct rt_link *bridge, const str
 /* The n-th address that is made from an IPv4 address, which is unique on its Ethernet; false: the subnet is too small. */
 bool ip6_from_ip(const struct net_subnet6 *subnet, struct in_addr ip, uint8_t n, struct in6_addr *ret);
 
-/* What a pod has; ip6 zero: none. */
+/* What a pod has; ip6 zero: none; ip zero: the pod has ended, and its link is about to go. */
 struct claim {
 	struct in_addr ip;
 	struct in6_addr ip6;
@@ -89,6 +89,7 @@ int claim_choose6(struct nl_sock *sock, const struct claim_space *space, struct 
 
 /* Whether a link is a pod's, and with it the addresses that it claims. */
 bool claim_of_link(const struct rt_link *link, struct claim *ret);
+bool claim_stands(const struct claim *claim);
 
 /* A bridge with a hardware address of its own, still down. */
 int bridge_make(struct nl_sock *sock, const char *name, struct rt_link *ret, struct ct_error *err);

@@ -121,6 +121,12 @@ int net_unpublish(const char *host_name, struct ct_error *err); /* none is fine 
 /* Could it be published now? */
 int net_publish_check(const struct net_publish *publish, struct ct_error *err);
 
+/*
+ * Of a pod that has ended: nothing passes its link any more, and its addresses, its MAC and its published ports are free. That
+ * is done at once, where net_detach() takes the kernel some 30 ms. Absent is fine.
+ */
+int net_give_up(const char *host_name, struct ct_error *err);
+
 /* Removes the host end (and with it the pair) and the ports published for it. Absent is fine. */
 int net_detach(const char *host_name, struct ct_error *err);
 
@@ -132,8 +138,11 @@ int net_detach(const char *host_name, struct ct_error *err);
 int net_lock(const char *host_name, struct ct_error *err);
 int net_unlock(const char *host_name, struct ct_error *err);
 
-/* Announces the addresses from inside the namespace: gratuitous ARP, unsolicited neighbour advertisements. */
-int net_announce(int netns_fd, const struct net_config *config, struct ct_error *err);
+/*
+ * Announces the addresses from inside the namespace: gratuitous ARP, unsolicited neighbour advertisements. *ret_done, also of a
+ * failure, is to be closed when nobody waits, for the kernel takes a grace period for that; -1: nothing.
+ */
+int net_announce(int netns_fd, const struct net_config *config, int *ret_done, struct ct_error *err);
 
 /*
  * One thing in a namespace that is not as net_attach() made it, as a phrase: "link 'dummy0'",

@@ -33,7 +33,7 @@ static void describe_ports(const struct rt_link *links, size_t n, int bridge, st
 		if (links[i].master != bridge)
 			continue;
 		if (claim_of_link(&links[i], &claim))
-			ret->n_pods++;
+			ret->n_pods += claim_stands(&claim);
 		else
 			snprintf(ret->ports + len, sizeof(ret->ports) - len, "%s%s", len ? " " : "",
 				 links[i].name);
@@ -345,7 +345,8 @@ static int check_unused(const struct rt_link *links, size_t n, const struct rt_l
 	size_t count = 0;
 
 	for (size_t i = 0; i < n; i++)
-		if (links[i].master == bridge->index && claim_of_link(&links[i], &claim) && !count++)
+		if (links[i].master == bridge->index && claim_of_link(&links[i], &claim) &&
+		    claim_stands(&claim) && !count++)
 			first = claim;
 	if (!count)
 		return 0;

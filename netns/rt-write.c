@@ -56,6 +56,12 @@ int rt_bridge_add(struct nl_sock *sock, const char *name, const uint8_t mac[6])
 	return finish(sock, msg, sum);
 }
 
+/* As many as the kernel gives a veth that is made without a word about it, which it then takes a grace period for. */
+static int put_one_queue(struct nl_msg *msg)
+{
+	return nla_put_u32(msg, IFLA_NUM_TX_QUEUES, 1) + nla_put_u32(msg, IFLA_NUM_RX_QUEUES, 1);
+}
+
 int rt_veth_add(struct nl_sock *sock, const char *name, const char *peer, int netns_fd,
 		const uint8_t mac[6], uint32_t mtu)
 {
@@ -68,6 +74,7 @@ int rt_veth_add(struct nl_sock *sock, const char *name, const char *peer, int ne
 		return -ENOMEM;
 	sum += nla_put_string(msg, IFLA_IFNAME, name);
 	sum += nla_put_u32(msg, IFLA_MTU, mtu);
+	sum += put_one_queue(msg);
 	if (put_kind(msg, "veth", &linkinfo, &data) < 0)
 		return -ENOMEM;
 	other = nla_nest_start(msg, VETH_INFO_PEER);
@@ -76,6 +83,7 @@ int rt_veth_add(struct nl_sock *sock, const char *name, const char *peer, int ne
 	sum += nla_put_string(msg, IFLA_IFNAME, peer);
 	sum += nla_put_u32(msg, IFLA_NET_NS_FD, (uint32_t)netns_fd);
 	sum += nla_put_u32(msg, IFLA_MTU, mtu);
+	sum += put_one_queue(msg);
 	sum += nla_put(msg, IFLA_ADDRESS, 6, mac);
 	nla_nest_end(msg, other);
 	nla_nest_end(msg, data);
@@ -143,6 +151,9 @@ int rt_port_set(struct nl_sock *sock, int index, bool open, int state)
 	sum += nla_put_u8(msg, IFLA_BRPORT_MCAST_FLOOD, open);
 	sum += nla_put_u8(msg, IFLA_BRPORT_BCAST_FLOOD, open);
 	sum += nla_put_u8(msg, IFLA_BRPORT_LOCKED, !open);
+	/* A locked port lets through whoever is known to be behind it. */
+	if (!open)
+		sum += nla_put_flag(msg, IFLA_BRPORT_FLUSH);
 	if (state >= 0)
 		sum += nla_put_u8(msg, IFLA_BRPORT_STATE, (uint8_t)state);
 	nla_nest_end(msg, port);

@@ -101,7 +101,7 @@ int rt_veth_add(struct nl_sock *sock, const char *name, const char *peer, int ne
 
 /*
  * Opens or closes a bridge port. A closed one takes only frames from addresses it knows (none),
- * learns none and is not flooded to. With `state` (BR_STATE_*; -1 leaves it) the port's state is
+ * learns none (and forgets those that it had) and is not flooded to. With `state` (BR_STATE_*; -1 leaves it) the port's state is
  * set as well.
  */
 int rt_port_set(struct nl_sock *sock, int index, bool open, int state);

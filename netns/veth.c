@@ -2,6 +2,7 @@
 /* The pod's link: a veth pair from the bridge into its namespace. */
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/if_bridge.h>
 #include <linux/rtnetlink.h>
 #include <netlink/netlink.h>
 #include <string.h>
@@ -417,6 +418,29 @@ int net_loopback_up(int netns_fd, struct ct_error *err)
 	int r = netlink_open(netns_fd, NETLINK_ROUTE, &inside, err);
 
 	return r < 0 ? r : loopback_up(inside, err);
+}
+
+int net_give_up(const char *host_name, struct ct_error *err)
+{
+	cleanup_sock struct nl_sock *sock = NULL;
+	char alias[CLAIM_TEXT_MAX];
+	struct rt_link link;
+	int r = net_unpublish(host_name, err);
+
+	if (r == 0)
+		r = netlink_open(-1, NETLINK_ROUTE, &sock, err);
+	if (r < 0)
+		return r;
+	claim_text(&(struct claim){ 0 }, alias);
+	r = rt_link_get(sock, host_name, &link);
+	if (r == 0)
+		r = rt_link_set(sock, link.index, &(struct rt_link_change){ .alias = alias });
+	/* Last: a change of the alias is one of those that would switch a disabled port on (net_lock()). */
+	if (r == 0)
+		r = rt_port_set(sock, link.index, false, BR_STATE_DISABLED);
+	if (r < 0 && r != -ENODEV)
+		return error_errno(err, r, "give up the address of link '%s'", host_name);
+	return 0;
 }
 
 int net_detach(const char *host_name, struct ct_error *err)

@@ -81,9 +81,27 @@ remember_all() {
 	done
 }
 
+# What is there of the pods that were remembered, a line each. The kernel takes its time for a link, and nobody waits for that.
+left_of_pods() {
+	local what value
+
+	while read -r what value; do
+		case $what in
+		cgroup) find /sys/fs/cgroup -maxdepth 4 -type d -path "*$value" -printf 'cgroup %p\n' 2>/dev/null ;;
+		link) [ ! -e "/sys/class/net/$value" ] || echo "link $value" ;;
+		esac
+	done < <(sort -u "$TRACES")
+	grep -F "$PODCKPT_ROOT/" /proc/self/mountinfo | sed 's/^/mount /'
+	find "$PODCKPT_ROOT/pods" -mindepth 1 -maxdepth 1 -printf '%p\n' 2>/dev/null
+}
+
+no_pods_left() {
+	[ -z "$(left_of_pods)" ]
+}
+
 # Removes every pod of this state directory, checks that nothing is left of them, removes the rest.
 lib_teardown() {
-	local name what value left=0
+	local name left=0
 
 	[ -n "${PODCKPT_ROOT:-}" ] || return 0
 	remember_all
@@ -92,25 +110,9 @@ lib_teardown() {
 		name=$(basename "$name")
 		podckpt rm -f "$name" || { echo "left behind: pod $name cannot be removed"; left=1; }
 	done
-	while read -r what value; do
-		case $what in
-		cgroup)
-			if find /sys/fs/cgroup -maxdepth 4 -type d -path "*$value" 2>/dev/null | grep .; then
-				echo "left behind: cgroup $value"
-				left=1
-			fi ;;
-		link)
-			if ip link show "$value" >/dev/null 2>&1; then
-				echo "left behind: link $value"
-				left=1
-			fi ;;
-		esac
-	done < <(sort -u "$TRACES")
+	until_ok 60 no_pods_left || { left_of_pods | sed 's/^/left behind: /'; left=1; }
 	rm -f "$TRACES"
-	if grep -F "$PODCKPT_ROOT/" /proc/self/mountinfo; then
-		echo "left behind: the mounts above"
-		return 1
-	fi
+	! grep -qF "$PODCKPT_ROOT/" /proc/self/mountinfo || return 1
 	rm -rf --one-file-system "$PODCKPT_ROOT" || left=1
 	return "$left"
 }

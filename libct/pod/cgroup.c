@@ -11,6 +11,7 @@
 
 #include "libct/base/error.h"
 #include "libct/base/io.h"
+#include "libct/base/sys.h"
 #include "libct/pod/cgroup-impl.h"
 #include "libct/pod/pod.h"
 
@@ -233,16 +234,39 @@ int cgroup_make(const char *cgroup, const struct pod_config *limits, struct ct_e
 	return r;
 }
 
-int cgroup_enter(const char *cgroup, pid_t pid, struct ct_error *err)
+/*
+ * To move another process, or one with threads, the kernel holds up every fork and exit of the host, and for that waits a grace
+ * period, some 10 ms. Not so for one thread that moves itself, which v1 knows by "tasks".
+ */
+int cgroup_enter(const char *cgroup, bool born, struct ct_error *err)
 {
 	cleanup_cgroup_host struct cgroup_host host = { 0 };
-	char text[16];
 	int r;
 
-	/* No check_own(): that we are in it may be the very purpose (exec). */
+	/* No check_own(): that we are in it is the very purpose. */
 	r = cgroup_host_read(&host, err);
-	snprintf(text, sizeof(text), "%d", (int)pid);
-	for (size_t i = 0; r == 0 && i < host.n; i++)
-		r = cgroup_write(&host.hierarchies[i], cgroup, "cgroup.procs", text, err);
+	for (size_t i = 0; r == 0 && i < host.n; i++) {
+		const struct cgroup_hierarchy *h = &host.hierarchies[i];
+
+		if (!h->v2 || !born)
+			r = cgroup_write(h, cgroup, h->v2 ? "cgroup.procs" : "tasks", "0", err);
+	}
 	return r;
+}
+
+int cgroup_open_v2(const char *cgroup, struct ct_error *err)
+{
+	cleanup_cgroup_host struct cgroup_host host = { 0 };
+	const struct cgroup_hierarchy *v2;
+	char path[PATH_MAX];
+	int fd, r = cgroup_host_read(&host, err);
+
+	if (r < 0)
+		return r;
+	v2 = cgroup_v2(&host);
+	if (!v2)
+		return -ENOENT;
+	r = cgroup_path(v2, cgroup, "", path);
+	fd = r < 0 ? r : SYS_RET(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
+	return fd < 0 ? error_errno(err, fd, "open cgroup '%s%s'", v2->mount, cgroup) : fd;
 }

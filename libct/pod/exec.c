@@ -99,7 +99,7 @@ static int enter(const struct exec *e, struct ct_error *err)
 	/* Until the command has given up its privileges no process of the pod may look into it. */
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
 		return error_errno(err, -errno, "prctl");
-	r = cgroup_enter(e->pod->state.cgroup, 0, err);
+	r = cgroup_enter(e->pod->state.cgroup, false, err);
 	if (r < 0)
 		return r;
 	if (setns(e->pod->pid1_pidfd, namespaces) < 0)

@@ -17,9 +17,11 @@
 int rootfs_prepare(const struct pod *pod, struct ct_error *err);
 /*
  * In the new mount namespace, with the host's tree still in view: builds the pod's and makes it the root.
- * With start->restoring no file of it is written, but the pod's own addresses in /etc/hosts.
+ * With start->restoring no file of it is written, but the pod's own addresses in /etc/hosts. await(spawn)
+ * returns when pod->config has the pod's addresses; what does not need them is done before.
  */
-int rootfs_enter(const struct pod *pod, const struct pod_start *start, struct ct_error *err);
+int rootfs_enter(const struct pod *pod, const struct pod_start *start, void (*await)(void *spawn), void *spawn,
+		 struct ct_error *err);
 
 /*
  * ---- rootfs-path.c: paths below a root that is not ours yet; symlinks cannot lead out of it

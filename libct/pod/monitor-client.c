@@ -184,6 +184,8 @@ static int guard_request(struct monitor *m, struct client *c, const struct monit
 	}
 	if (r >= 0)
 		client_send(c, MSG_OK, 0, 0);
+	if (r >= 0 && m->checkpointed)
+		monitor_remove_rest(m);
 	return r;
 }
 
@@ -242,6 +244,7 @@ static int request(struct monitor *m, struct client *c, const struct monitor_msg
 		r = c->starter ? monitor_set_going(m, err) : error_set(err, -EPROTO, "not to be set going");
 		if (r >= 0)
 			client_send(c, MSG_OK, 0, 0);
+		monitor_settle(m);
 		return r;
 	case MSG_GIVE_UP:
 		if (!c->starter || m->phase > PHASE_RELEASING)

@@ -59,6 +59,7 @@ struct monitor {
 	int netns_fd;		      /* the pod's network namespace, where it has a link; else -1 */
 	int keeper_fd;		      /* leads to it; -1: it was killed */
 	int signal_fd;		      /* SIGCHLD, in the keeper */
+	int announcer_fd;	      /* of a restored pod's announcement; -1: closed */
 	int listen_fd;
 	struct client *clients;
 	size_t n_clients;
@@ -138,6 +139,8 @@ bool monitor_has_word(const struct monitor *m);
 /* Takes a restored pod over; what fails is left out. */
 void monitor_take_over(struct monitor *m);
 int monitor_set_going(struct monitor *m, struct ct_error *err);
+/* When it goes and its starter knows: what takes time and nobody waits for. */
+void monitor_settle(struct monitor *m);
 /* Its starter was killed in between, or a server. */
 void monitor_go_alone(struct monitor *m);
 /* exec_error_fd is readable. */
@@ -155,7 +158,14 @@ void monitor_guard_door(struct monitor *m, int fd);
 /* It becomes CT_MIGRATING and stays frozen when the guard's holder hangs up. */
 int monitor_guard_hand_over(struct monitor *m, struct ct_error *err);
 int monitor_guard_take_up(struct monitor *m, struct client *c, struct ct_error *err);
+/*
+ * Ends the pod, which is in an image. On return its name, its addresses and its ports are free; the rest takes the kernel
+ * longer than anybody should wait, and is left to monitor_remove_rest().
+ */
 int monitor_guard_checkpointed(struct monitor *m, struct ct_error *err);
+void monitor_remove_rest(struct monitor *m);
+/* Both again, in place of a server that was killed. */
+void monitor_end_again(struct monitor *m);
 int monitor_signal(struct monitor *m, int sig, struct ct_error *err);
 
 /* ---- connections.c ---- */
@@ -169,6 +179,8 @@ void keeper_run(struct monitor *m);
 void keeper_phase(struct monitor *m); /* m->phase or m->waits has changed */
 void keeper_migrating(struct monitor *m, bool migrating); /* what a new server must not undo */
 bool keeper_is_migrating(const struct monitor *m);
+void keeper_ending(struct monitor *m); /* what a new server has to bring to its end */
+bool keeper_is_ending(const struct monitor *m);
 void keeper_input_ended(struct monitor *m);
 bool keeper_heard(struct monitor *m); /* keeper_fd is readable; false: the keeper is gone */
 bool keeper_reaped(struct monitor *m); /* has PID 1 ended? Then m->code and m->killed hold. */

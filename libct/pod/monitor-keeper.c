@@ -37,7 +37,7 @@ struct keeper_shared {
 	enum phase phase;
 	int main_vpid;
 	bool waits;
-	bool migrating;
+	bool migrating, ending;
 	bool reaped, killed;
 	int code;
 };
@@ -66,6 +66,16 @@ void keeper_migrating(struct monitor *m, bool migrating)
 bool keeper_is_migrating(const struct monitor *m)
 {
 	return m->shared->migrating;
+}
+
+void keeper_ending(struct monitor *m)
+{
+	m->shared->ending = true;
+}
+
+bool keeper_is_ending(const struct monitor *m)
+{
+	return m->shared->ending;
 }
 
 void keeper_input_ended(struct monitor *m)

@@ -86,7 +86,6 @@ static int end_processes(struct monitor *m, struct ct_error *err)
 	}
 	if (m->child.pid1_pidfd >= 0)
 		proc_wait(m->child.pid1_pidfd, 10000);
-	end_connections(m);
 	return r;
 }
 
@@ -95,6 +94,11 @@ static int remove_traces(struct monitor *m, struct ct_error *err)
 	struct pod_state *s = &m->pod->state;
 	int r = 0, q;
 
+	/*
+	 * Until here the namespace was held: the kernel would begin to remove the link with its last process, and who asks
+	 * anything of links would wait for that.
+	 */
+	end_connections(m);
 	if (s->link[0])
 		r = net_detach(s->link, err);
 	if (s->cgroup[0]) {
@@ -117,7 +121,6 @@ static void pod_ended(struct monitor *m)
 	s->exit_code = m->code;
 	s->pid1 = 0;
 	pod_state_write(m->pod, NULL);
-	end_connections(m);
 	remove_traces(m, NULL);
 	stop_listening(m);
 	if (m->pod->config.remove)
@@ -160,7 +163,7 @@ static int open_link(struct monitor *m, struct ct_error *err)
 		return 0;
 	r = net_unlock(s->link, err);
 	if (r >= 0)
-		net_announce(m->netns_fd, &m->pod->config.address, NULL);
+		net_announce(m->netns_fd, &m->pod->config.address, &m->announcer_fd, NULL);
 	return r;
 }
 
@@ -173,10 +176,16 @@ int monitor_set_going(struct monitor *m, struct ct_error *err)
 	return cgroup_thaw(m->pod->state.cgroup, err);
 }
 
+void monitor_settle(struct monitor *m)
+{
+	m->announcer_fd = fd_close(m->announcer_fd);
+}
+
 void monitor_go_alone(struct monitor *m)
 {
 	connections_release(m);
 	monitor_set_going(m, NULL);
+	monitor_settle(m);
 }
 
 static void released(struct monitor *m, int r, const struct ct_error *err)
@@ -436,25 +445,50 @@ int monitor_guard_continue(struct monitor *m, bool undo, struct ct_error *err)
 	return r;
 }
 
-int monitor_guard_checkpointed(struct monitor *m, struct ct_error *err)
+/* For the next, who may be waiting for just these. */
+static int give_up_names(struct monitor *m, struct ct_error *err)
 {
-	int r;
+	struct pod_state *s = &m->pod->state;
+	int r = s->link[0] ? net_give_up(s->link, err) : 0;
 
-	/* Point of no return: from here on the image is the pod. */
-	open_doors(m);
-	m->repaired_fd = fd_close(m->repaired_fd);
-	m->guard->guard = false;
-	m->guard = NULL;
+	return r < 0 ? r : pod_give_up_name(m->pod, err);
+}
+
+static int end_checkpointed(struct monitor *m, struct ct_error *err)
+{
+	int r = end_processes(m, err);
+
 	m->checkpointed = true;
-	r = end_processes(m, err);
 	m->code = 0;
 	phase_set(m, PHASE_ENDED);
 	streams_close(m);
 	if (r >= 0)
-		r = remove_traces(m, err);
+		r = give_up_names(m, err);
 	stop_listening(m);
-	if (r >= 0)
-		r = pod_remove_directory(m->pod, err);
 	clients_tell_end(m);
 	return r;
+}
+
+int monitor_guard_checkpointed(struct monitor *m, struct ct_error *err)
+{
+	/* Point of no return: from here on the image is the pod. */
+	keeper_ending(m);
+	open_doors(m);
+	m->repaired_fd = fd_close(m->repaired_fd);
+	m->guard->guard = false;
+	m->guard = NULL;
+	return end_checkpointed(m, err);
+}
+
+void monitor_remove_rest(struct monitor *m)
+{
+	/* What stays because something could not be removed is found by pods_sweep(). */
+	if (remove_traces(m, NULL) >= 0)
+		pod_remove_remains(m->pod, NULL);
+}
+
+void monitor_end_again(struct monitor *m)
+{
+	if (end_checkpointed(m, NULL) >= 0)
+		monitor_remove_rest(m);
 }

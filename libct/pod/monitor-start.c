@@ -127,7 +127,7 @@ int pod_prepare(struct pod *pod, const struct init_go *go, struct ct_error *err)
 /* Both processes of the monitor were killed: this is what it would have done. */
 static int take_over(struct pod *pod, const struct init_go *go, struct ct_error *err)
 {
-	cleanup_fd int netns = -1;
+	cleanup_fd int netns = -1, announcer = -1;
 	char path[64];
 	int r = 0;
 
@@ -137,7 +137,7 @@ static int take_over(struct pod *pod, const struct init_go *go, struct ct_error 
 		r = net_unlock(pod->state.link, err);
 	}
 	if (r == 0 && netns >= 0)
-		net_announce(netns, &pod->config.address, NULL);
+		net_announce(netns, &pod->config.address, &announcer, NULL);
 	pod->state.status = CT_RUNNING;
 	pod->state.main_vpid = pod->config.no_init ? 1 : go->main_vpid;
 	if (r == 0)

@@ -351,6 +351,8 @@ void monitor_serve(struct monitor *m, bool first)
 {
 	if (first)
 		tell_made(m);
+	else if (keeper_is_ending(m))
+		monitor_end_again(m);
 	else
 		resume(m);
 	loop(m);
@@ -363,10 +365,11 @@ void monitor_main(struct pod *pod, const struct pod_start *start, int sock)
 			     .start = &own,
 			     .child = { .pid1_pidfd = -1, .sync_fd = -1, .exec_error_fd = -1,
 					.master_fd = -1, .stream_fd = { -1, -1, -1 } },
-			     .netns_fd = -1,
 			     .keeper_fd = -1,
 			     .repaired_fd = -1,
 			     .signal_fd = -1,
+			     .netns_fd = -1,
+			     .announcer_fd = -1,
 			     .listen_fd = -1,
 			     .log_fd = -1,
 			     .log_read_fd = -1,

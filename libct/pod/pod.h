@@ -297,8 +297,13 @@ void guard_release(struct guard *guard); /* without guard_end() before: as if th
 int cgroup_make(const char *cgroup, const struct pod_config *limits, struct ct_error *err);
 /* Memory, cpu_micros and pids of `limits`, as they are now: somebody may have changed them. */
 int cgroup_get_limits(const char *cgroup, struct pod_config *limits, struct ct_error *err);
-/* Into every hierarchy, before unshare(CLONE_NEWCGROUP); `pid` 0 is the caller. */
-int cgroup_enter(const char *cgroup, pid_t pid, struct ct_error *err);
+/*
+ * The caller, which has no other threads, goes into every hierarchy; before unshare(CLONE_NEWCGROUP). `born`: it was made in that
+ * of v2, by CLONE_INTO_CGROUP.
+ */
+int cgroup_enter(const char *cgroup, bool born, struct ct_error *err);
+/* Its directory in v2, for CLONE_INTO_CGROUP; -ENOENT: this host has no v2. */
+int cgroup_open_v2(const char *cgroup, struct ct_error *err);
 /* Returns when the kernel reports every task frozen; -ETIMEDOUT (and thawed again) after timeout_ms. */
 int cgroup_freeze(const char *cgroup, unsigned int timeout_ms, struct ct_error *err);
 int cgroup_thaw(const char *cgroup, struct ct_error *err);

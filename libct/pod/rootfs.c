@@ -318,21 +318,25 @@ static int hang_volumes(const struct pod_config *config, const struct volume_cop
 
 /* ---- the whole ---- */
 
-static int build(const struct pod *pod, int rootfd, const struct tree_mount *mounts,
-		 const struct volume_copies *volumes, const struct pod_start *start, struct ct_error *err)
+/* What of it is the same at every address. */
+static int build(const struct pod *pod, int rootfd, const struct tree_mount *mounts, struct ct_error *err)
 {
-	const struct pod_config *config = &pod->config;
-	int r = hang_trees(config, mounts, rootfd, err);
+	int r = hang_trees(&pod->config, mounts, rootfd, err);
 
-	if (r == 0 && !start->restoring)
-		r = rootfs_etc(rootfd, config, err);
-	if (r == 0 && start->address_before)
-		r = rootfs_etc_moved(rootfd, config, start->address_before, err);
 	if (r == 0)
 		r = hide_state(pod, rootfd, err);
-	/* Before the volumes, which may lie in /run or /dev. */
-	if (r == 0)
-		r = rootfs_own_mounts(rootfd, err);
+	return r < 0 ? r : rootfs_own_mounts(rootfd, err);
+}
+
+static int complete(const struct pod *pod, int rootfd, const struct tree_mount *mounts,
+		    const struct volume_copies *volumes, const struct pod_start *start, struct ct_error *err)
+{
+	const struct pod_config *config = &pod->config;
+	int r = start->restoring ? 0 : rootfs_etc(rootfd, config, err);
+
+	if (r == 0 && start->address_before)
+		r = rootfs_etc_moved(rootfd, config, start->address_before, err);
+	/* After the own mounts: they may lie in /run or /dev. */
 	if (r == 0)
 		r = hang_volumes(config, volumes, rootfd, err);
 	/* Last: files and mount points were made in the trees until here. */
@@ -356,7 +360,7 @@ static int pivot(int rootfd, struct ct_error *err)
 }
 
 static int enter(const struct pod *pod, struct tree_mount *mounts, const struct pod_start *start,
-		 struct ct_error *err)
+		 void (*await)(void *spawn), void *spawn, struct ct_error *err)
 {
 	__cleanup(volume_copies_release) struct volume_copies volumes = { 0 };
 	cleanup_fd int rootfd = -1;
@@ -375,11 +379,16 @@ static int enter(const struct pod *pod, struct tree_mount *mounts, const struct 
 	rootfd = open(pod->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (rootfd < 0)
 		return error_errno(err, -errno, "open '%s'", pod->dir);
-	r = build(pod, rootfd, mounts, &volumes, start, err);
+	r = build(pod, rootfd, mounts, err);
+	if (r == 0) {
+		await(spawn);
+		r = complete(pod, rootfd, mounts, &volumes, start, err);
+	}
 	return r < 0 ? r : pivot(rootfd, err);
 }
 
-int rootfs_enter(const struct pod *pod, const struct pod_start *start, struct ct_error *err)
+int rootfs_enter(const struct pod *pod, const struct pod_start *start, void (*await)(void *spawn), void *spawn,
+		 struct ct_error *err)
 {
 	size_t n = pod->config.n_trees;
 	cleanup_free struct tree_mount *mounts = calloc(n ? n : 1, sizeof(*mounts));
@@ -391,7 +400,7 @@ int rootfs_enter(const struct pod *pod, const struct pod_start *start, struct ct
 		return error_set(err, -EINVAL, "the pod has no tree for '/'");
 	for (size_t i = 0; i < n; i++)
 		mounts[i].fd = -1;
-	r = enter(pod, mounts, start, err);
+	r = enter(pod, mounts, start, await, spawn, err);
 	for (size_t i = 0; i < n; i++)
 		fd_close(mounts[i].fd);
 	return r;

@@ -232,9 +232,10 @@ static void __attribute__((noreturn)) become_init(const struct spawn *s, int go)
 	fail(s, &error);
 }
 
-/* The monitor has found an address by now, which PID 1's copy of the configuration does not have. */
-static void await_network(const struct spawn *s)
+/* The monitor finds an address, which PID 1's copy of the configuration does not have. */
+static void await_network(void *spawn)
 {
+	const struct spawn *s = spawn;
 	struct net_config *address = &s->pod->config.address;
 	ssize_t n;
 
@@ -250,12 +251,15 @@ static int set_up(const struct spawn *s, struct ct_error *err)
 	const struct pod_config *config = &s->pod->config;
 	int r;
 
-	/* After the cgroups were entered: their place becomes the root that the pod sees. */
+	r = cgroup_enter(s->pod->state.cgroup, s->born, err);
+	if (r < 0)
+		return r;
+	/* Their place becomes the root that the pod sees. */
 	if (unshare(CLONE_NEWCGROUP) < 0)
 		return error_errno(err, -errno, "make a cgroup namespace");
 	if (sethostname(config->hostname, strlen(config->hostname)) < 0)
 		return error_errno(err, -errno, "set the host name '%s'", config->hostname);
-	r = rootfs_enter(s->pod, s->start, err);
+	r = rootfs_enter(s->pod, s->start, await_network, (void *)s, err);
 	return r < 0 ? r : open_streams(s, err);
 }
 
@@ -266,7 +270,6 @@ void spawn_inside(const struct spawn *s)
 
 	close_others(s);
 	reset_process();
-	await_network(s);
 	if (set_up(s, &error) < 0)
 		fail(s, &error);
 	if (!s->start->restoring && s->pod->config.no_init)

@@ -201,14 +201,21 @@ static int enter_time_namespace(const struct pod_start *start, struct ct_error *
 
 static int clone_pid1(struct making *m, struct ct_error *err)
 {
+	cleanup_fd int cgroup = cgroup_open_v2(m->s.pod->state.cgroup, err);
 	int pidfd = -1;
 	struct clone_args args = {
 		.flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD,
 		.pidfd = (uintptr_t)&pidfd,
 		.exit_signal = SIGCHLD,
+		.cgroup = (uint64_t)cgroup,
 	};
 	pid_t pid;
 
+	if (cgroup < 0 && cgroup != -ENOENT)
+		return cgroup;
+	m->s.born = cgroup >= 0;
+	if (m->s.born)
+		args.flags |= CLONE_INTO_CGROUP;
 	if (m->s.pod->config.net != CT_NET_HOST)
 		args.flags |= CLONE_NEWNET;
 	pid = sys_clone3(&args);
@@ -372,9 +379,7 @@ static int bring_up(struct making *m, struct ct_error *err)
 	struct pod *pod = m->s.pod;
 	int r;
 
-	r = cgroup_enter(pod->state.cgroup, m->child.pid1, err);
-	if (r == 0)
-		r = attach_network(m, err);
+	r = attach_network(m, err);
 	if (r < 0)
 		return r;
 	r = io_write_all(m->child.sync_fd, &pod->config.address, sizeof(pod->config.address));
@@ -387,7 +392,7 @@ int pod_spawn(struct pod *pod, const struct pod_start *start, struct pod_child *
 	      struct ct_error *err)
 {
 	__cleanup(making_release) struct making m = {
-		.s = { pod, start, -1, -1, { -1, -1, -1 }, -1, -1 },
+		.s = { pod, start, false, -1, -1, { -1, -1, -1 }, -1, -1 },
 		.child = { 0, -1, -1, -1, -1, { -1, -1, -1 } },
 	};
 	int r = name_effects(pod, err);

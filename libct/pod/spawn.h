@@ -9,7 +9,7 @@
  * On the sync socket (SOCK_SEQPACKET, one message a packet):
  *
  *	monitor			PID 1, the command it forked
- *	  struct net_config ----->	cgroup and network are there, the latter with this address: go on
+ *	  struct net_config ----->	the network is there, with this address: go on
  *	  <------ struct report ---	the terminal's master, with tty
  *	  <------ struct report ---	the command is ready, or what failed
  *	  <------------------- 'r'	podckpt-init is in front of its work
@@ -29,6 +29,7 @@ struct report {
 struct spawn {
 	struct pod *pod;
 	const struct pod_start *start;
+	bool born;	   /* in its cgroup of v2 */
 	int sync;	   /* PID 1's end */
 	int exec_error;	   /* write end */
 	int stream[3];	   /* the pod's ends; -1: /dev/null or the terminal */

@@ -3,7 +3,7 @@
  * The directory of a pod: what is known of it, who may change it, and how its name comes and goes.
  *
  * Names are claimed and given up under a lock on the directory of all pods, by a rename: a pod is
- * either whole or not there. What a remover did not finish bears a name with a dot in front.
+ * either whole or not there.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -108,6 +108,20 @@ bool pod_name_valid(const char *name)
 
 /* ---- documents ---- */
 
+/*
+ * Not by a rename over the old one, before which ext4 looks for room for the new one at once. Most of these are replaced
+ * again before anything of them has to go to the disk.
+ */
+static int put_in_place(int dirfd, const char *temporary, const char *file)
+{
+	if (renameat2(dirfd, temporary, dirfd, file, RENAME_EXCHANGE) == 0) {
+		/* It stands. What it was before goes with the pod at the latest. */
+		unlinkat(dirfd, temporary, 0);
+		return 0;
+	}
+	return renameat(dirfd, temporary, dirfd, file) < 0 ? -errno : 0;
+}
+
 static int document_write(struct pod *pod, const char *file, struct doc *doc, bool sync,
 			  struct ct_error *err)
 {
@@ -130,8 +144,8 @@ static int document_write(struct pod *pod, const char *file, struct doc *doc, bo
 	r = io_write_all(fd, text, len);
 	if (r >= 0 && sync && fsync(fd) < 0)
 		r = -errno;
-	if (r >= 0 && renameat(pod->dirfd, temporary, pod->dirfd, file) < 0)
-		r = -errno;
+	if (r >= 0)
+		r = put_in_place(pod->dirfd, temporary, file);
 	if (r < 0) {
 		unlinkat(pod->dirfd, temporary, 0);
 		return error_errno(err, r, "write '%s/%s'", pod->dir, file);
@@ -245,7 +259,7 @@ int pod_state_write(struct pod *pod, struct ct_error *err)
 	return document_write(pod, "state.json", doc, pod->state.status == CT_MIGRATING, err);
 }
 
-static int state_load(struct pod *pod, struct pod_state *ret, struct ct_error *err)
+int pod_state_load(struct pod *pod, struct pod_state *ret, struct ct_error *err)
 {
 	cleanup_doc struct doc *doc = NULL;
 	struct pod_state state = {};
@@ -318,7 +332,7 @@ static int state_read(struct pod *pod, bool idle, struct ct_error *err)
 	/* Twice: a monitor that ends between our reading and our looking has written the end first. */
 	for (int attempt = 0; attempt < 2; attempt++) {
 		struct pod_state *s = &pod->state;
-		int r = state_load(pod, s, err);
+		int r = pod_state_load(pod, s, err);
 
 		if (r < 0)
 			return r;
@@ -343,7 +357,7 @@ int pod_state_read(struct pod *pod, struct ct_error *err)
 
 /* ---- pods ---- */
 
-static int pod_new(struct ct *ct, const char *name, struct pod **ret, struct ct_error *err)
+int pod_new(struct ct *ct, const char *name, struct pod **ret, struct ct_error *err)
 {
 	__cleanup(pod_free_cleanup) struct pod *pod = calloc(1, sizeof(*pod));
 
@@ -420,7 +434,7 @@ static bool busy_for_long(struct pod *pod)
 {
 	struct pod_state now;
 
-	return state_load(pod, &now, NULL) < 0 || (now.status != CT_RUNNING && now.status != CT_EXITED);
+	return pod_state_load(pod, &now, NULL) < 0 || (now.status != CT_RUNNING && now.status != CT_EXITED);
 }
 
 static int lock(struct pod *pod, bool wait, struct ct_error *err)
@@ -473,27 +487,6 @@ static int name_make_up(unsigned int attempt, char *ret, size_t size)
 	if (attempt >= 8)
 		snprintf(ret + strlen(ret), size - strlen(ret), "-%u", number / 1024 % 100000);
 	return 0;
-}
-
-/* Removes what removers and claimers that were killed have left; who is at work holds a lock. */
-static void pods_sweep(int podsfd)
-{
-	cleanup_fd int copy = openat(podsfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cleanup_dir DIR *dir = copy < 0 ? NULL : fdopendir(copy);
-	struct dirent *entry;
-
-	if (!dir)
-		return;
-	take_fd(&copy);
-	while ((entry = readdir(dir))) {
-		cleanup_fd int fd = -1;
-
-		if (strncmp(entry->d_name, ".gone-", 6))
-			continue;
-		fd = openat(podsfd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB))
-			io_remove_tree(podsfd, entry->d_name);
-	}
 }
 
 /* Makes the directory with its lock held by us; the directory of all pods is locked. -EEXIST. */
@@ -588,7 +581,7 @@ int pod_reserve(struct ct *ct, struct pod_config *config, bool may_choose, struc
 	podsfd = pods_open(ct, true, err);
 	if (podsfd < 0)
 		return podsfd;
-	pods_sweep(podsfd);
+	pods_sweep(ct, podsfd);
 	r = name_claim_any(ct, podsfd, config, may_choose, &pod, err);
 	if (r < 0)
 		return r;
@@ -626,30 +619,4 @@ int pod_reconfigure(struct pod *pod, struct pod_config *config, struct ct_error 
 	pod->config = *config;
 	memset(config, 0, sizeof(*config));
 	return pod_config_write(pod, err);
-}
-
-int pod_remove_directory(struct pod *pod, struct ct_error *err)
-{
-	cleanup_fd int podsfd = pods_open(pod->ct, true, err);
-	struct stat ours, named;
-	char gone[64];
-	int r;
-
-	if (podsfd < 0)
-		return podsfd;
-	if (fstat(pod->dirfd, &ours) < 0)
-		return error_errno(err, -errno, "'%s'", pod->dir);
-	if (fstatat(podsfd, pod->name, &named, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : error_errno(err, -errno, "'%s'", pod->dir);
-	if (ours.st_ino != named.st_ino || ours.st_dev != named.st_dev)
-		return 0; /* removed before, the name has a new owner */
-	snprintf(gone, sizeof(gone), ".gone-%llx", (unsigned long long)ours.st_ino);
-	/* Told by its lock from what a killed remover has left; released with the last copy of dirfd. */
-	flock(pod->dirfd, LOCK_EX | LOCK_NB);
-	if (renameat(podsfd, pod->name, podsfd, gone) < 0)
-		return error_errno(err, -errno, "remove '%s'", pod->dir);
-	/* The name is free from here on; a big tree takes its time without the lock. */
-	flock(podsfd, LOCK_UN);
-	r = io_remove_tree(podsfd, gone);
-	return r < 0 ? error_errno(err, r, "remove '%s/pods/%s'", pod->ct->root, gone) : 0;
 }

@@ -17,8 +17,17 @@ int pod_open_unread(struct ct *ct, const char *name, struct pod **ret, struct ct
 int pod_config_write(struct pod *pod, struct ct_error *err);
 void pod_state_put(const struct pod_state *state, struct node *to);
 
+/* A pod of that name without its directory, configuration and state. */
+int pod_new(struct ct *ct, const char *name, struct pod **ret, struct ct_error *err);
+/* As state.json has it, whatever became of the pod since. */
+int pod_state_load(struct pod *pod, struct pod_state *ret, struct ct_error *err);
+
 /*
- * Gives up the pod's name, if it is still this pod's, and removes its directory. All that was
- * running is gone before.
+ * All that was running of the pod is gone. Gives up its name, if that is still this pod's; then what is left under no name
+ * is removed. pod_remove_directory() is both.
  */
+int pod_give_up_name(struct pod *pod, struct ct_error *err);
+int pod_remove_remains(struct pod *pod, struct ct_error *err);
 int pod_remove_directory(struct pod *pod, struct ct_error *err);
+/* Removes what removers that were killed have left. The directory of all pods is locked. */
+void pods_sweep(struct ct *ct, int podsfd);

@@ -29,7 +29,7 @@ static pid_t start_tasks(int *ret_read)
 	if (pipe(ends) < 0 || (pid = fork()) < 0)
 		exit(1);
 	if (pid == 0) {
-		if (cgroup_enter(cgroup, 0, &err) < 0)
+		if (cgroup_enter(cgroup, false, &err) < 0)
 			_exit(1);
 		if (fork() == 0)
 			for (;;)
@@ -110,7 +110,7 @@ static void test_refusals(void)
 	REQUIRE("a cgroup", cgroup_make(cgroup, &limits, &err) == 0);
 	fflush(stdout);
 	if (fork() == 0) {
-		if (cgroup_enter(cgroup, 0, &err) < 0)
+		if (cgroup_enter(cgroup, false, &err) < 0)
 			_exit(1);
 		_exit(cgroup_freeze(cgroup, 1, &err) == -EPERM &&
 				      strstr(err.text, "holds podckpt itself") &&

@@ -523,6 +523,13 @@ static void test_attach_locked(void)
 	CHECK("it is detached", !net_detach("podl", &err));
 }
 
+static int announce(int pod, const struct net_config *config)
+{
+	cleanup_fd int done = -1;
+
+	return net_announce(pod, config, &done, &err);
+}
+
 static void test_announce(int pod)
 {
 	const struct net_config config = { .ip = ip("10.89.0.2"),
@@ -534,7 +541,7 @@ static void test_announce(int pod)
 	bool request = false, reply = false;
 
 	REQUIRE("a packet socket", !bind(ear, (struct sockaddr *)&on, sizeof(on)));
-	CHECK("the address is announced", !net_announce(pod, &config, &err));
+	CHECK("the address is announced", !announce(pod, &config));
 	while (!(request && reply) && readable(ear, WAIT_MS)) {
 		struct {
 			struct ether_header ether;
@@ -584,7 +591,7 @@ static void test_advertise(int pod)
 	if (access("/proc/sys/net/ipv6", F_OK) < 0)
 		return;
 	REQUIRE("a packet socket for IPv6", !bind(ear, (struct sockaddr *)&on, sizeof(on)));
-	CHECK("the addresses are announced", !net_announce(pod, &config, &err));
+	CHECK("the addresses are announced", !announce(pod, &config));
 	CHECK("the bridge hears the IPv6 address as an advertisement", hears_advertisement(ear, config.mac));
 }
 
