@@ -243,8 +243,8 @@ int pod_set_going(struct pod *pod, struct ct_error *err);
 /*
  * The guard of an operation on a running pod: from guard_begin() on, the monitor thaws the pod and
  * unlocks its packets as soon as this process is gone. guard_end() ends the watch and says how: the
- * pod goes on, or it is in an image now, so everything of it ends and is removed (returns after it
- * is gone).
+ * pod goes on, or it is in an image now, so everything of it ends and is removed (returns when its names
+ * are free: docs/adr/0016-the-answer-comes-before-the-removal.md).
  */
 struct guard {
 	int fd;	       /* connection to the monitor, -1: none */

@@ -432,6 +432,18 @@ static void let_pass(int events)
 			;
 }
 
+/* What a network manager of the host may do to any link at any time. */
+static int meddle(const char *link)
+{
+	cleanup_sock struct nl_sock *sock = NULL;
+	struct rt_link l;
+	int r = netlink_open(-1, NETLINK_ROUTE, &sock, &err);
+
+	if (r == 0)
+		r = rt_link_get(sock, link, &l);
+	return r < 0 ? r : rt_link_set(sock, l.index, &(struct rt_link_change){ .alias = l.alias });
+}
+
 static void test_lock(int pod)
 {
 	const struct in_addr pod_ip = ip("10.89.0.2"), host_ip = ip("10.89.0.1");
@@ -449,6 +461,11 @@ static void test_lock(int pod)
 	send_to(in, host_ip, 7001);
 	CHECK("nothing goes in", !readable(in, QUIET_MS));
 	CHECK("nothing goes out", !readable(out, 0));
+	CHECK("somebody changes the link", !meddle("poda"));
+	send_to(out, pod_ip, 7001);
+	send_to(in, host_ip, 7001);
+	CHECK("still nothing goes in", !readable(in, QUIET_MS));
+	CHECK("still nothing goes out", !readable(out, 0));
 	CHECK("locking it again is fine", !net_lock("poda", &err));
 	CHECK("the pod is unlocked", !net_unlock("poda", &err));
 	CHECK("datagrams go in again", reaches(out, pod_ip, 7001, in, NULL));
@@ -457,18 +474,6 @@ static void test_lock(int pod)
 	CHECK("unlocking it again is fine", !net_unlock("poda", &err));
 	CHECK("a link that is not there is an error", net_lock("nobody", &err) == -ENODEV);
 	CHECK_STR("... in words", err.text, "link 'nobody': No such device");
-}
-
-/* What a network manager of the host may do to any link at any time. */
-static int meddle(const char *link)
-{
-	cleanup_sock struct nl_sock *sock = NULL;
-	struct rt_link l;
-	int r = netlink_open(-1, NETLINK_ROUTE, &sock, &err);
-
-	if (r == 0)
-		r = rt_link_get(sock, link, &l);
-	return r < 0 ? r : rt_link_set(sock, l.index, &(struct rt_link_change){ .alias = l.alias });
 }
 
 /* Whether a frame from `mac` is among those that came in. */
