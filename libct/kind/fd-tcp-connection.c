@@ -467,7 +467,6 @@ static int bind_local(struct restore *r, const struct node *n, struct tcp_connec
 	if (r->moved && c->local.ss_family == AF_INET6 && !inet_ipv4(&c->local) && leads_outside(n) &&
 	    !node_has(node_object(n, "local"), "own6"))
 		((struct sockaddr_in6 *)&c->local)->sin6_addr = in6addr_any;
-	inet_leave_address(fd, &c->remote, &c->local);
 	if (bind(fd, (const struct sockaddr *)&c->local,
 		 c->local.ss_family == AF_INET ? sizeof(struct sockaddr_in)
 					       : sizeof(struct sockaddr_in6)) < 0)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Addresses of internet sockets in the manifest. Links are named: their numbers differ between hosts. */
 #include <arpa/inet.h>
-#include <linux/in6.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
@@ -188,25 +187,4 @@ int inet_address_get(const struct restore *r, int fd, int family, const struct n
 			return error_errno(err, e, "link '%s'", link);
 	}
 	return e;
-}
-
-/* What connecting would choose is what it chooses for a datagram socket, which sends nothing for that. */
-void inet_leave_address(int fd, const struct sockaddr_storage *remote, struct sockaddr_storage *a)
-{
-	struct in6_addr *address = &((struct sockaddr_in6 *)a)->sin6_addr;
-	int preferences = sock_int(fd, SOL_IPV6, IPV6_ADDR_PREFERENCES, 0);
-	cleanup_fd int probe = -1;
-	struct sockaddr_storage now;
-
-	if (a->ss_family != AF_INET6 || remote->ss_family != AF_INET6 || IN6_IS_ADDR_V4MAPPED(address) ||
-	    sock_int(fd, SOL_IPV6, IPV6_V6ONLY, 0))
-		return;
-	probe = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (probe < 0)
-		return;
-	setsockopt(probe, SOL_IPV6, IPV6_ADDR_PREFERENCES, &preferences, sizeof(preferences));
-	if (connect(probe, (const struct sockaddr *)remote, sizeof(struct sockaddr_in6)) == 0 &&
-	    inet_local(probe, &now) == 0 &&
-	    IN6_ARE_ADDR_EQUAL(&((struct sockaddr_in6 *)&now)->sin6_addr, address))
-		*address = in6addr_any;
 }

@@ -39,12 +39,6 @@ int inet_make(struct restore *r, const struct node *n, bool sized, int *ret_fd,
 /* Binds to "local", if there is one, also where the address is not usable yet. */
 int inet_bind(struct restore *r, const struct node *n, int fd, struct ct_error *err);
 
-/*
- * Binding to an IPv6 address sets IPV6_V6ONLY for good. Where a socket does not have that, and connecting to
- * `remote` gives it the address of `a` anyway, `a` becomes the port alone.
- */
-void inet_leave_address(int fd, const struct sockaddr_storage *remote, struct sockaddr_storage *a);
-
 /* Groups that it has joined, as "groups". */
 int inet_groups_put(struct dump *d, const struct fd_view *v, struct node *n, struct ct_error *err);
 int inet_groups_get(const struct node *n, int fd, struct ct_error *err);

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* restore: --verify */
 /* Established connections with both ends in the pod, idle, IPv4 and IPv6: bytes flow afterwards, names are the same. */
 /* verified: from the first */
 #include "tcp.h"
