@@ -107,9 +107,13 @@ int dump_describe(struct dump *d, struct ct_error *err)
 	if (r == 0)
 		r = dump_descriptors(d, err);
 	if (r == 0)
+		r = dump_thaw(d, err);
+	if (r == 0)
 		r = dump_tasks(d, err);
 	if (r == 0)
 		r = dump_link_descriptors(d, err);
+	if (r == 0)
+		r = dump_thaw(d, err);
 	if (r == 0)
 		r = tcp_dump_unsent(d, err);
 	if (r == 0)

@@ -39,6 +39,8 @@ int dump_plan(struct dump *d, bool heirs, struct tree_plan **ret, struct ct_erro
 int dump_hold(struct dump *d, struct ct_error *err);
 int dump_freeze(struct dump *d, struct ct_error *err);
 int dump_stop(struct dump *d, struct ct_error *err);
+/* Undoes dump_freeze() and dump_freeze_again() (libct/dump.h), where they were. */
+int dump_thaw(struct dump *d, struct ct_error *err);
 
 /* Reads the registers of a thread that has stopped and mends what the stop itself did to them. */
 int dump_read_thread(struct dump_thread *t, struct ct_error *err);

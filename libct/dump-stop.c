@@ -58,8 +58,7 @@ void dump_free(struct dump *d)
 	if (!d)
 		return;
 	dump_let_go(d);
-	if (d->frozen)
-		cgroup_thaw(d->pod->state.cgroup, NULL);
+	dump_thaw(d, NULL);
 	tree_plan_free(d->tree);
 	seccomp_registry_free(d->seccomp);
 	sleep_notes_free(d->sleeps);
@@ -179,6 +178,22 @@ int dump_freeze(struct dump *d, struct ct_error *err)
 	return 0;
 }
 
+int dump_freeze_again(struct dump *d, struct ct_error *err)
+{
+	if (d->frozen)
+		return 0;
+	d->frozen = true;
+	return cgroup_freeze(d->pod->state.cgroup, FREEZE_TIMEOUT_MS, err);
+}
+
+int dump_thaw(struct dump *d, struct ct_error *err)
+{
+	int r = d->frozen ? cgroup_thaw(d->pod->state.cgroup, err) : 0;
+
+	d->frozen = r < 0;
+	return r;
+}
+
 int dump_stop(struct dump *d, struct ct_error *err)
 {
 	int r, thawed;
@@ -190,8 +205,7 @@ int dump_stop(struct dump *d, struct ct_error *err)
 	if (r == 0)
 		r = seize_all(d, err);
 	/* A frozen task cannot run a tape, a traced one cannot run anything else. */
-	thawed = cgroup_thaw(d->pod->state.cgroup, r < 0 ? NULL : err);
-	d->frozen = thawed < 0;
+	thawed = dump_thaw(d, r < 0 ? NULL : err);
 	if (r < 0 || thawed < 0)
 		return r < 0 ? r : thawed;
 	if (d->init.seized) {

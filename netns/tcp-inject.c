@@ -30,17 +30,33 @@ int tcp_deafen(int fd, struct ct_error *err)
 	socklen_t n = 0;
 
 	/* EACCES: an eBPF program. */
-	if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &n) < 0 || n)
+	if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &n) < 0)
+		return errno == EACCES ? 0 : error_errno(err, -errno, "SO_GET_FILTER");
+	if (n)
 		return 0;
 	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
 		return error_errno(err, -errno, "SO_ATTACH_FILTER");
 	return 0;
 }
 
+/* 1: our filter, 0: another or none. */
+static int has_ours(int fd)
+{
+	struct sock_filter got[N_ONLY_OURS];
+	socklen_t n = N_ONLY_OURS; /* instructions, not bytes */
+
+	/* EINVAL: a longer one. */
+	if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, got, &n) < 0)
+		return errno == EACCES || errno == EINVAL ? 0 : -errno;
+	return n == N_ONLY_OURS && !memcmp(got, only_ours, sizeof(got));
+}
+
 int tcp_hear(int fd, struct ct_error *err)
 {
-	if (!tcp_is_deaf(fd))
-		return 0;
+	int r = has_ours(fd);
+
+	if (r <= 0)
+		return r < 0 ? error_errno(err, r, "SO_GET_FILTER") : 0;
 	if (setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &(int){ 0 }, sizeof(int)) < 0)
 		return error_errno(err, -errno, "SO_DETACH_FILTER");
 	return 0;
@@ -48,11 +64,7 @@ int tcp_hear(int fd, struct ct_error *err)
 
 bool tcp_is_deaf(int fd)
 {
-	struct sock_filter got[N_ONLY_OURS];
-	socklen_t n = N_ONLY_OURS; /* instructions, not bytes */
-
-	return getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, got, &n) == 0 && n == N_ONLY_OURS &&
-	       !memcmp(got, only_ours, sizeof(got));
+	return has_ours(fd) > 0;
 }
 
 /* What is sent of it: all, or without the timestamps and the byte. */

@@ -5,7 +5,8 @@
  *
  * First the sending sides of all are read, then the receiving sides of all, and at last how much was not sent: on
  * the pod's loopback packets go on arriving while all processes are stopped. A socket is in repair mode for some microseconds only,
- * and the pod's monitor has a duplicate of it meanwhile, to switch it off should podckpt be killed.
+ * and the pod's monitor has a duplicate of it meanwhile, to switch it off should podckpt be killed. The pod's cgroup is frozen
+ * until that is done: a task that is only traced would run on at once, and find a socket that neither sends nor receives.
  *
  * What begins anew in the restored connection: the congestion window, ECN. An urgent byte that the peer has not
  * acknowledged arrives as an ordinary one: where in the send queue it is, the kernel tells nobody. An error that waits to be read is refused: the only way to learn it takes it away.
@@ -103,9 +104,13 @@ static int read_half(struct dump *d, const struct fd_view *v,
 	if (tcp_repairing(v->dup))
 		return read(v->dup, c, err);
 	/* Of a pod that is being restored nothing is left if we are killed. */
-	r = d->guard ? guard_socket(d->guard, v->dup, reuse, in_line, err) : 0;
-	if (r < 0)
-		return r;
+	if (d->guard) {
+		r = dump_freeze_again(d, err);
+		if (r == 0)
+			r = guard_socket(d->guard, v->dup, reuse, in_line, err);
+		if (r < 0)
+			return r;
+	}
 	r = tcp_repair_on(v->dup, err);
 	if (r < 0)
 		return r;

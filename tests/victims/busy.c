@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A little of everything, all at work: threads and processes that hand a number round through pipes, a unix
- * socket and a shared page, each checking what it gets; a file without a name, a listening TCP socket, an
+ * socket, a TCP connection and a shared page, each checking what it gets; a file without a name, a listening TCP socket, an
  * eventfd, a timer. tests/faults looks at the page: every task has a counter there that goes on.
  */
 #include "victim.h"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
@@ -14,10 +15,10 @@
 #include <sys/timerfd.h>
 
 #define PRIVATE_PAGES 64
-enum { MAIN, THREAD, PIPER, UNIXER, SERVER, TIMER, N_TASKS };
+enum { MAIN, THREAD, PIPER, UNIXER, SERVER, TIMER, TALKER, N_TASKS };
 
 static volatile uint64_t *alive; /* of each task; a file, so that it is seen from outside */
-static int there[2], back[2], unix_ends[2], semaphore;
+static int there[2], back[2], unix_ends[2], tcp_ends[2], semaphore;
 static unsigned char *private;
 static volatile bool main_done; /* nothing more is taken from the semaphore */
 
@@ -46,6 +47,7 @@ static void piper(void *arg)
 	uint64_t n;
 
 	close(there[1]);
+	close(tcp_ends[0]);
 	while (read(there[0], &n, sizeof(n)) == sizeof(n)) {
 		n *= 2;
 		CHECK_EQ(write(back[1], &n, sizeof(n)), sizeof(n));
@@ -59,11 +61,43 @@ static void unixer(void *arg)
 
 	close(unix_ends[0]);
 	close(there[1]);
+	close(tcp_ends[0]);
 	while (recv(unix_ends[1], &n, sizeof(n), 0) == sizeof(n)) {
 		n *= 3;
 		CHECK_EQ(send(unix_ends[1], &n, sizeof(n), MSG_NOSIGNAL), sizeof(n));
 		alive[UNIXER]++;
 	}
+}
+
+static void talker(void *arg)
+{
+	uint64_t n;
+
+	close(there[1]);
+	close(unix_ends[0]);
+	close(tcp_ends[0]);
+	while (recv(tcp_ends[1], &n, sizeof(n), MSG_WAITALL) == sizeof(n)) {
+		n *= 5;
+		CHECK_EQ(send(tcp_ends[1], &n, sizeof(n), MSG_NOSIGNAL), sizeof(n));
+		alive[TALKER]++;
+	}
+}
+
+static void connect_both(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(a);
+	int fd = CHECK_SYS(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), one = 1;
+
+	CHECK_SYS(bind(fd, (struct sockaddr *)&a, sizeof(a)));
+	CHECK_SYS(listen(fd, 1));
+	CHECK_SYS(getsockname(fd, (struct sockaddr *)&a, &len));
+	tcp_ends[0] = CHECK_SYS(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	CHECK_SYS(connect(tcp_ends[0], (struct sockaddr *)&a, sizeof(a)));
+	tcp_ends[1] = CHECK_SYS(accept4(fd, NULL, NULL, SOCK_CLOEXEC));
+	CHECK_SYS(close(fd));
+	for (int i = 0; i < 2; i++)
+		CHECK_SYS(setsockopt(tcp_ends[i], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)));
 }
 
 /* Says a word to everybody who connects. */
@@ -76,6 +110,7 @@ static void server(void *arg)
 
 	close(there[1]);
 	close(unix_ends[0]);
+	close(tcp_ends[0]);
 	CHECK_SYS(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)));
 	CHECK_SYS(bind(fd, (struct sockaddr *)&a, sizeof(a)));
 	CHECK_SYS(listen(fd, 5));
@@ -103,6 +138,7 @@ static void timer(void *arg)
 
 	close(there[1]);
 	close(unix_ends[0]);
+	close(tcp_ends[0]);
 	CHECK_SYS(timerfd_settime(fd, 0, &t, NULL));
 	while (going_on()) {
 		CHECK_EQ(read(fd, &ticks, sizeof(ticks)), sizeof(ticks));
@@ -122,6 +158,9 @@ static void round_trip(int file, uint64_t n)
 	CHECK_EQ(send(unix_ends[0], &n, sizeof(n), MSG_NOSIGNAL), sizeof(n));
 	CHECK_EQ(recv(unix_ends[0], &got, sizeof(got), 0), sizeof(got));
 	CHECK_EQ(got, n * 3);
+	CHECK_EQ(send(tcp_ends[0], &n, sizeof(n), MSG_NOSIGNAL), sizeof(n));
+	CHECK_EQ(recv(tcp_ends[0], &got, sizeof(got), MSG_WAITALL), sizeof(got));
+	CHECK_EQ(got, n * 5);
 	CHECK_EQ(pread(file, &got, sizeof(got), (off_t)at), sizeof(got));
 	CHECK_EQ(got, n < PRIVATE_PAGES ? 0 : n - PRIVATE_PAGES);
 	CHECK_EQ(pwrite(file, &n, sizeof(n), (off_t)at), sizeof(n));
@@ -136,7 +175,7 @@ static void round_trip(int file, uint64_t n)
 
 int main(void)
 {
-	pid_t children[4];
+	pid_t children[5];
 	pthread_t t;
 	char path[256];
 	uint64_t n = 0;
@@ -154,11 +193,14 @@ int main(void)
 	CHECK_SYS(pipe(there));
 	CHECK_SYS(pipe(back));
 	CHECK_SYS(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, unix_ends));
+	connect_both();
 	semaphore = CHECK_SYS(eventfd(0, EFD_SEMAPHORE));
 	children[0] = victim_fork(piper, NULL);
 	children[1] = victim_fork(unixer, NULL);
 	children[2] = victim_fork(server, NULL);
 	children[3] = victim_fork(timer, NULL);
+	children[4] = victim_fork(talker, NULL);
+	close(tcp_ends[1]);
 	CHECK_EQ(pthread_create(&t, NULL, thread, NULL), 0);
 	for (; n < 3; n++)
 		round_trip(file, n);
@@ -169,7 +211,8 @@ int main(void)
 	CHECK_EQ(pthread_join(t, NULL), 0);
 	close(there[1]);
 	close(unix_ends[0]);
-	for (int i = 0; i < 4; i++)
+	close(tcp_ends[0]);
+	for (int i = 0; i < 5; i++)
 		victim_join(children[i]);
 	victim_pass();
 }
