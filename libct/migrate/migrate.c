@@ -39,6 +39,7 @@ struct migration {
 	struct checkpoint_hooks hooks;
 	struct leaver *pods;
 	size_t n;
+	bool there; /* they run on the other side */
 };
 
 /* Of several it is to be said which. */
@@ -224,8 +225,20 @@ static int leave(void *context, struct ct_error *err)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (r < 0)
 		return error_lines(err, r, why.text);
+	m->there = true;
 	sender_phase(&m->sender, "remove");
 	return 0;
+}
+
+/* Asked again, the other side says that it runs there, and what is left here goes. */
+static int not_removed(const struct migration *m, const char *why, struct ct_error *err)
+{
+	char lines[sizeof(err->text)];
+
+	snprintf(lines, sizeof(lines), "%.1000s\n%s on '%s'; what is left here, frozen, goes with podckpt migrate --resolve %s",
+		 why, m->n == 1 ? "it runs" : "they run", m->sender.remote->host,
+		 m->n == 1 ? m->checkpoint.names[0] : "POD, of each");
+	return error_lines(err, -EINPROGRESS, lines);
 }
 
 static int transfer(struct migration *m, const struct ct_migrate_options *options, struct ct_error *err)
@@ -248,6 +261,8 @@ static int transfer(struct migration *m, const struct ct_migrate_options *option
 		sender_done(&m->sender);
 		return 0;
 	}
+	if (m->there)
+		return not_removed(m, why.text, err);
 	/* Where the image could not be written, the sending knows why; where it was not, it only misses its end. */
 	if (sender_image_end(&m->sender, err) < 0 && m->sender.error.code != -EBADMSG)
 		return m->sender.error.code;
