@@ -105,6 +105,9 @@ static void remove_tape(struct dump_process *p)
 
 void dump_remove_tapes(struct dump *d)
 {
+	/* Where what was done in the freeze has failed. */
+	if (dump_thaw(d, NULL) < 0)
+		return;
 	for (size_t i = 0; i < d->n_processes; i++)
 		remove_tape(&d->processes[i]);
 }

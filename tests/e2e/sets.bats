@@ -339,7 +339,8 @@ all_or_none() {
 	awk '$1 == "call" && $3 == 46 { print $2 }' calls | tail -n 6 >sent
 	first=$(head -n 1 sent)
 	last=$(tail -n 1 sent)
-	for ((n = first; n <= last + 2; n += 2)); do
+	# And on: another run may need some calls more until its release.
+	for ((n = first; n <= last + 2 || (all < 2 && n < last + 400); n += 2)); do
 		"$fault" -l log -n "$n" -k -- "${restore[@]}" || true
 		until_ok 30 all_or_none
 		if [ "$(podckpt ps -q | wc -l)" = 0 ]; then
