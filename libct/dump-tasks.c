@@ -30,6 +30,9 @@ int dump_ask(struct dump_process *p, long nr, uint64_t a0, uint64_t a1, int64_t 
 	size_t call;
 	int r = find_site(p, err);
 
+	/* Connections may have been looked at just before. */
+	if (r == 0)
+		r = dump_thaw(p->dump, err);
 	if (r == 0)
 		r = tape_init(&tape, &p->site, ASK_ENTRIES, err);
 	if (r < 0)

@@ -119,8 +119,8 @@ void dump_refuse(struct dump *d, const char *format, ...) __attribute__((format(
 void dump_refuse_process(struct dump *d, const struct dump_process *p, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /*
- * While a stopped pod is not to run on even if we are killed, before its guard has put right what we are at: from here to
- * the end of the step its tasks are frozen too, and no tape runs.
+ * While a stopped pod is not to run on even if we are killed, before its guard has put right what we are at: its tasks are
+ * frozen too, until one of them is asked (dump_ask()) or the step ends.
  */
 int dump_freeze_again(struct dump *d, struct ct_error *err);
 

@@ -594,7 +594,7 @@ const struct kind kind_tcp_connection = {
 	.refuses = "an error that waits to be read; data in the first packet (fast open); signed segments (TCP_MD5SIG, "
 		   "TCP_AO); sends without copying (SO_ZEROCOPY); kernel TLS and other upper layer protocols",
 	.victims = "tcp-established tcp-queues tcp-unsent tcp-half-closed tcp-opening tcp-options tcp-shared-port "
-		   "tcp-urgent tcp-urgent-far tcp-fast-open tcp-signed tcp-zero-copy",
+		   "tcp-urgent tcp-urgent-far tcp-terminal tcp-fast-open tcp-signed tcp-zero-copy",
 	.fd_is = connection_is,
 	.fd_dump = connection_dump,
 	.fd_link = connection_link,
