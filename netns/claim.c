@@ -12,6 +12,8 @@
 #include "netns/netlink.h"
 
 #define PREFIX "podckpt "
+#define MAC_FORMAT "%02x:%02x:%02x:%02x:%02x:%02x"
+#define MAC_BYTES(m) (m)[0], (m)[1], (m)[2], (m)[3], (m)[4], (m)[5]
 
 int claim_lock(struct ct_error *err)
 {
@@ -37,20 +39,33 @@ void claim_text(const struct claim *claim, char text[CLAIM_TEXT_MAX])
 	inet_ntop(AF_INET, &claim->ip, ip, sizeof(ip));
 	if (six)
 		inet_ntop(AF_INET6, &claim->ip6, ip6, sizeof(ip6));
-	snprintf(text, CLAIM_TEXT_MAX, PREFIX "%s%s%s", ip, six ? " " : "", ip6);
+	snprintf(text, CLAIM_TEXT_MAX, PREFIX "%s%s%s " MAC_FORMAT, ip, six ? " " : "", ip6, MAC_BYTES(claim->mac));
+}
+
+/* What stands behind the IPv4 address: an IPv6 address, a hardware address, both, or none. */
+static bool parse_rest(const char *rest, struct claim *ret)
+{
+	char word[INET6_ADDRSTRLEN];
+	int n;
+
+	for (; sscanf(rest, "%45s%n", word, &n) == 1; rest += n)
+		if (inet_pton(AF_INET6, word, &ret->ip6) != 1 &&
+		    sscanf(word, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &ret->mac[0], &ret->mac[1], &ret->mac[2],
+			   &ret->mac[3], &ret->mac[4], &ret->mac[5]) != 6)
+			return false;
+	return true;
 }
 
 bool claim_of_link(const struct rt_link *link, struct claim *ret)
 {
-	char ip[INET_ADDRSTRLEN], ip6[INET6_ADDRSTRLEN];
+	char ip[INET_ADDRSTRLEN];
 	int n;
 
 	if (strcmp(link->kind, "veth"))
 		return false;
 	*ret = (struct claim){ 0 };
-	n = sscanf(link->alias, PREFIX "%15s %45s", ip, ip6);
-	return n >= 1 && inet_pton(AF_INET, ip, &ret->ip) == 1 &&
-	       (n == 1 || inet_pton(AF_INET6, ip6, &ret->ip6) == 1);
+	return sscanf(link->alias, PREFIX "%15s%n", ip, &n) == 1 && inet_pton(AF_INET, ip, &ret->ip) == 1 &&
+	       parse_rest(link->alias + n, ret);
 }
 
 bool claim_stands(const struct claim *claim)
@@ -179,6 +194,25 @@ int claim_choose(struct nl_sock *sock, const struct claim_space *space, struct i
 		return error_set(err, r, "no address is free in the subnet of the bridge '%s'",
 				 space->bridge);
 	return r < 0 ? error_errno(err, r, "choose an address") : 0;
+}
+
+int claim_check_mac(struct nl_sock *sock, int bridge, const uint8_t mac[6], struct ct_error *err)
+{
+	static const uint8_t none[6];
+	cleanup_free struct rt_link *links = NULL;
+	struct claim claim;
+	size_t n;
+	int r = rt_links(sock, &links, &n);
+
+	if (r < 0)
+		return error_errno(err, r, "list the links of this host");
+	for (size_t i = 0; memcmp(mac, none, sizeof(none)) && i < n; i++)
+		if (links[i].master == bridge && claim_of_link(&links[i], &claim) && claim_stands(&claim) &&
+		    !memcmp(claim.mac, mac, sizeof(claim.mac)))
+			return error_set(err, -EADDRINUSE,
+					 "MAC address " MAC_FORMAT " is taken by another pod (link '%s'); choose "
+					 "another with --mac", MAC_BYTES(mac), links[i].name);
+	return 0;
 }
 
 /* ---- IPv6 ---- */

@@ -57,10 +57,11 @@ bool ip6_from_ip(const struct net_subnet6 *subnet, struct in_addr ip, uint8_t n,
 struct claim {
 	struct in_addr ip;
 	struct in6_addr ip6;
+	uint8_t mac[6]; /* zero: not told (pods of earlier versions) */
 };
 
 /* The text of a claim, for a link's alias. */
-#define CLAIM_TEXT_MAX (16 + INET_ADDRSTRLEN + INET6_ADDRSTRLEN)
+#define CLAIM_TEXT_MAX (16 + INET_ADDRSTRLEN + INET6_ADDRSTRLEN + 18)
 void claim_text(const struct claim *claim, char text[CLAIM_TEXT_MAX]);
 
 /* What an address is chosen from. */
@@ -86,6 +87,9 @@ int claim_choose(struct nl_sock *sock, const struct claim_space *space, struct i
  */
 int claim_choose6(struct nl_sock *sock, const struct claim_space *space, struct in_addr ip,
 		  const struct in6_addr *wish, struct in6_addr *ret, struct ct_error *err);
+
+/* -EADDRINUSE: another pod on the same bridge has this hardware address. Under the lock, as above; zero is nobody's. */
+int claim_check_mac(struct nl_sock *sock, int bridge, const uint8_t mac[6], struct ct_error *err);
 
 /* Whether a link is a pod's, and with it the addresses that it claims. */
 bool claim_of_link(const struct rt_link *link, struct claim *ret);

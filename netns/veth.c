@@ -158,6 +158,9 @@ static int choose_config(struct nl_sock *sock, const struct ground *ground, stru
 		config->mac[1] = 0x42;
 		memcpy(config->mac + 2, &config->ip, 4);
 	}
+	r = claim_check_mac(sock, ground->bridge.index, config->mac, err);
+	if (r < 0)
+		return r;
 	if (!config->mtu)
 		config->mtu = config->bridge[0] ? ground->bridge.mtu : host_mtu(sock);
 	return 0;
@@ -172,6 +175,7 @@ static int claim_and_make(struct pair *pair, int netns_fd, const char *host_name
 	cleanup_fd int lock = claim_lock(err);
 	struct rt_link_change change = { .no_ipv6_address = true };
 	char alias[CLAIM_TEXT_MAX];
+	struct claim claim;
 	struct rt_link link;
 	int r;
 
@@ -180,6 +184,7 @@ static int claim_and_make(struct pair *pair, int netns_fd, const char *host_name
 	r = choose_config(pair->sock, ground, config, err);
 	if (r < 0)
 		return r;
+	claim = (struct claim){ .ip = config->ip, .ip6 = config->ip6 };
 	if (!rt_link_get(pair->sock, host_name, &link))
 		return error_set(err, -EEXIST, "link '%s' exists", host_name);
 	r = rt_veth_add(pair->sock, host_name, INSIDE, netns_fd, config->mac, config->mtu);
@@ -196,7 +201,8 @@ static int claim_and_make(struct pair *pair, int netns_fd, const char *host_name
 	 * needed.
 	 */
 	rt_link_set(pair->sock, link.index, &change);
-	claim_text(&(struct claim){ config->ip, config->ip6 }, alias);
+	memcpy(claim.mac, config->mac, sizeof(claim.mac));
+	claim_text(&claim, alias);
 	change = (struct rt_link_change){ .alias = alias, .master = ground->bridge.index };
 	r = rt_link_set(pair->sock, link.index, &change);
 	/*
@@ -404,6 +410,8 @@ int net_check(struct net_config *config, bool in_use, struct ct_error *err)
 		r = claim_choose(sock, space, config->ip, &chosen.ip, err);
 	if (r == 0 && !config->no_ip6)
 		r = claim_choose6(sock, space, chosen.ip, &config->ip6, &chosen.ip6, err);
+	if (r == 0)
+		r = claim_check_mac(sock, ground.bridge.index, config->mac, err);
 	if (r < 0 || !ground.shared)
 		return r;
 	memcpy(holder.mac, config->mac, sizeof(holder.mac));

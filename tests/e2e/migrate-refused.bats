@@ -100,6 +100,23 @@ changed() {
 	assert_success
 }
 
+@test "a MAC address that another pod has is refused, there before the pod is stopped" {
+	local mac=02:42:77:00:00:63
+
+	ticker c --ip 10.77.0.63 --mac "$mac"
+	onb run -d --name other --ip 10.77.0.64 --mac "$mac" -- sleep 1000
+	run there migrate c
+	assert_failure 8
+	assert_output --regexp "^podckpt: migrate c: $HOSTB: MAC address $mac is taken by another pod \(link 'pck[0-9a-f]+'\); choose another with --mac\$"
+	untouched c
+	run onb run -d --name third --mac "$mac" -- sleep 1000
+	assert_failure
+	assert_output --regexp "^podckpt: run third: MAC address $mac is taken by another pod \(link 'pck[0-9a-f]+'\); choose another with --mac\$"
+	onb rm -f other
+	run there migrate c
+	assert_success
+}
+
 @test "a bridge that is not there is refused" {
 	ona network create --subnet 10.78.0.0/24 mine
 	ticker c --net bridge:mine
