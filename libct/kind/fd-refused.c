@@ -47,7 +47,7 @@ const struct kind kind_refused = {
 	.name = "refused",
 	.carries = "nothing: what is known and not carried",
 	.refuses = "io_uring, userfaultfd, perf, fanotify, BPF, seccomp listeners, landlock rule sets, KVM, system calls that a "
-		   "program has sent to itself (PR_SET_SYSCALL_USER_DISPATCH)",
+		   "program has sent to itself (PR_SET_SYSCALL_USER_DISPATCH; seen since Linux 6.4)",
 	.victims = "refused-io-uring refused-userfaultfd refused-fanotify refused-dispatch refused-kernel refused-kvm",
 	.fd_is = refused_is,
 	.fd_dump = refused_dump,

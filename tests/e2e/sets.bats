@@ -65,7 +65,8 @@ untouched() {
 	local dumped
 
 	two_lookers 8 1
-	dumped=$(podckpt checkpoint --compress zstd:19 --stats a b | jq '.[0].memdump_time')
+	podckpt checkpoint --compress zstd:19 --stats a b >stats
+	dumped=$(jq '.[0].memdump_time' stats)
 	slots 'print("ran on for", b[now] - a[now])'
 	echo "the first took $dumped us"
 	# One after the other, b would have run on for all of that.
