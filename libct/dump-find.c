@@ -85,6 +85,15 @@ static int add_child(struct dump *d, pid_t pid, pid_t tid, struct children *to)
 	return 0;
 }
 
+/* Their PIDs, each with a space behind it. */
+static ssize_t read_children(struct dump *d, pid_t pid, int tid, char **ret)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "task/%d/children", tid);
+	return proc_read(d->proc, pid, name, ret);
+}
+
 /* The children of a process, thread by thread, ascending by PID of the pod. */
 static int find_children(struct dump *d, pid_t pid, struct children *ret)
 {
@@ -95,11 +104,9 @@ static int find_children(struct dump *d, pid_t pid, struct children *ret)
 		return (int)n;
 	for (ssize_t i = 0; i < n; i++) {
 		cleanup_free char *text = NULL;
-		char name[64], *at, *end;
-		ssize_t r;
+		ssize_t r = read_children(d, pid, tids[i], &text);
+		char *at, *end;
 
-		snprintf(name, sizeof(name), "task/%d/children", tids[i]);
-		r = proc_read(d->proc, pid, name, &text);
 		if (r < 0) {
 			r = vanished(d, (int)r);
 			if (r < 0)
@@ -278,7 +285,6 @@ static int check_strays(struct dump *d, struct ct_error *err)
 	for (ssize_t i = 0; i < n; i++) {
 		__cleanup(proc_status_release) struct proc_status s = { 0 };
 		struct proc_stat stat;
-
 		int r;
 
 		if (pids[i] == d->pod->state.pid1 || dump_by_pid(d, pids[i]))
@@ -327,11 +333,8 @@ static ssize_t count_children(struct dump *d, pid_t pid)
 
 	for (ssize_t i = 0; i < n; i++) {
 		cleanup_free char *text = NULL;
-		char name[64];
-		ssize_t r;
+		ssize_t r = read_children(d, pid, tids[i], &text);
 
-		snprintf(name, sizeof(name), "task/%d/children", tids[i]);
-		r = proc_read(d->proc, pid, name, &text);
 		if (r < 0)
 			return r;
 		for (const char *at = text; *at; at++)

@@ -174,15 +174,11 @@ static int next_free(const struct rt_link *links, size_t n, const struct claim_s
 	return -EADDRNOTAVAIL;
 }
 
-int claim_choose(struct nl_sock *sock, const struct claim_space *space, struct in_addr wish,
+int claim_choose(const struct rt_link *links, size_t n, const struct claim_space *space, struct in_addr wish,
 		 struct in_addr *ret, struct ct_error *err)
 {
-	cleanup_free struct rt_link *links = NULL;
-	size_t n;
-	int r = rt_links(sock, &links, &n);
+	int r;
 
-	if (r < 0)
-		return error_errno(err, r, "list the links of this host");
 	if (wish.s_addr) {
 		r = check_wish(links, n, space, wish, err);
 		if (r == 0)
@@ -196,16 +192,11 @@ int claim_choose(struct nl_sock *sock, const struct claim_space *space, struct i
 	return r < 0 ? error_errno(err, r, "choose an address") : 0;
 }
 
-int claim_check_mac(struct nl_sock *sock, int bridge, const uint8_t mac[6], struct ct_error *err)
+int claim_check_mac(const struct rt_link *links, size_t n, int bridge, const uint8_t mac[6], struct ct_error *err)
 {
 	static const uint8_t none[6];
-	cleanup_free struct rt_link *links = NULL;
 	struct claim claim;
-	size_t n;
-	int r = rt_links(sock, &links, &n);
 
-	if (r < 0)
-		return error_errno(err, r, "list the links of this host");
 	for (size_t i = 0; memcmp(mac, none, sizeof(none)) && i < n; i++)
 		if (links[i].master == bridge && claim_of_link(&links[i], &claim) && claim_stands(&claim) &&
 		    !memcmp(claim.mac, mac, sizeof(claim.mac)))
@@ -256,16 +247,12 @@ static int check_wish6(const struct rt_link *links, size_t n, const struct claim
 	return 0;
 }
 
-int claim_choose6(struct nl_sock *sock, const struct claim_space *space, struct in_addr ip,
+int claim_choose6(const struct rt_link *links, size_t n, const struct claim_space *space, struct in_addr ip,
 		  const struct in6_addr *wish, struct in6_addr *ret, struct ct_error *err)
 {
-	cleanup_free struct rt_link *links = NULL;
 	struct in6_addr made = in6addr_any;
-	size_t n;
-	int r = rt_links(sock, &links, &n);
+	int r = 0;
 
-	if (r < 0)
-		return error_errno(err, r, "list the links of this host");
 	if (!IN6_IS_ADDR_UNSPECIFIED(wish)) {
 		made = *wish;
 		r = check_wish6(links, n, space, wish, err);

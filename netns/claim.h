@@ -76,20 +76,20 @@ struct claim_space {
 };
 
 /*
- * Chooses a pod's address among the claims of all links of this host: `wish`, or the next free one
- * from the start on where that is zero. The caller holds the lock until the claim stands in the link's alias.
+ * Chooses a pod's address among the claims of all links of this host, which are given: `wish`, or the next free one
+ * from the start on where that is zero. The caller holds the lock from the listing on until the claim stands in the link's alias.
  */
-int claim_choose(struct nl_sock *sock, const struct claim_space *space, struct in_addr wish,
+int claim_choose(const struct rt_link *links, size_t n, const struct claim_space *space, struct in_addr wish,
 		 struct in_addr *ret, struct ct_error *err);
 
 /*
  * Likewise the IPv6 address of a pod that gets `ip`: `wish`, or where that is zero one that is made from `ip`; zero where none can be.
  */
-int claim_choose6(struct nl_sock *sock, const struct claim_space *space, struct in_addr ip,
+int claim_choose6(const struct rt_link *links, size_t n, const struct claim_space *space, struct in_addr ip,
 		  const struct in6_addr *wish, struct in6_addr *ret, struct ct_error *err);
 
-/* -EADDRINUSE: another pod on the same bridge has this hardware address. Under the lock, as above; zero is nobody's. */
-int claim_check_mac(struct nl_sock *sock, int bridge, const uint8_t mac[6], struct ct_error *err);
+/* -EADDRINUSE: another pod on the same bridge has this hardware address; zero is nobody's. */
+int claim_check_mac(const struct rt_link *links, size_t n, int bridge, const uint8_t mac[6], struct ct_error *err);
 
 /* Whether a link is a pod's, and with it the addresses that it claims. */
 bool claim_of_link(const struct rt_link *link, struct claim *ret);

@@ -90,6 +90,13 @@ struct ground {
 	bool shared;
 };
 
+static int list_links(struct nl_sock *sock, struct rt_link **ret, size_t *ret_n, struct ct_error *err)
+{
+	int r = rt_links(sock, ret, ret_n);
+
+	return r < 0 ? error_errno(err, r, "list the links of this host") : 0;
+}
+
 static int look_at_bridge(struct nl_sock *sock, const struct net_config *config, struct ground *ret,
 			  struct ct_error *err)
 {
@@ -111,9 +118,9 @@ static int look_at_bridge(struct nl_sock *sock, const struct net_config *config,
 	if (r < 0)
 		return error_errno(err, r, "address of bridge '%s'", name);
 	space->on6 = ipv6_on(name);
-	r = rt_links(sock, &links, &n);
+	r = list_links(sock, &links, &n, err);
 	if (r < 0)
-		return error_errno(err, r, "list the links of this host");
+		return r;
 	space->bridge = name;
 	ret->shared = bridge_is_shared(links, n, ret->bridge.index);
 	if (ret->shared)
@@ -122,15 +129,15 @@ static int look_at_bridge(struct nl_sock *sock, const struct net_config *config,
 }
 
 /* Where the bridge has no IPv6 subnet the pod may have any address; then neighbours are those of its own. */
-static int choose_ip6(struct nl_sock *sock, const struct claim_space *space, struct net_config *config,
-		      struct ct_error *err)
+static int choose_ip6(const struct rt_link *links, size_t n, const struct claim_space *space,
+		      struct net_config *config, struct ct_error *err)
 {
 	struct in6_addr wish = config->ip6;
 	int r;
 
 	config->ip6 = config->gateway6 = in6addr_any;
 	config->prefix6 = 0;
-	r = config->no_ip6 ? 0 : claim_choose6(sock, space, config->ip, &wish, &config->ip6, err);
+	r = config->no_ip6 ? 0 : claim_choose6(links, n, space, config->ip, &wish, &config->ip6, err);
 	if (r < 0 || IN6_IS_ADDR_UNSPECIFIED(&config->ip6))
 		return r;
 	config->prefix6 = space->subnet6.prefix ? space->subnet6.prefix : 64;
@@ -144,13 +151,17 @@ static int choose_config(struct nl_sock *sock, const struct ground *ground, stru
 			 struct ct_error *err)
 {
 	static const uint8_t none[6];
-	int r = claim_choose(sock, &ground->space, config->ip, &config->ip, err);
+	cleanup_free struct rt_link *links = NULL;
+	size_t n;
+	int r = list_links(sock, &links, &n, err);
 
+	if (r == 0)
+		r = claim_choose(links, n, &ground->space, config->ip, &config->ip, err);
 	if (r < 0)
 		return r;
 	config->prefix = ground->space.subnet.prefix;
 	config->gateway = ground->space.own;
-	r = choose_ip6(sock, &ground->space, config, err);
+	r = choose_ip6(links, n, &ground->space, config, err);
 	if (r < 0)
 		return r;
 	if (!memcmp(config->mac, none, sizeof(none))) {
@@ -158,7 +169,7 @@ static int choose_config(struct nl_sock *sock, const struct ground *ground, stru
 		config->mac[1] = 0x42;
 		memcpy(config->mac + 2, &config->ip, 4);
 	}
-	r = claim_check_mac(sock, ground->bridge.index, config->mac, err);
+	r = claim_check_mac(links, n, ground->bridge.index, config->mac, err);
 	if (r < 0)
 		return r;
 	if (!config->mtu)
@@ -394,12 +405,14 @@ int net_attach(int netns_fd, const char *host_name, struct net_config *config, s
 
 int net_check(struct net_config *config, bool in_use, struct ct_error *err)
 {
+	cleanup_free struct rt_link *links = NULL;
 	cleanup_sock struct nl_sock *sock = NULL;
 	struct address_holder holder = { 0 };
 	struct ground ground = { 0 };
 	struct claim_space *space = &ground.space;
 	struct net_config chosen = *config;
 	uint8_t mac[6];
+	size_t n;
 	int r = netlink_open(-1, NETLINK_ROUTE, &sock, err);
 
 	if (r == 0)
@@ -407,11 +420,13 @@ int net_check(struct net_config *config, bool in_use, struct ct_error *err)
 	if (r == 0 && !config->bridge[0] && space->on6 && !space->subnet6.prefix) /* it will have one by then */
 		r = subnet6_choose(sock, &space->subnet, &space->subnet6, err);
 	if (r == 0)
-		r = claim_choose(sock, space, config->ip, &chosen.ip, err);
-	if (r == 0 && !config->no_ip6)
-		r = claim_choose6(sock, space, chosen.ip, &config->ip6, &chosen.ip6, err);
+		r = list_links(sock, &links, &n, err);
 	if (r == 0)
-		r = claim_check_mac(sock, ground.bridge.index, config->mac, err);
+		r = claim_choose(links, n, space, config->ip, &chosen.ip, err);
+	if (r == 0 && !config->no_ip6)
+		r = claim_choose6(links, n, space, chosen.ip, &config->ip6, &chosen.ip6, err);
+	if (r == 0)
+		r = claim_check_mac(links, n, ground.bridge.index, config->mac, err);
 	if (r < 0 || !ground.shared)
 		return r;
 	memcpy(holder.mac, config->mac, sizeof(holder.mac));
@@ -428,10 +443,11 @@ int net_loopback_up(int netns_fd, struct ct_error *err)
 	return r < 0 ? r : loopback_up(inside, err);
 }
 
-int net_give_up(const char *host_name, struct ct_error *err)
+/* Takes the ports from a pod's link and finishes it off by `finish`; absent is fine. */
+static int end_link(const char *host_name, int (*finish)(struct nl_sock *sock, int index), const char *what,
+		    struct ct_error *err)
 {
 	cleanup_sock struct nl_sock *sock = NULL;
-	char alias[CLAIM_TEXT_MAX];
 	struct rt_link link;
 	int r = net_unpublish(host_name, err);
 
@@ -439,32 +455,29 @@ int net_give_up(const char *host_name, struct ct_error *err)
 		r = netlink_open(-1, NETLINK_ROUTE, &sock, err);
 	if (r < 0)
 		return r;
-	claim_text(&(struct claim){ 0 }, alias);
 	r = rt_link_get(sock, host_name, &link);
 	if (r == 0)
-		r = rt_link_set(sock, link.index, &(struct rt_link_change){ .alias = alias });
+		r = finish(sock, link.index);
+	return r < 0 && r != -ENODEV ? error_errno(err, r, "%s '%s'", what, host_name) : 0;
+}
+
+static int give_up(struct nl_sock *sock, int index)
+{
+	char alias[CLAIM_TEXT_MAX];
+	int r;
+
+	claim_text(&(struct claim){ 0 }, alias);
+	r = rt_link_set(sock, index, &(struct rt_link_change){ .alias = alias });
 	/* Last: a change of the alias is one of those that would switch a disabled port on (net_lock()). */
-	if (r == 0)
-		r = rt_port_set(sock, link.index, false, BR_STATE_DISABLED);
-	if (r < 0 && r != -ENODEV)
-		return error_errno(err, r, "give up the address of link '%s'", host_name);
-	return 0;
+	return r < 0 ? r : rt_port_set(sock, index, false, BR_STATE_DISABLED);
+}
+
+int net_give_up(const char *host_name, struct ct_error *err)
+{
+	return end_link(host_name, give_up, "give up the address of link", err);
 }
 
 int net_detach(const char *host_name, struct ct_error *err)
 {
-	cleanup_sock struct nl_sock *sock = NULL;
-	struct rt_link link;
-	int r = net_unpublish(host_name, err);
-
-	if (r == 0)
-		r = netlink_open(-1, NETLINK_ROUTE, &sock, err);
-	if (r < 0)
-		return r;
-	r = rt_link_get(sock, host_name, &link);
-	if (r == 0)
-		r = rt_link_delete(sock, link.index);
-	if (r < 0 && r != -ENODEV)
-		return error_errno(err, r, "remove link '%s'", host_name);
-	return 0;
+	return end_link(host_name, rt_link_delete, "remove link", err);
 }

@@ -138,6 +138,16 @@ int io_mkdir_p(const char *path, mode_t mode)
 	return 0;
 }
 
+DIR *io_open_dir(int dirfd)
+{
+	cleanup_fd int copy = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+
+	if (dir)
+		take_fd(&copy);
+	return dir;
+}
+
 static int remove_below(int dirfd, const char *name, dev_t dev)
 {
 	cleanup_dir DIR *dir = NULL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Exact I/O: all of it or an error. Every function restarts after EINTR and returns negative errnos. */
 #pragma once
+#include <dirent.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -28,6 +29,11 @@ int io_readlink(int dirfd, const char *path, char **ret);
 
 /* mkdir -p with `mode`; components that exist are left alone. */
 int io_mkdir_p(const char *path, mode_t mode);
+
+/*
+ * For readdir(3), from its beginning: the descriptor itself stays as it is. NULL and errno. The caller closes it.
+ */
+DIR *io_open_dir(int dirfd);
 
 /* Removes a file or a tree without following symlinks and without crossing into other mounts; absent is fine. */
 int io_remove_tree(int dirfd, const char *path);

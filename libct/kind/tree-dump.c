@@ -16,6 +16,7 @@
 #include "images/archive.h"
 #include "libct/base/cleanup.h"
 #include "libct/base/error.h"
+#include "libct/base/io.h"
 #include "libct/base/sys.h"
 
 #define BUFFER (1u << 20)
@@ -412,16 +413,12 @@ static int add_name(struct names *names, const char *name)
 
 static int read_names(int fd, struct names *names)
 {
-	cleanup_dir DIR *dir = NULL;
-	int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_dir DIR *dir = io_open_dir(fd);
 	struct dirent *e;
 	long last = -1;
 
-	dir = again < 0 ? NULL : fdopendir(again);
-	if (!dir) {
-		fd_close(again);
+	if (!dir)
 		return -errno;
-	}
 	while ((errno = 0, e = readdir(dir))) {
 		int r;
 

@@ -217,13 +217,9 @@ static void sweep_entry(struct ct *ct, int dirfd, const char *name)
 void journal_sweep(struct ct *ct)
 {
 	cleanup_fd int dirfd = journal_open(ct, NULL);
-	cleanup_fd int copy = dirfd < 0 ? -1 : openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cleanup_dir DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+	cleanup_dir DIR *dir = dirfd < 0 ? NULL : io_open_dir(dirfd);
 	struct dirent *entry;
 
-	if (!dir)
-		return;
-	take_fd(&copy);
-	while ((entry = readdir(dir)))
+	while (dir && (entry = readdir(dir)))
 		sweep_entry(ct, dirfd, entry->d_name);
 }

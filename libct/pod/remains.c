@@ -98,14 +98,10 @@ static void sweep(struct ct *ct, int podsfd, const char *name)
 
 void pods_sweep(struct ct *ct, int podsfd)
 {
-	cleanup_fd int copy = openat(podsfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cleanup_dir DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+	cleanup_dir DIR *dir = io_open_dir(podsfd);
 	struct dirent *entry;
 
-	if (!dir)
-		return;
-	take_fd(&copy);
-	while ((entry = readdir(dir)))
+	while (dir && (entry = readdir(dir)))
 		if (!strncmp(entry->d_name, GONE, strlen(GONE)))
 			sweep(ct, podsfd, entry->d_name);
 }
