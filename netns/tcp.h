@@ -82,6 +82,7 @@ struct tcp_connection {
 	size_t unsent; /* how many of the last of `sent`, our FIN included, have not left yet */
 	struct tcp_window window;
 	uint32_t timestamp; /* what it would put into a packet now, as TCP_TIMESTAMP has it */
+	uint32_t peer_timestamp; /* the peer's last one (TS.Recent of RFC 7323), where no descriptor leads to it */
 	/*
 	 * The peer's urgent byte, with `urgent_at` bytes of `received` before it, of which it is a part with
 	 * SO_OOBINLINE or not; `urgent_read`: a program has taken it with MSG_OOB, and only the mark is there.

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel's own memory, to be read: for what it keeps and no call of it tells, such as a connection that waits to
+ * be accepted. Nothing is ever written, so nothing of the pod is touched; what was read may have been changing meanwhile,
+ * and the caller reads twice or checks what it can.
+ *
+ * How: BPF programs of a few instructions (man 2 bpf) list objects and copy bytes; the kernel's description of its types
+ * (Documentation/bpf/btf.rst, /sys/kernel/btf/vmlinux) says where the fields are. A page is known by its `struct page`; where
+ * that array and the memory that it describes lie is found out by means of a page of our own, and proved by reading it.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "libct/base/cleanup.h"
+
+struct ct_error;
+struct kernel;
+
+/*
+ * Needs CAP_BPF and CAP_PERFMON, and takes some 20 ms. -EOPNOTSUPP with words: this kernel describes itself not, or keeps
+ * its memory to itself (man 7 kernel_lockdown).
+ */
+int kernel_open(struct kernel **ret, struct ct_error *err);
+void kernel_close(struct kernel *k);
+DEFINE_CLEANUP(struct kernel *, kernel_close)
+
+/* Copies `len` bytes from an address of the kernel's. -EFAULT: there is nothing; *err may be NULL. */
+int kernel_read(struct kernel *k, uint64_t address, void *buf, size_t len);
+/* Where the memory of a `struct page` is. */
+uint64_t kernel_page(const struct kernel *k, uint64_t page);
+
+/* The size of a struct; -EOPNOTSUPP with words: there is none of this name. */
+int kernel_size(struct kernel *k, const char *type, size_t *ret, struct ct_error *err);
+
+/* A field of a struct: its place in bits and its width, which is 0 where there is none of that name. */
+struct kernel_field {
+	uint32_t at, width;
+};
+
+/* "tcp_sock.rx_opt.ts_recent", through structs without a name. -EOPNOTSUPP with words: there is no such field. */
+int kernel_field(struct kernel *k, const char *path, struct kernel_field *ret, struct ct_error *err);
+/* The number in it, of at most 64 bits; `object` is a copy of the whole struct. */
+uint64_t kernel_get(const void *object, struct kernel_field f);
+
+/* The addresses of all TCP sockets of the caller's network namespace (struct sock_common); the caller frees. */
+int kernel_tcp_sockets(struct kernel *k, uint64_t **ret, size_t *ret_n, struct ct_error *err);

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TCP connections that the kernel alone holds: no descriptor leads to them, so they cannot be asked. They are read from
+ * the kernel's memory (libct/base/kernel.h), and nothing becomes of them by that.
+ *
+ *	a listening socket's		ESTABLISHED, CLOSE_WAIT, ...: to be accepted
+ *					SYN_RECEIVED: the last packet of three is to come
+ *	orphans, which somebody closed	FIN_WAIT_1, CLOSING, LAST_ACK: with what the peer has not acknowledged
+ *					FIN_WAIT_2, TIME_WAIT: the kernel keeps little more than the numbers
+ */
+#pragma once
+#include "netns/tcp.h"
+
+struct kernel;
+
+struct tcp_held {
+	struct tcp_connection c; /* snd_una of the last two: what we send next */
+	uint64_t listener;	 /* SO_COOKIE of the listening socket, where that has been asked for one; 0: an orphan */
+	uint32_t place;		 /* 1: is accepted next; 0: is not to be accepted yet, or an orphan */
+};
+
+/*
+ * All in the caller's network namespace, where no packet and no program moves anything. What is read twice and differs is
+ * -EAGAIN, with words: a timer went off. -EOPNOTSUPP with words: this kernel's are built otherwise. tcp_held_free() frees.
+ */
+int tcp_held_all(struct kernel *k, struct tcp_held **ret, size_t *ret_n, struct ct_error *err);
+void tcp_held_free(struct tcp_held *list, size_t n);

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * netns/tcp-held.c and libct/base/kernel.c: connections without a descriptor are read as TCP_REPAIR reads the same ones
+ * when they have one.
+ */
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "libct/base/kernel.h"
+#include "libct/libct.h"
+#include "netns/tcp-held.h"
+#include "tests/unit/netns.h"
+#include "tests/unit/unit.h"
+
+#define LARGE 40000 /* a first window has room for it */
+
+static struct ct_error err;
+static struct kernel *kernel;
+static char pattern[1 << 20];
+
+static void must(const char *what, int r)
+{
+	if (!CHECK(what, r >= 0)) {
+		printf("# %s\n", err.text);
+		exit(1);
+	}
+}
+
+static void raise_loopback(void)
+{
+	struct ifreq request = { .ifr_name = "lo" };
+	cleanup_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	REQUIRE("a loopback link", !ioctl(fd, SIOCGIFFLAGS, &request));
+	request.ifr_flags |= IFF_UP;
+	REQUIRE("... that is up", !ioctl(fd, SIOCSIFFLAGS, &request));
+}
+
+/* Listens on the loopback address. */
+static int listener(int family, struct sockaddr_storage *name)
+{
+	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(*name);
+
+	*name = (struct sockaddr_storage){ .ss_family = (sa_family_t)family };
+	if (family == AF_INET)
+		((struct sockaddr_in *)name)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	else
+		((struct sockaddr_in6 *)name)->sin6_addr = in6addr_loopback;
+	REQUIRE("a listening socket", fd >= 0 && !bind(fd, (struct sockaddr *)name, len) && !listen(fd, 10) &&
+					      !getsockname(fd, (struct sockaddr *)name, &len));
+	return fd;
+}
+
+static int client(const struct sockaddr_storage *to)
+{
+	int fd = socket(to->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	REQUIRE("a client", fd >= 0 && !connect(fd, (const struct sockaddr *)to, sizeof(*to)));
+	return fd;
+}
+
+static uint64_t cookie(int fd)
+{
+	uint64_t is = 0;
+	socklen_t len = sizeof(is);
+
+	REQUIRE("a cookie", !getsockopt(fd, SOL_SOCKET, SO_COOKIE, &is, &len) && is);
+	return is;
+}
+
+static uint16_t port(const struct sockaddr_storage *a)
+{
+	return ntohs(((const struct sockaddr_in *)a)->sin_port);
+}
+
+static uint16_t local_port(int fd)
+{
+	struct sockaddr_storage a;
+	socklen_t len = sizeof(a);
+
+	REQUIRE("a name", !getsockname(fd, (struct sockaddr *)&a, &len));
+	return port(&a);
+}
+
+static struct tcp_held *held;
+static size_t n_held;
+
+static void look(void)
+{
+	tcp_held_free(held, n_held);
+	held = NULL;
+	n_held = 0;
+	must("those that the kernel holds are read", tcp_held_all(kernel, &held, &n_held, &err));
+}
+
+/* By the peer's port. */
+static struct tcp_held *find(uint16_t remote)
+{
+	for (size_t i = 0; i < n_held; i++)
+		if (port(&held[i].c.remote) == remote)
+			return &held[i];
+	return NULL;
+}
+
+static void read_by_repair(int fd, struct tcp_connection *c)
+{
+	*c = (struct tcp_connection){ 0 };
+	must("repair mode", tcp_repair_on(fd, &err));
+	must("the sending side", tcp_dump_send(fd, c, &err));
+	must("the receiving side", tcp_dump_receive(fd, c, &err));
+	must("no repair mode", tcp_repair_off(fd, 0, false, &err));
+}
+
+static bool same_name(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+{
+	return a->ss_family == b->ss_family &&
+	       !memcmp(a, b, a->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
+}
+
+static void compare(const struct tcp_connection *a, const struct tcp_connection *b)
+{
+	CHECK("the local address", same_name(&a->local, &b->local));
+	CHECK("the remote address", same_name(&a->remote, &b->remote));
+	CHECK("the state", a->state == b->state);
+	CHECK("snd_una", a->snd_una == b->snd_una);
+	CHECK("rcv_nxt", a->rcv_nxt == b->rcv_nxt);
+	CHECK("what was sent", a->sent_len == b->sent_len && a->unsent == b->unsent &&
+				       !memcmp(a->sent ? a->sent : "", b->sent ? b->sent : "", a->sent_len));
+	CHECK("the windows", !memcmp(&a->window, &b->window, sizeof(a->window)));
+	CHECK("the clock", abs((int32_t)(b->timestamp - a->timestamp)) < 60000);
+	CHECK("the options", a->max_segment == b->max_segment && a->timestamps == b->timestamps &&
+				     a->sack == b->sack && a->scaling == b->scaling && a->snd_scale == b->snd_scale &&
+				     a->rcv_scale == b->rcv_scale);
+}
+
+static void compare_received(const struct tcp_connection *a, const struct tcp_connection *b)
+{
+	CHECK("what was received", a->received_len == b->received_len &&
+					   !memcmp(a->received ? a->received : "", b->received ? b->received : "",
+						   a->received_len));
+}
+
+static void test_accept_queue(int family)
+{
+	static const size_t lengths[] = { 0, 5, LARGE };
+	struct sockaddr_storage name;
+	int door = listener(family, &name), clients[3];
+	uint64_t id = cookie(door);
+
+	for (int i = 0; i < 3; i++) {
+		clients[i] = client(&name);
+		for (size_t done = 0; done < lengths[i];) {
+			/* In pieces that do not fall on pages. */
+			size_t piece = lengths[i] - done < 7001 ? lengths[i] - done : 7001;
+
+			REQUIRE("bytes", send(clients[i], pattern + done, piece, 0) == (ssize_t)piece);
+			done += piece;
+		}
+	}
+	REQUIRE("one client has said all", !shutdown(clients[1], SHUT_WR));
+	look();
+	for (int i = 0; i < 3; i++) {
+		struct tcp_held *h = find(local_port(clients[i]));
+		struct tcp_connection c;
+		int fd;
+
+		REQUIRE("it is there", h);
+		CHECK("it is of this listening socket", h->listener == id);
+		CHECK("in its place", h->place == (uint32_t)i + 1);
+		CHECK("its bytes", h->c.received_len == lengths[i] &&
+					   (!lengths[i] || !memcmp(h->c.received, pattern, lengths[i])));
+		CHECK("the end", h->c.state == (i == 1 ? TCP_STATE_CLOSE_WAIT : TCP_STATE_ESTABLISHED));
+		fd = accept(door, NULL, NULL);
+		REQUIRE("it can still be accepted", fd >= 0);
+		read_by_repair(fd, &c);
+		compare(&h->c, &c);
+		compare_received(&h->c, &c);
+		tcp_connection_release(&c);
+		close(clients[i]);
+		close(fd);
+	}
+	close(door);
+}
+
+static void test_request(void)
+{
+	struct sockaddr_storage name;
+	int door = listener(AF_INET, &name), fd;
+	uint64_t id = cookie(door);
+	struct tcp_connection c;
+	struct tcp_held *h;
+
+	REQUIRE("bytes have to come first",
+		!setsockopt(door, IPPROTO_TCP, TCP_DEFER_ACCEPT, &(int){ 60 }, sizeof(int)));
+	fd = client(&name);
+	look();
+	h = find(local_port(fd));
+	REQUIRE("a request is there", h && h->c.state == TCP_STATE_SYN_RECEIVED);
+	CHECK("it is of this listening socket", h->listener == id && !h->place);
+	read_by_repair(fd, &c);
+	CHECK("its numbers", h->c.snd_una == c.rcv_nxt && h->c.rcv_nxt == c.snd_una);
+	CHECK("its options", h->c.timestamps && h->c.sack && h->c.scaling && h->c.snd_scale == c.rcv_scale &&
+				     h->c.rcv_scale == c.snd_scale);
+	CHECK("the peer's clock", c.timestamp - h->c.peer_timestamp < 60000);
+	tcp_connection_release(&c);
+	close(fd);
+	close(door);
+}
+
+/* A connection whose peer reads nothing, with more in its queue than was sent. */
+static void make_full(int door, const struct sockaddr_storage *name, int *ret_writer, int *ret_reader)
+{
+	struct pollfd writable = { .events = POLLOUT };
+	size_t done = 0;
+
+	*ret_writer = client(name);
+	*ret_reader = accept(door, NULL, NULL);
+	REQUIRE("a peer", *ret_reader >= 0);
+	writable.fd = *ret_writer;
+	while (done < sizeof(pattern) && poll(&writable, 1, 300) == 1) {
+		ssize_t n = send(*ret_writer, pattern + done, sizeof(pattern) - done, MSG_DONTWAIT);
+
+		done += n > 0 ? (size_t)n : 0;
+	}
+}
+
+static void test_orphan(void)
+{
+	struct sockaddr_storage name;
+	int door = listener(AF_INET6, &name), writer, reader;
+	struct tcp_connection c;
+	struct tcp_held *h;
+	uint16_t from;
+
+	REQUIRE("little room", !setsockopt(door, SOL_SOCKET, SO_RCVBUF, &(int){ 20000 }, sizeof(int)));
+	make_full(door, &name, &writer, &reader);
+	from = local_port(writer);
+	REQUIRE("it has said all", !shutdown(writer, SHUT_WR));
+	read_by_repair(writer, &c);
+	CHECK("more than was sent", c.unsent > 1 && c.sent_len > c.unsent);
+	close(writer);
+	look();
+	h = NULL;
+	for (size_t i = 0; i < n_held; i++)
+		if (port(&held[i].c.local) == from)
+			h = &held[i];
+	REQUIRE("an orphan is there", h);
+	CHECK("nobody's", !h->listener && !h->place);
+	compare(&h->c, &c);
+	tcp_connection_release(&c);
+	close(reader);
+	close(door);
+}
+
+static void test_time_wait(void)
+{
+	struct sockaddr_storage name;
+	int door = listener(AF_INET, &name), fd = client(&name), peer = accept(door, NULL, NULL);
+	struct tcp_connection c;
+	struct tcp_held *h;
+	uint16_t from = local_port(fd);
+	char byte;
+
+	REQUIRE("both", peer >= 0 && send(fd, "x", 1, 0) == 1 && recv(peer, &byte, 1, 0) == 1);
+	read_by_repair(fd, &c);
+	REQUIRE("we end first", !shutdown(fd, SHUT_WR) && recv(peer, &byte, 1, 0) == 0);
+	close(peer);
+	REQUIRE("then they", recv(fd, &byte, 1, 0) == 0);
+	close(fd);
+	look();
+	h = NULL;
+	for (size_t i = 0; i < n_held; i++)
+		if (port(&held[i].c.local) == from)
+			h = &held[i];
+	REQUIRE("it is there", h && h->c.state == TCP_STATE_TIME_WAIT);
+	CHECK("both ends are behind their last byte", h->c.snd_una == c.snd_una + 1 && h->c.rcv_nxt == c.rcv_nxt + 1);
+	CHECK("the clock", h->c.timestamps && h->c.timestamp - c.timestamp < 60000);
+	tcp_connection_release(&c);
+	close(door);
+}
+
+int main(void)
+{
+	own_namespaces();
+	raise_loopback();
+	for (size_t i = 0; i < sizeof(pattern); i++)
+		pattern[i] = (char)(i * 2654435761u >> 13);
+	must("the kernel's memory can be read", kernel_open(&kernel, &err));
+	test_accept_queue(AF_INET);
+	test_accept_queue(AF_INET6);
+	test_request();
+	test_orphan();
+	test_time_wait();
+	tcp_held_free(held, n_held);
+	kernel_close(kernel);
+	return UNIT_DONE();
+}
