@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "images/node.h"
 #include "images/tar.h"
 #include "libct/base/cleanup.h"
 
@@ -123,28 +124,82 @@ uint64_t archive_pages_written(const struct archive_writer *w)
 
 /* ---- small members ---- */
 
-/* A member of ours: head, data, padding. With `group` its bytes count for the row of files. */
-static int put_member(struct archive_writer *w, const char *name, const void *data, size_t len,
-		      bool group, struct ct_error *err)
+/* What a member of ours consists of: given twice, to be counted and to be written. */
+struct body {
+	const struct doc *doc; /* its text; NULL: `data` */
+	const void *data;
+	size_t len;
+};
+
+static int give(const struct body *b, int (*to)(void *context, const void *data, size_t len),
+		void *context)
+{
+	return b->doc ? doc_write(b->doc, to, context, NULL) : to(context, b->data, b->len);
+}
+
+struct sum {
+	XXH3_state_t *state;
+	uint64_t len;
+};
+
+static int to_sum(void *context, const void *data, size_t len)
+{
+	struct sum *sum = context;
+
+	XXH3_64bits_update(sum->state, data, len);
+	sum->len += len;
+	return 0;
+}
+
+static int to_sink(void *context, const void *data, size_t len)
+{
+	struct archive_writer *w = context;
+
+	return sink_write(&w->sink, data, len);
+}
+
+static int count(const struct body *b, uint64_t *ret_len, uint64_t *ret_hash)
+{
+	struct sum sum = { XXH3_createState(), 0 };
+	int r;
+
+	if (!sum.state)
+		return -ENOMEM;
+	XXH3_64bits_reset(sum.state);
+	r = give(b, to_sum, &sum);
+	*ret_len = sum.len;
+	*ret_hash = XXH3_64bits_digest(sum.state);
+	XXH3_freeState(sum.state);
+	return r;
+}
+
+/* A member of ours: head, data, padding. With `group` its bytes, no document's, count for the row of files. */
+static int put_member(struct archive_writer *w, const char *name, const struct body *b, bool group,
+		      struct ct_error *err)
 {
 	static const char zero[TAR_BLOCK];
 	unsigned char head[3 * TAR_BLOCK];
-	uint64_t hash = XXH3_64bits(data, len);
-	size_t head_len, pad = tar_padded(len) - len;
+	size_t head_len, pad;
+	uint64_t hash, len;
 	char text[32];
-	int r;
+	int r = count(b, &len, &hash);
 
+	if (r < 0)
+		return writer_fail(w, err, r, "write the image");
+	if (len > IMAGE_MANIFEST_MAX)
+		return writer_misuse(w, err, "a member that is too big");
+	pad = tar_padded(len) - len;
 	snprintf(text, sizeof(text), "xxh3 %016" PRIx64, hash);
 	head_len = tar_build_member(head, name, len, w->mtime, text, 0);
 	if (group) {
 		XXH3_64bits_update(w->files_hash, head, head_len);
-		XXH3_64bits_update(w->files_hash, data, len);
+		XXH3_64bits_update(w->files_hash, b->data, len);
 		XXH3_64bits_update(w->files_hash, zero, pad);
 		w->files_size += head_len + len + pad;
 	}
 	r = sink_write(&w->sink, head, head_len);
 	if (r == 0)
-		r = sink_write(&w->sink, data, len);
+		r = give(b, to_sink, w);
 	if (r == 0)
 		r = sink_write(&w->sink, zero, pad);
 	if (r == 0 && !group)
@@ -152,8 +207,7 @@ static int put_member(struct archive_writer *w, const char *name, const void *da
 	return r < 0 ? writer_fail(w, err, r, "write the image") : 0;
 }
 
-int archive_put(struct archive_writer *w, const char *name, const void *data, size_t len,
-		struct ct_error *err)
+static int put(struct archive_writer *w, const char *name, const struct body *b, struct ct_error *err)
 {
 	bool manifest = !strcmp(name, "manifest.json");
 	int r = writer_enter(w, manifest ? WRITE_MANIFEST : WRITE_FILES, err);
@@ -162,12 +216,25 @@ int archive_put(struct archive_writer *w, const char *name, const void *data, si
 		return r;
 	if (!manifest && strncmp(name, "log/", 4) && strncmp(name, "rootfs/", 7))
 		return writer_misuse(w, err, "a member of unknown name");
-	if (strlen(name) > 80 || len > IMAGE_MANIFEST_MAX)
+	if (strlen(name) > 80)
 		return writer_misuse(w, err, "a member that is too big");
-	r = put_member(w, name, data, len, !manifest, err);
+	r = put_member(w, name, b, !manifest, err);
 	if (manifest && r == 0)
 		w->phase = WRITE_FILES;
 	return r;
+}
+
+int archive_put(struct archive_writer *w, const char *name, const void *data, size_t len,
+		struct ct_error *err)
+{
+	return put(w, name, &(struct body){ NULL, data, len }, err);
+}
+
+int archive_put_manifest(struct archive_writer *w, const struct doc *doc, struct ct_error *err)
+{
+	int r = doc_check(doc, err);
+
+	return r < 0 ? r : put(w, "manifest.json", &(struct body){ .doc = doc }, err);
 }
 
 /* ---- the end ---- */
@@ -186,7 +253,7 @@ int archive_finish(struct archive_writer *w, struct ct_error *err)
 	if (r == 0)
 		r = end_format(&w->rows, &text, &len, err);
 	if (r == 0)
-		r = put_member(w, "end.json", text, len, false, err);
+		r = put_member(w, "end.json", &(struct body){ NULL, text, len }, false, err);
 	if (r < 0)
 		return r;
 	r = sink_write(&w->sink, zero, sizeof(zero));

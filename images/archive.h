@@ -19,6 +19,7 @@ struct archive_entry; /* likewise */
 struct archive_writer;
 struct archive_reader;
 struct ct_error;
+struct doc;
 
 #define IMAGE_PAGE 4096
 #define IMAGE_CHUNK_MAX (4u << 20) /* bytes of page data in one chunk at most */
@@ -42,6 +43,8 @@ void archive_writer_free(struct archive_writer *w);
 /* A whole small member. */
 int archive_put(struct archive_writer *w, const char *name, const void *data, size_t len,
 		struct ct_error *err);
+/* manifest.json as doc_format() has it, in pieces: it can be as big as the rest of our memory. */
+int archive_put_manifest(struct archive_writer *w, const struct doc *doc, struct ct_error *err);
 
 /*
  * Ordinary files through libarchive: between begin and end the caller gives entries whose path

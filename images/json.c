@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* JSON text to document and back, through yajl. Numbers pass as text: 64 bits stay exact. */
+/* JSON text to document, through yajl. Numbers pass as text: 64 bits stay exact. */
 #include "images/node-impl.h"
 
 #include <errno.h>
@@ -7,14 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yajl/yajl_gen.h>
 #include <yajl/yajl_parse.h>
 
 #include "libct/base/cleanup.h"
 
 DEFINE_CLEANUP(struct doc *, doc_free)
 DEFINE_CLEANUP(yajl_handle, yajl_free)
-DEFINE_CLEANUP(yajl_gen, yajl_gen_free)
 
 /* ---- parsing ---- */
 
@@ -31,11 +29,11 @@ static struct node *value(struct parser *p, enum node_type type)
 	struct node *n;
 
 	if (!p->in) {
-		node_complain(&p->doc->root, "not a JSON object");
+		node_complain(doc_root(p->doc), "not a JSON object");
 		return NULL;
 	}
 	if (p->doc->count >= NODE_COUNT_MAX) {
-		node_complain(&p->doc->root, "more than %u values", NODE_COUNT_MAX);
+		node_complain(doc_root(p->doc), "more than %u values", NODE_COUNT_MAX);
 		return NULL;
 	}
 	n = node_add(p->in, p->in->type == NODE_OBJECT ? p->key : NULL, p->key_len, type);
@@ -48,8 +46,7 @@ static int on_text(struct parser *p, enum node_type type, const void *text, size
 
 	if (!n)
 		return 0;
-	n->text = doc_copy(p->doc, text, len);
-	n->len = (uint32_t)len;
+	n->text = doc_copy_text(p->doc, text, len);
 	return n->text != NULL;
 }
 
@@ -122,7 +119,7 @@ static int on_open(struct parser *p, enum node_type type)
 {
 	if (!p->started && type == NODE_OBJECT) {
 		p->started = true;
-		p->in = &p->doc->root;
+		p->in = doc_root(p->doc);
 		return 1;
 	}
 	p->in = value(p, type);
@@ -143,7 +140,7 @@ static int on_close(void *ctx)
 {
 	struct parser *p = ctx;
 
-	p->in = p->in->parent;
+	p->in = node_parent(p->in);
 	return 1;
 }
 
@@ -194,128 +191,5 @@ int doc_parse(const char *text, size_t len, struct doc **ret, struct ct_error *e
 	if (status != yajl_status_ok)
 		return syntax_error(yajl, text, len, at, err);
 	*ret = take_ptr(doc);
-	return 0;
-}
-
-/* ---- formatting ---- */
-
-static yajl_gen_status generate(yajl_gen gen, const struct node *n);
-
-static yajl_gen_status generate_string(yajl_gen gen, const char *s, size_t len)
-{
-	return yajl_gen_string(gen, (const unsigned char *)s, len);
-}
-
-static yajl_gen_status generate_blob(yajl_gen gen, const struct node *n)
-{
-	size_t size = base64_encoded_size(n->len);
-	cleanup_free char *text = malloc(size + 1);
-
-	if (!text)
-		return yajl_gen_in_error_state;
-	base64_encode(n->text, n->len, text);
-	yajl_gen_map_open(gen);
-	generate_string(gen, "base64", 6);
-	generate_string(gen, text, size);
-	return yajl_gen_map_close(gen);
-}
-
-static yajl_gen_status generate_children(yajl_gen gen, const struct node *n)
-{
-	yajl_gen_status s = yajl_gen_status_ok;
-
-	for (uint32_t i = 0; i < n->len && s == yajl_gen_status_ok; i++) {
-		const struct node *c = n->children[i];
-
-		if (c->key)
-			s = generate_string(gen, c->key, strlen(c->key));
-		if (s == yajl_gen_status_ok)
-			s = generate(gen, c);
-	}
-	return s;
-}
-
-static yajl_gen_status generate(yajl_gen gen, const struct node *n)
-{
-	yajl_gen_status s;
-	char number[24];
-
-	switch ((enum node_type)n->type) {
-	case NODE_NULL:
-		return yajl_gen_null(gen);
-	case NODE_BOOL:
-		return yajl_gen_bool(gen, n->magnitude != 0);
-	case NODE_INTEGER:
-		snprintf(number, sizeof(number), "%s%" PRIu64, n->negative ? "-" : "",
-			 n->magnitude);
-		return yajl_gen_number(gen, number, strlen(number));
-	case NODE_NUMBER:
-		return yajl_gen_number(gen, n->text, n->len);
-	case NODE_STRING:
-		return generate_string(gen, n->text, n->len);
-	case NODE_BLOB:
-		return generate_blob(gen, n);
-	case NODE_OBJECT:
-		yajl_gen_map_open(gen);
-		s = generate_children(gen, n);
-		return s == yajl_gen_status_ok ? yajl_gen_map_close(gen) : s;
-	case NODE_ARRAY:
-		yajl_gen_array_open(gen);
-		s = generate_children(gen, n);
-		return s == yajl_gen_status_ok ? yajl_gen_array_close(gen) : s;
-	}
-	return yajl_gen_in_error_state;
-}
-
-struct output {
-	char *text;
-	size_t len, room;
-	bool failed;
-};
-
-/* A manifest can be big: it grows by a quarter, in place where the kernel can move it. */
-static void print(void *context, const char *text, size_t len)
-{
-	struct output *o = context;
-
-	if (o->room - o->len <= len && !o->failed) {
-		size_t room = o->len + len + 1 + o->len / 4 + 4096;
-		char *grown = realloc(o->text, room);
-
-		o->failed = !grown;
-		if (grown) {
-			o->text = grown;
-			o->room = room;
-		}
-	}
-	if (o->failed)
-		return;
-	memcpy(o->text + o->len, text, len);
-	o->len += len;
-	o->text[o->len] = '\0';
-}
-
-int doc_format(const struct doc *doc, char **ret, size_t *ret_len, struct ct_error *err)
-{
-	__cleanup(yajl_gen_free_cleanup) yajl_gen gen = NULL;
-	struct output o = { 0 };
-	int r = doc_check(doc, err);
-
-	if (r == 0 && doc->count > NODE_COUNT_MAX)
-		r = error_set(err, -EOPNOTSUPP, "more than %u values, which nobody would read", NODE_COUNT_MAX);
-	if (r < 0)
-		return r;
-	gen = yajl_gen_alloc(NULL);
-	if (!gen)
-		return error_set(err, -ENOMEM, "out of memory");
-	yajl_gen_config(gen, yajl_gen_beautify, 1);
-	yajl_gen_config(gen, yajl_gen_indent_string, "  ");
-	yajl_gen_config(gen, yajl_gen_print_callback, print, &o);
-	if (generate(gen, &doc->root) != yajl_gen_status_ok || o.failed) {
-		free(o.text);
-		return error_set(err, -ENOMEM, "out of memory");
-	}
-	*ret = o.text;
-	*ret_len = o.len;
 	return 0;
 }

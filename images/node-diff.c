@@ -31,20 +31,20 @@ static void describe(const struct node *n, char *buf, size_t size)
 		snprintf(buf, size, "%s%" PRIu64, n->negative ? "-" : "", n->magnitude);
 		break;
 	case NODE_NUMBER:
-		text_printable(buf, size, n->text, n->len);
+		text_printable(buf, size, n->text->bytes, n->text->len);
 		break;
 	case NODE_STRING:
-		text_printable(clean, sizeof(clean), n->text, n->len);
+		text_printable(clean, sizeof(clean), n->text->bytes, n->text->len);
 		snprintf(buf, size, "\"%s\"", clean);
 		break;
 	case NODE_BLOB:
-		snprintf(buf, size, "(%" PRIu32 " bytes)", n->len);
+		snprintf(buf, size, "(%" PRIu32 " bytes)", n->text->len);
 		break;
 	case NODE_OBJECT:
 		snprintf(buf, size, "(an object)");
 		break;
 	case NODE_ARRAY:
-		snprintf(buf, size, "(an array of %" PRIu32 ")", n->len);
+		snprintf(buf, size, "(an array of %" PRIu32 ")", node_len(n));
 		break;
 	}
 }
@@ -70,27 +70,28 @@ static bool same_leaf(const struct node *a, const struct node *b)
 	if (a->type != b->type)
 		return false;
 	if (a->type == NODE_STRING || a->type == NODE_NUMBER || a->type == NODE_BLOB)
-		return a->len == b->len && !memcmp(a->text, b->text, a->len);
+		return a->text->len == b->text->len &&
+		       !memcmp(a->text->bytes, b->text->bytes, a->text->len);
 	return a->type == NODE_NULL || (a->magnitude == b->magnitude && a->negative == b->negative);
 }
 
 /* A blob that was asked for is decoded, one that was not is still the object it was parsed as. */
 static bool same_blob(const struct node *a, const struct node *b)
 {
-	const struct node *blob = a->type == NODE_BLOB ? a : b,
-			  *object = a->type == NODE_BLOB ? b : a;
+	const struct node_text *blob = a->type == NODE_BLOB ? a->text : b->text, *text;
+	const struct node *object = a->type == NODE_BLOB ? b : a;
 	unsigned char quad[4];
-	const struct node *text;
 
-	if (object->type != NODE_OBJECT || object->len != 1 ||
-	    strcmp(object->children[0]->key, "base64"))
+	if (object->type != NODE_OBJECT || node_len(object) != 1 ||
+	    strcmp(node_key(node_child(object, 0)), "base64") ||
+	    node_child(object, 0)->type != NODE_STRING)
 		return false;
-	text = object->children[0];
-	if (text->type != NODE_STRING || text->len != base64_encoded_size(blob->len))
+	text = node_child(object, 0)->text;
+	if (text->len != base64_encoded_size(blob->len))
 		return false;
 	for (uint32_t i = 0, k = 0; i < blob->len; i += 3, k += 4) {
-		base64_encode(blob->text + i, blob->len - i < 3 ? blob->len - i : 3, (char *)quad);
-		if (memcmp(quad, text->text + k, 4))
+		base64_encode(blob->bytes + i, blob->len - i < 3 ? blob->len - i : 3, (char *)quad);
+		if (memcmp(quad, text->bytes + k, 4))
 			return false;
 	}
 	return true;
@@ -116,31 +117,31 @@ static void compare_child(struct diff *d, const char *key, size_t index, const s
 
 static void compare_objects(struct diff *d, const struct node *a, const struct node *b)
 {
-	for (uint32_t i = 0; i < a->len; i++) {
-		const char *key = a->children[i]->key;
+	for (uint32_t i = 0; i < node_len(a); i++) {
+		const char *key = node_key(node_child(a, i));
 
-		compare_child(d, key, 0, a->children[i], node_find(b, key, strlen(key)));
+		compare_child(d, key, 0, node_child(a, i), node_find(b, key, strlen(key)));
 	}
-	for (uint32_t i = 0; i < b->len; i++) {
-		const char *key = b->children[i]->key;
+	for (uint32_t i = 0; i < node_len(b); i++) {
+		const char *key = node_key(node_child(b, i));
 
 		if (!node_find(a, key, strlen(key)))
-			compare_child(d, key, 0, NULL, b->children[i]);
+			compare_child(d, key, 0, NULL, node_child(b, i));
 	}
 }
 
 static void compare_arrays(struct diff *d, const struct node *a, const struct node *b)
 {
-	for (uint32_t i = 0; i < a->len || i < b->len; i++)
-		compare_child(d, NULL, i, i < a->len ? a->children[i] : NULL,
-			      i < b->len ? b->children[i] : NULL);
+	for (uint32_t i = 0; i < node_len(a) || i < node_len(b); i++)
+		compare_child(d, NULL, i, i < node_len(a) ? node_child(a, i) : NULL,
+			      i < node_len(b) ? node_child(b, i) : NULL);
 }
 
 static void compare(struct diff *d, const struct node *a, const struct node *b)
 {
 	const struct node *either = a ? a : b;
 
-	if (either && either->key && !strcmp(either->key, "volatile"))
+	if (either && either->key && !strcmp(node_key(either), "volatile"))
 		return;
 	if (!a || !b) {
 		if (a != b)

@@ -37,18 +37,21 @@ static struct node *field(const struct node *n, const char *key)
 
 static struct node *element(const struct node *n, size_t index)
 {
+	struct node *child;
+
 	if (!n)
 		return NULL;
 	if (n->type != NODE_ARRAY) {
 		node_complain(n, "not an array");
 		return NULL;
 	}
-	if (index >= n->len) {
+	if (index >= node_len(n)) {
 		node_complain_child(n, NULL, index, "missing");
 		return NULL;
 	}
-	n->children[index]->read = true;
-	return n->children[index];
+	child = node_child(n, (uint32_t)index);
+	child->read = true;
+	return child;
 }
 
 /* ---- values ---- */
@@ -98,26 +101,26 @@ static int64_t to_i64(const struct node *n, int64_t min, int64_t max)
 /* {"base64": "..."} becomes a blob in its place, which format writes the same way again. */
 static void decode_blob(struct node *n)
 {
-	const struct node *text;
-	unsigned char *data;
+	const struct node_text *text;
+	struct node_text *data;
 	ssize_t len;
 
-	if (n->type != NODE_OBJECT || n->len != 1 || strcmp(n->children[0]->key, "base64") ||
-	    n->children[0]->type != NODE_STRING)
+	if (n->type != NODE_OBJECT || node_len(n) != 1 || strcmp(node_key(node_child(n, 0)), "base64") ||
+	    node_child(n, 0)->type != NODE_STRING)
 		return;
-	text = n->children[0];
-	data = doc_alloc(node_doc(n), text->len / 4 * 3 + 1);
+	text = node_child(n, 0)->text;
+	data = doc_new_text(node_doc(n), text->len / 4 * 3);
 	if (!data)
 		return;
-	len = base64_decode(text->text, text->len, data);
+	len = base64_decode(text->bytes, text->len, (unsigned char *)data->bytes);
 	if (len < 0) {
 		node_complain(n, "not base64");
 		return;
 	}
-	data[len] = '\0';
+	data->bytes[len] = '\0';
+	data->len = (uint32_t)len;
 	n->type = NODE_BLOB;
-	n->text = (const char *)data;
-	n->len = (uint32_t)len;
+	n->text = data;
 }
 
 static const char *to_str(const struct node *n)
@@ -129,11 +132,11 @@ static const char *to_str(const struct node *n)
 		node_complain(n, "not a string");
 		return "";
 	}
-	if (memchr(n->text, '\0', n->len)) {
+	if (memchr(n->text->bytes, '\0', n->text->len)) {
 		node_complain(n, "has a NUL inside");
 		return "";
 	}
-	return n->text;
+	return n->text->bytes;
 }
 
 /* ---- fields ---- */
@@ -182,16 +185,18 @@ uint64_t node_hex(const struct node *n, const char *key)
 	const struct node *f = field(n, key);
 	uint64_t v = 0;
 	const char *s;
+	uint32_t len;
 
 	if (!f)
 		return 0;
 	if (f->type != NODE_STRING)
 		goto bad;
 	/* Only what node_put_hex() writes: one text for one number. */
-	s = f->text;
-	if (f->len < 3 || f->len > 18 || memcmp(s, "0x", 2) || (s[2] == '0' && f->len > 3))
+	s = f->text->bytes;
+	len = f->text->len;
+	if (len < 3 || len > 18 || memcmp(s, "0x", 2) || (s[2] == '0' && len > 3))
 		goto bad;
-	for (uint32_t i = 2; i < f->len; i++) {
+	for (uint32_t i = 2; i < len; i++) {
 		if (s[i] >= '0' && s[i] <= '9')
 			v = v << 4 | (uint64_t)(s[i] - '0');
 		else if (s[i] >= 'a' && s[i] <= 'f')
@@ -262,15 +267,15 @@ const void *node_blob(const struct node *n, const char *key, size_t *ret_len)
 		node_complain(f, "not binary data");
 		return NULL;
 	}
-	*ret_len = f->len;
-	return f->text;
+	*ret_len = f->text->len;
+	return f->text->bytes;
 }
 
 /* ---- elements ---- */
 
 size_t node_count(const struct node *array)
 {
-	return array && array->type == NODE_ARRAY ? array->len : 0;
+	return array && array->type == NODE_ARRAY ? node_len(array) : 0;
 }
 
 const struct node *node_at(const struct node *array, size_t index)
@@ -298,6 +303,6 @@ void node_ignore(const struct node *n)
 	if (!n)
 		return;
 	writable(n)->read = true;
-	for (uint32_t i = 0; node_is_container(n) && i < n->len; i++)
-		node_ignore(n->children[i]);
+	for (uint32_t i = 0; node_is_container(n) && i < node_len(n); i++)
+		node_ignore(node_child(n, i));
 }

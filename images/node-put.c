@@ -51,20 +51,21 @@ void node_put_bool(struct node *parent, const char *key, bool v)
 static void put_text(struct node *parent, const char *key, enum node_type type, const void *data,
 		     size_t len)
 {
+	static const struct node_text empty = { 0, { "" } };
 	struct node *n = add(parent, key, type);
+	const struct node_text *text;
 
 	if (!n)
 		return;
 	/* The child must be whole even where its text could not be kept. */
-	n->text = "";
+	n->text = &empty;
 	if (len > UINT32_MAX) {
 		node_complain(n, "longer than %" PRIu32 " bytes", UINT32_MAX);
 		return;
 	}
-	n->text = doc_copy(node_doc(parent), data, len);
-	n->len = n->text ? (uint32_t)len : 0;
-	if (!n->text)
-		n->text = "";
+	text = doc_copy_text(node_doc(parent), data, len);
+	if (text)
+		n->text = text;
 }
 
 void node_put_hex(struct node *parent, const char *key, uint64_t v)
@@ -107,7 +108,7 @@ void node_copy(struct node *to, const char *key, const struct node *from)
 	if (!node_is_container(from)) {
 		if (from->type == NODE_STRING || from->type == NODE_BLOB ||
 		    from->type == NODE_NUMBER) {
-			put_text(to, key, from->type, from->text, from->len);
+			put_text(to, key, from->type, from->text->bytes, from->text->len);
 			return;
 		}
 		n = add(to, key, from->type);
@@ -118,6 +119,6 @@ void node_copy(struct node *to, const char *key, const struct node *from)
 		return;
 	}
 	n = add(to, key, from->type);
-	for (uint32_t i = 0; n && i < from->len; i++)
-		node_copy(n, from->children[i]->key, from->children[i]);
+	for (uint32_t i = 0; n && i < node_len(from); i++)
+		node_copy(n, node_key(node_child(from, i)), node_child(from, i));
 }

@@ -30,6 +30,9 @@ int doc_parse(const char *text, size_t len, struct doc **ret, struct ct_error *e
 
 /* The JSON text, canonical (the order of putting, two spaces of indent); the caller frees it. */
 int doc_format(const struct doc *doc, char **ret, size_t *ret_len, struct ct_error *err);
+/* The same text in pieces, to `write`, whose first negative errno ends it. */
+int doc_write(const struct doc *doc, int (*write)(void *context, const void *data, size_t len),
+	      void *context, struct ct_error *err);
 
 /* 0, or the first error recorded in the document: -ENOMEM or -EBADMSG. */
 int doc_check(const struct doc *doc, struct ct_error *err);

@@ -184,22 +184,13 @@ int checkpoint_describe(struct checkpoint *c, struct ct_error *err)
 	return r < 0 ? r : dump_describe(d, err);
 }
 
-static int write_manifest(struct checkpoint *c, struct ct_error *err)
-{
-	cleanup_free char *text = NULL;
-	size_t len;
-	int r = doc_format(c->dump->doc, &text, &len, err);
-
-	return r < 0 ? r : archive_put(c->w, "manifest.json", text, len, err);
-}
-
 int checkpoint_write(struct checkpoint *c, struct ct_error *err)
 {
 	int64_t began;
 	int r = c->hooks ? c->hooks->begin(c->hooks->context, c->index, err) : 0;
 
 	if (r == 0)
-		r = write_manifest(c, err);
+		r = archive_put_manifest(c->w, c->dump->doc, err);
 	if (r == 0)
 		r = rootfs_dump(c->dump, c->w, err);
 	began = monotonic_us();

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "images/node.h"
 #include "libct/libct.h"
 #include "tests/unit/unit.h"
 
@@ -318,6 +319,49 @@ static void test_giving_up(void)
 	close(image);
 }
 
+/* Longer than what is gathered: it goes out in pieces. */
+static void test_document(void)
+{
+	struct archive_reader *r;
+	struct archive_writer *w;
+	struct ct_error err = { 0 };
+	struct doc *doc = doc_new();
+	struct node *list = node_put_array(doc_root(doc), "list");
+	char *text = NULL, *read = NULL;
+	enum image_member member;
+	size_t len, read_len = 0;
+	int fd = temporary("/tmp");
+
+	for (uint64_t i = 0; i < 200000; i++)
+		node_put_u64(list, NULL, i);
+	REQUIRE("a writer", !archive_writer_new(fd, IMAGE_COMPRESS_NONE, 0, &w, &err));
+	CHECK("a document as manifest", !archive_put_manifest(w, doc, &err));
+	CHECK("a second one", archive_put_manifest(w, doc, &err) == -EINVAL);
+	archive_writer_free(w);
+	lseek(fd, 0, SEEK_SET);
+	REQUIRE("a writer", !archive_writer_new(fd, IMAGE_COMPRESS_NONE, 0, &w, &err));
+	CHECK("a document as manifest", !archive_put_manifest(w, doc, &err) && !archive_finish(w, &err));
+	archive_writer_free(w);
+	lseek(fd, 0, SEEK_SET);
+	REQUIRE("a reader", !archive_reader_new(fd, &r, &err));
+	CHECK("the manifest", !archive_next(r, &member, &err) && member == IMAGE_MANIFEST &&
+				      !archive_read_manifest(r, &read, &read_len, &err));
+	CHECK("is the document's text", !doc_format(doc, &text, &len, &err) && len > 2u << 20 &&
+						len == read_len && !memcmp(text, read, len));
+	CHECK("the end", !archive_next(r, &member, &err) && member == IMAGE_END);
+	archive_reader_free(r);
+	node_put_u64(list, "key", 1);
+	lseek(fd, 0, SEEK_SET);
+	REQUIRE("a writer", !archive_writer_new(fd, IMAGE_COMPRESS_NONE, 0, &w, &err));
+	CHECK("one with an error is not written", archive_put_manifest(w, doc, &err) == -EBADMSG);
+	CHECK_STR("with its words", err.text, "list: not an object");
+	archive_writer_free(w);
+	free(text);
+	free(read);
+	doc_free(doc);
+	close(fd);
+}
+
 static void test_full_disk(void)
 {
 	int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
@@ -439,6 +483,7 @@ int main(void)
 	test_pipe();
 	test_odd_xattr();
 	test_giving_up();
+	test_document();
 	test_full_disk();
 	test_misuse();
 	test_tar();

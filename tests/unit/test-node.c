@@ -211,7 +211,8 @@ static void test_many(void)
 		node_put_str(o, "kind", "file");
 	}
 	big = node_put_object(doc_root(d), "big");
-	for (uint64_t i = 0; i < 30000; i++) {
+	/* More than two bytes can count. */
+	for (uint64_t i = 0; i < 70000; i++) {
 		snprintf(key, sizeof(key), "k%d", (int)i);
 		node_put_u64(big, key, i);
 	}
@@ -220,14 +221,52 @@ static void test_many(void)
 	l = node_array(doc_root(back), "list");
 	for (size_t i = 0; i < 30000; i++)
 		ok = ok && node_u64(node_at(l, i), "id", 30000) == i;
-	for (size_t i = 0; i < 30000; i++) {
+	for (size_t i = 0; i < 70000; i++) {
 		snprintf(key, sizeof(key), "k%d", (int)i);
-		ok = ok && node_u64(node_object(doc_root(back), "big"), key, 30000) == i;
+		ok = ok && node_u64(node_object(doc_root(back), "big"), key, 70000) == i;
 	}
 	CHECK("every element and every key is found", ok && !doc_check(back, &err));
 	free(text);
 	doc_free(d);
 	doc_free(back);
+}
+
+static void test_text(void)
+{
+	static const char json[] = "{\n"
+				   "  \"s\": \"\\\"\\\\\\b\\f\\n\\r\\t\\u0001\\u001F\x7f/\xc3\xa9\",\n"
+				   "  \"k\\n\": [\n    {\n\n    },\n    [\n\n    ],\n    null,\n    -0.5e3\n  ],\n"
+				   "  \"b\": {\n    \"base64\": \"QUJD\"\n  }\n}\n";
+	struct ct_error err = { 0 };
+	struct doc *d = parse(json);
+	char *text = NULL;
+	size_t len = 0;
+
+	CHECK("a blob", node_blob(doc_root(d), "b", &len) && len == 3);
+	CHECK("formatted", !doc_format(d, &text, &len, &err));
+	CHECK_STR("the same text", text, json);
+	free(text);
+	doc_free(d);
+}
+
+/* Of `calls` pieces the last one fails. */
+static int write_some(void *calls, const void *data, size_t len)
+{
+	return --*(int *)calls > 0 ? 0 : *(int *)calls < 0 ? -EIO : -ENOSPC;
+}
+
+static void test_write_errors(void)
+{
+	struct ct_error err = { 0 };
+	struct doc *d = doc_new();
+	struct node *list = node_put_array(doc_root(d), "list");
+	int calls = 3;
+
+	for (int i = 0; i < 100000; i++)
+		node_put_str(list, NULL, "something");
+	CHECK("what could not be written", doc_write(d, write_some, &calls, &err) == -ENOSPC);
+	CHECK("ends it", calls == 0);
+	doc_free(d);
 }
 
 static void test_put_errors(void)
@@ -289,6 +328,8 @@ int main(void)
 	test_sticky();
 	test_refusals();
 	test_many();
+	test_text();
+	test_write_errors();
 	test_put_errors();
 	test_diff_and_copy();
 	return UNIT_DONE();
