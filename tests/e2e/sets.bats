@@ -327,6 +327,19 @@ all_or_none() {
 	[ "$now" = '[["a","running"],["b","running"]]' ] || [ "$now" = '[]' ]
 }
 
+# Of the test below; its variables.
+killed_at() {
+	"$fault" -l log -n "$1" -k -- "${restore[@]}" || true
+	until_ok 30 all_or_none
+	if [ "$(podckpt ps -q | wc -l)" = 0 ]; then
+		none=$((none + 1))
+	else
+		all=$((all + 1))
+		until_ok 20 looks_on
+		podckpt rm -f a b
+	fi
+}
+
 @test "podckpt killed at any call around the release of a set: all of its pods run on, or none" {
 	local fault=$BUILD/tests/faults/fault restore n first last all=0 none=0
 
@@ -340,17 +353,12 @@ all_or_none() {
 	awk '$1 == "call" && $3 == 46 { print $2 }' calls | tail -n 6 >sent
 	first=$(head -n 1 sent)
 	last=$(tail -n 1 sent)
-	# And on: another run may need some calls more until its release.
+	# And on, and from before them: another run may need some calls more until its release, or less.
 	for ((n = first; n <= last + 2 || (all < 2 && n < last + 400); n += 2)); do
-		"$fault" -l log -n "$n" -k -- "${restore[@]}" || true
-		until_ok 30 all_or_none
-		if [ "$(podckpt ps -q | wc -l)" = 0 ]; then
-			none=$((none + 1))
-		else
-			all=$((all + 1))
-			until_ok 20 looks_on
-			podckpt rm -f a b
-		fi
+		killed_at "$n"
+	done
+	for ((n = first - 2; none < 2 && n > first - 400; n -= 2)); do
+		killed_at "$n"
 	done
 	echo "all: $all, none: $none"
 	assert [ "$all" -gt 1 ]
