@@ -334,14 +334,14 @@ killed_at() {
 	if [ "$(podckpt ps -q | wc -l)" = 0 ]; then
 		none=$((none + 1))
 	else
-		all=$((all + 1))
+		went_on=$((went_on + 1))
 		until_ok 20 looks_on
 		podckpt rm -f a b
 	fi
 }
 
 @test "podckpt killed at any call around the release of a set: all of its pods run on, or none" {
-	local fault=$BUILD/tests/faults/fault restore n first last all=0 none=0
+	local fault=$BUILD/tests/faults/fault restore n first last went_on=0 none=0
 
 	two_lookers 1 1
 	podckpt checkpoint a b
@@ -354,13 +354,13 @@ killed_at() {
 	first=$(head -n 1 sent)
 	last=$(tail -n 1 sent)
 	# And on, and from before them: another run may need some calls more until its release, or less.
-	for ((n = first; n <= last + 2 || (all < 2 && n < last + 400); n += 2)); do
+	for ((n = first; n <= last + 2 || (went_on < 2 && n < last + 400); n += 2)); do
 		killed_at "$n"
 	done
 	for ((n = first - 2; none < 2 && n > first - 400; n -= 2)); do
 		killed_at "$n"
 	done
-	echo "all: $all, none: $none"
-	assert [ "$all" -gt 1 ]
+	echo "all: $went_on, none: $none"
+	assert [ "$went_on" -gt 1 ]
 	assert [ "$none" -gt 1 ]
 }
