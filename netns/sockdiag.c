@@ -170,6 +170,13 @@ static bool read_inet(struct nlmsghdr *h, int protocol, struct sockdiag_inet *re
 				       .mark = get_u32(a[INET_DIAG_MARK]),
 				       .cookie = (uint64_t)fixed->id.idiag_cookie[1] << 32 |
 						 fixed->id.idiag_cookie[0] };
+	if (a[INET_DIAG_INFO]) {
+		struct tcp_info info = { 0 };
+
+		nla_memcpy(&info, a[INET_DIAG_INFO], sizeof(info));
+		ret->snd_scale = info.tcpi_snd_wscale;
+		ret->rcv_scale = info.tcpi_rcv_wscale;
+	}
 	/* Behind an IPv4 address the kernel leaves what it likes. */
 	n = fixed->idiag_family == AF_INET ? 4 : 16;
 	memcpy(ret->local, fixed->id.idiag_src, n);
@@ -235,6 +242,45 @@ int sockdiag_inet_all(int netns_fd, int protocol, struct sockdiag_inet **ret, si
 	*ret = take_ptr(l.list);
 	*ret_n = l.n;
 	return 0;
+}
+
+static void put_end(const struct sockaddr_storage *a, __be16 *ret_port, void *ret_address)
+{
+	/* The port stands at the same place in both. */
+	*ret_port = ((const struct sockaddr_in *)a)->sin_port;
+	if (a->ss_family == AF_INET)
+		memcpy(ret_address, &((const struct sockaddr_in *)a)->sin_addr, 4);
+	else
+		memcpy(ret_address, &((const struct sockaddr_in6 *)a)->sin6_addr, 16);
+}
+
+int sockdiag_tcp_one(int netns_fd, const struct sockaddr_storage *local,
+		     const struct sockaddr_storage *remote, int ifindex, struct sockdiag_inet *ret,
+		     struct ct_error *err)
+{
+	struct inet_diag_req_v2 request = { .sdiag_family = (uint8_t)local->ss_family,
+					    .sdiag_protocol = IPPROTO_TCP,
+					    .idiag_ext = 1 << (INET_DIAG_INFO - 1),
+					    .idiag_states = UINT32_MAX,
+					    .id = { .idiag_if = (uint32_t)ifindex,
+						    .idiag_cookie = { UINT32_MAX, UINT32_MAX } } };
+	cleanup_sock struct nl_sock *sock = NULL;
+	cleanup_reply struct netlink_reply reply = { 0 };
+	int r = netlink_open(netns_fd, NETLINK_SOCK_DIAG, &sock, err);
+
+	if (r < 0)
+		return r;
+	put_end(local, &request.id.idiag_sport, request.id.idiag_src);
+	put_end(remote, &request.id.idiag_dport, request.id.idiag_dst);
+	r = ask(sock, 0, &request, sizeof(request), &reply);
+	if (r == -ENOENT)
+		return error_set(err, r, "there is no such TCP connection");
+	if (r < 0)
+		return error_errno(err, r, "ask the kernel about a TCP connection");
+	netlink_each(h, &reply)
+		if (read_inet(h, IPPROTO_TCP, ret))
+			return 0;
+	return error_set(err, -ENOENT, "there is no such TCP connection");
 }
 
 /* Listening sockets go with their descriptors, and what waits for stray segments holds no route. */

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 struct ct_error;
+struct sockaddr_storage;
 
 #define SOCKDIAG_NAME_MAX 110
 
@@ -75,6 +76,7 @@ struct sockdiag_inet {
 	bool signs; /* has keys to sign segments with (TCP_MD5SIG) */
 	uint32_t mark;
 	uint64_t cookie; /* this socket, as long as it lives */
+	uint8_t snd_scale, rcv_scale; /* of a TCP connection: how the windows of both ends are scaled */
 };
 
 /*
@@ -83,6 +85,15 @@ struct sockdiag_inet {
  */
 int sockdiag_inet_all(int netns_fd, int protocol, struct sockdiag_inet **ret, size_t *ret_n,
 		      struct ct_error *err);
+
+/*
+ * What a TCP segment from `remote` to `local` (of one family; `ifindex`: 0, or the link that it comes by) would meet: a
+ * connection, one that is being opened (TCP_SYN_RECV, `ino` 0), what is left of one (TCP_TIME_WAIT), or a listening
+ * socket. -ENOENT.
+ */
+int sockdiag_tcp_one(int netns_fd, const struct sockaddr_storage *local,
+		     const struct sockaddr_storage *remote, int ifindex, struct sockdiag_inet *ret,
+		     struct ct_error *err);
 
 /*
  * Ends the TCP connections of a namespace whose processes have ended. Those that still wait for an acknowledgement live on for

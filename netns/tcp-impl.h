@@ -7,9 +7,16 @@
 #include "netns/tcp.h"
 
 #define TCP_FLAG_BYTE_FIN 1
+#define TCP_FLAG_BYTE_SYN 2
 #define TCP_FLAG_BYTE_RST 4
 #define TCP_FLAG_BYTE_ACK 16
 #define TCP_FLAG_BYTE_URG 32
+
+/* Options of a SYN (RFC 9293, 7323, 2018), and of TCP_REPAIR_OPTIONS. */
+#define TCP_OPTION_MSS 2
+#define TCP_OPTION_SCALE 3
+#define TCP_OPTION_SACK 4
+#define TCP_OPTION_TIMESTAMPS 8
 
 static inline int tcp_get(int fd, int option, void *value, socklen_t len)
 {
@@ -30,9 +37,16 @@ struct tcp_segment {
 	uint32_t seq, ack;
 	uint8_t flags;
 	uint16_t window;
-	uint32_t echo; /* our timestamp that the peer has seen last; 0: no timestamps */
-	const uint8_t *data; /* a byte, or NULL */
+	bool timestamps;
+	/* The peer's timestamp, and the one of ours that it has seen last; 0: none, it does not count. */
+	uint32_t time, echo;
+	const struct tcp_connection *offer; /* of a SYN: what is to be agreed on, but for timestamps; or NULL */
+	const void *data;
+	size_t len; /* at most TCP_SEGMENT_MAX */
 };
+
+/* With its headers it fills a buffer of the kernel's, whose size is a power of two: what is received counts with that. */
+#define TCP_SEGMENT_MAX (15 << 10)
 
 /* As if `from` had sent this segment to `to`: negative errno. A deaf socket hears it. */
 int tcp_inject(const struct sockaddr_storage *from, const struct sockaddr_storage *to,
@@ -55,3 +69,11 @@ int tcp_await_acknowledged(int fd, int left, struct ct_error *err);
 /* Drops every packet but those of tcp_inject(), unless the socket has a filter already. Undone by tcp_hear(). */
 int tcp_deafen(int fd, struct ct_error *err);
 int tcp_hear(int fd, struct ct_error *err);
+
+/*
+ * An answer to what we make would come to nobody where the other end, in the same network, is over; the reset that
+ * follows would end what we make. Until the descriptor is closed somebody is there who hears nothing; *ret is -1
+ * where none is needed.
+ */
+int tcp_stand_in(const struct tcp_connection *c, int *ret, struct ct_error *err);
+int tcp_ifindex(const struct sockaddr_storage *a); /* 0, or the link that a link-local address belongs to */

@@ -67,33 +67,41 @@ bool tcp_is_deaf(int fd)
 	return has_ours(fd) > 0;
 }
 
-/* What is sent of it: all, or without the timestamps and the byte. */
+/* What is sent of it, but for the data. */
 struct wire {
 	uint16_t source, dest;
 	uint32_t seq, ack;
 	uint8_t offset, flags;
 	uint16_t window, check, urgent;
-	uint8_t rest[12 + 1];
+	uint8_t options[40];
 };
 
-#define BARE offsetof(struct wire, rest)
+struct packet {
+	struct wire head;
+	size_t head_len;
+	const void *data;
+	size_t len;
+};
 
 /* RFC 9293, 3.1: over both addresses, protocol, length, and the segment. */
-static void set_checksum(struct wire *s, size_t len, const void *from, const void *to, size_t address_len)
+static void set_checksum(struct packet *p, const void *from, const void *to, size_t address_len)
 {
-	uint32_t sum = IPPROTO_TCP + (uint32_t)len;
+	uint32_t sum = IPPROTO_TCP + (uint32_t)(p->head_len + p->len);
 
 	sum = checksum_add(sum, from, address_len);
 	sum = checksum_add(sum, to, address_len);
-	sum = checksum_add(sum, s, len);
-	s->check = htons((uint16_t)~sum);
+	sum = checksum_add(sum, &p->head, p->head_len);
+	sum = checksum_add(sum, p->data, p->len);
+	p->head.check = htons((uint16_t)~sum);
 }
 
-static int send_raw(int family, const void *head, size_t head_len, const struct wire *s, size_t len,
-		    const void *to, socklen_t to_len)
+static int send_raw(int family, const void *ip, size_t ip_len, const struct packet *p, const void *to,
+		    socklen_t to_len)
 {
-	struct iovec iov[] = { { (void *)head, head_len }, { (void *)s, len } };
-	struct msghdr h = { .msg_name = (void *)to, .msg_namelen = to_len, .msg_iov = iov, .msg_iovlen = 2 };
+	struct iovec iov[] = { { (void *)ip, ip_len },
+			       { (void *)&p->head, p->head_len },
+			       { (void *)p->data, p->len } };
+	struct msghdr h = { .msg_name = (void *)to, .msg_namelen = to_len, .msg_iov = iov, .msg_iovlen = 3 };
 	cleanup_fd int fd = socket(family, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
 	uint32_t mark = MARK;
 
@@ -102,30 +110,29 @@ static int send_raw(int family, const void *head, size_t head_len, const struct 
 	return sendmsg(fd, &h, 0) < 0 ? -errno : 0;
 }
 
-static int inject_ipv4(struct in_addr from, struct in_addr to, struct wire *s, size_t len)
+static int inject_ipv4(struct in_addr from, struct in_addr to, struct packet *p)
 {
 	struct sockaddr_in name = { .sin_family = AF_INET, .sin_addr = to };
 	struct iphdr ip = { .version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_TCP,
 			    .saddr = from.s_addr, .daddr = to.s_addr,
-			    .tot_len = htons((uint16_t)(sizeof(ip) + len)) };
+			    .tot_len = htons((uint16_t)(sizeof(ip) + p->head_len + p->len)) };
 
-	set_checksum(s, len, &from, &to, sizeof(from));
-	return send_raw(AF_INET, &ip, sizeof(ip), s, len, &name, sizeof(name));
+	set_checksum(p, &from, &to, sizeof(from));
+	return send_raw(AF_INET, &ip, sizeof(ip), p, &name, sizeof(name));
 }
 
-static int inject_ipv6(const struct sockaddr_in6 *from, const struct sockaddr_in6 *to,
-		       struct wire *s, size_t len)
+static int inject_ipv6(const struct sockaddr_in6 *from, const struct sockaddr_in6 *to, struct packet *p)
 {
 	struct sockaddr_in6 name = { .sin6_family = AF_INET6, .sin6_addr = to->sin6_addr,
 				     .sin6_scope_id = to->sin6_scope_id };
 	struct ip6_hdr ip = { .ip6_src = from->sin6_addr, .ip6_dst = to->sin6_addr };
 
 	ip.ip6_flow = htonl(6U << 28);
-	ip.ip6_plen = htons((uint16_t)len);
+	ip.ip6_plen = htons((uint16_t)(p->head_len + p->len));
 	ip.ip6_nxt = IPPROTO_TCP;
 	ip.ip6_hlim = 64;
-	set_checksum(s, len, &from->sin6_addr, &to->sin6_addr, sizeof(from->sin6_addr));
-	return send_raw(AF_INET6, &ip, sizeof(ip), s, len, &name, sizeof(name));
+	set_checksum(p, &from->sin6_addr, &to->sin6_addr, sizeof(from->sin6_addr));
+	return send_raw(AF_INET6, &ip, sizeof(ip), p, &name, sizeof(name));
 }
 
 /* The IPv4 address, also a mapped one; false: it is of IPv6. */
@@ -142,28 +149,49 @@ static bool ipv4_of(const struct sockaddr_storage *a, struct in_addr *ret)
 	return true;
 }
 
+/* `len`: with the two bytes of its head. */
+static size_t put_option(uint8_t *to, uint8_t kind, uint8_t len, uint64_t value)
+{
+	to[0] = kind;
+	to[1] = len;
+	for (uint8_t i = 2; i < len; i++)
+		to[i] = (uint8_t)(value >> 8 * (len - 1 - i));
+	return len;
+}
+
+/* RFC 9293, 7323 and 2018; filled up with options that say nothing. Returns their length. */
+static size_t put_options(uint8_t *to, const struct tcp_segment *segment)
+{
+	const struct tcp_connection *offer = segment->offer;
+	size_t n = 0;
+
+	if (offer)
+		n += put_option(to + n, TCP_OPTION_MSS, 4, offer->max_segment);
+	if (offer && offer->scaling)
+		n += put_option(to + n, TCP_OPTION_SCALE, 3, offer->snd_scale);
+	if (offer && offer->sack)
+		n += put_option(to + n, TCP_OPTION_SACK, 2, 0);
+	while (n % 4 != (segment->timestamps ? 2 : 0))
+		to[n++] = 1;
+	if (segment->timestamps)
+		n += put_option(to + n, TCP_OPTION_TIMESTAMPS, 10, (uint64_t)segment->time << 32 | segment->echo);
+	return n;
+}
+
 int tcp_inject(const struct sockaddr_storage *from, const struct sockaddr_storage *to,
 	       const struct tcp_segment *segment)
 {
 	/* The port stands at the same place in both. */
-	struct wire s = { .source = ((const struct sockaddr_in *)from)->sin_port,
-			  .dest = ((const struct sockaddr_in *)to)->sin_port,
-			  .seq = htonl(segment->seq), .ack = htonl(segment->ack),
-			  .flags = segment->flags, .window = htons(segment->window) };
-	const uint32_t echo = htonl(segment->echo);
+	struct packet p = { .head = { .source = ((const struct sockaddr_in *)from)->sin_port,
+				      .dest = ((const struct sockaddr_in *)to)->sin_port,
+				      .seq = htonl(segment->seq), .ack = htonl(segment->ack),
+				      .flags = segment->flags, .window = htons(segment->window) },
+			    .data = segment->data, .len = segment->len };
 	struct in_addr from4, to4;
-	size_t len = BARE;
 
-	if (segment->echo) {
-		/* RFC 7323: twice nothing, timestamps of 10 bytes. A time of 0 is one of which nobody knows the order. */
-		memcpy(s.rest, (const uint8_t[]){ 1, 1, 8, 10, 0, 0, 0, 0 }, 8);
-		memcpy(s.rest + 8, &echo, sizeof(echo));
-		len += 12;
-	}
-	s.offset = (uint8_t)(len / 4 << 4);
-	if (segment->data)
-		((uint8_t *)&s)[len++] = *segment->data;
+	p.head_len = offsetof(struct wire, options) + put_options(p.head.options, segment);
+	p.head.offset = (uint8_t)(p.head_len / 4 << 4);
 	if (ipv4_of(from, &from4) && ipv4_of(to, &to4))
-		return inject_ipv4(from4, to4, &s, len);
-	return inject_ipv6((const struct sockaddr_in6 *)from, (const struct sockaddr_in6 *)to, &s, len);
+		return inject_ipv4(from4, to4, &p);
+	return inject_ipv6((const struct sockaddr_in6 *)from, (const struct sockaddr_in6 *)to, &p);
 }

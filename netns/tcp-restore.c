@@ -45,13 +45,13 @@ static int set_agreed(int fd, const struct tcp_connection *c, struct ct_error *e
 	struct tcp_repair_opt list[4];
 	socklen_t n = 0;
 
-	list[n++] = (struct tcp_repair_opt){ 2 /* maximum segment size */, c->max_segment };
+	list[n++] = (struct tcp_repair_opt){ TCP_OPTION_MSS, c->max_segment };
 	if (c->scaling)
-		list[n++] = (struct tcp_repair_opt){ 3, c->snd_scale | (uint32_t)c->rcv_scale << 16 };
+		list[n++] = (struct tcp_repair_opt){ TCP_OPTION_SCALE, c->snd_scale | (uint32_t)c->rcv_scale << 16 };
 	if (c->sack)
-		list[n++] = (struct tcp_repair_opt){ 4, 0 };
+		list[n++] = (struct tcp_repair_opt){ TCP_OPTION_SACK, 0 };
 	if (c->timestamps)
-		list[n++] = (struct tcp_repair_opt){ 8, 0 };
+		list[n++] = (struct tcp_repair_opt){ TCP_OPTION_TIMESTAMPS, 0 };
 	if (tcp_set(fd, TCP_REPAIR_OPTIONS, list, n * (socklen_t)sizeof(list[0])) < 0)
 		return error_errno(err, -errno, "TCP_REPAIR_OPTIONS");
 	if (tcp_set(fd, TCP_TIMESTAMP, &c->timestamp, sizeof(c->timestamp)) < 0)
@@ -157,7 +157,9 @@ static int end_ours(int fd, const struct tcp_connection *c, struct ct_error *err
 static int tell(int fd, const struct tcp_connection *c, uint32_t seq, uint32_t ack, uint8_t flags,
 		enum tcp_state becomes, struct ct_error *err)
 {
-	const struct tcp_segment s = { .seq = seq, .ack = ack, .flags = flags };
+	const struct tcp_segment s = { .seq = seq, .ack = ack, .flags = flags,
+				       .timestamps = c->timestamps && c->peer_timestamp,
+				       .time = c->peer_timestamp };
 	int r = inject(fd, c, &s, err);
 
 	return r < 0 ? r : tcp_await(fd, becomes, err);
@@ -170,7 +172,7 @@ static int put_urgent(int fd, const struct tcp_connection *c, uint32_t snd, uint
 		      struct ct_error *err)
 {
 	const uint8_t *byte = (const uint8_t *)c->received + c->urgent_at;
-	const struct tcp_segment s = { .seq = seq, .ack = snd, .data = byte,
+	const struct tcp_segment s = { .seq = seq, .ack = snd, .data = byte, .len = 1,
 				       .flags = TCP_FLAG_BYTE_ACK | TCP_FLAG_BYTE_URG };
 	int in_line = 0, r = inject(fd, c, &s, err);
 	socklen_t len = sizeof(in_line);
@@ -229,11 +231,33 @@ static int put_spare(int fd, const struct tcp_connection *c, uint32_t snd, uint3
 
 	if (r == 0)
 		r = find_echo(fd, c, &s.echo, err);
+	s.timestamps = s.echo;
 	if (r == 0)
 		r = inject(fd, c, &s, err);
 	if (r == 0)
 		r = tcp_await_acknowledged(fd, 0, err);
 	return r < 0 ? r : fill(fd, TCP_SEND_QUEUE, none, 1, err);
+}
+
+/*
+ * As if both ends had closed at once: then the last packet is one that is not answered. What the socket leaves behind
+ * has no filter, and an answer to the answer would meet it.
+ */
+static int end_both(int fd, const struct tcp_connection *c, uint32_t seq, struct ct_error *err)
+{
+	const struct tcp_segment ack = { .seq = c->rcv_nxt, .ack = c->snd_una, .flags = TCP_FLAG_BYTE_ACK };
+	int r = end_ours(fd, c, err);
+
+	if (r == 0)
+		r = tell(fd, c, seq, c->snd_una - 1, TCP_FLAG_BYTE_ACK | TCP_FLAG_BYTE_FIN,
+			 TCP_STATE_CLOSING, err);
+	if (r == 0)
+		r = tcp_set_window(fd, &c->window, err);
+	if (r < 0)
+		return r;
+	r = tcp_inject(&c->remote, &c->local, &ack);
+	/* The socket is no longer part of it. */
+	return r < 0 ? error_errno(err, r, "send a packet to ourselves") : tcp_await(fd, TCP_STATE_CLOSED, err);
 }
 
 /* From ESTABLISHED to where it was. `seq`: behind the last byte received. */
@@ -250,6 +274,8 @@ static int end(int fd, const struct tcp_connection *c, uint32_t seq, struct ct_e
 	case TCP_STATE_FIN_WAIT_2:
 		r = end_ours(fd, c, err);
 		return r < 0 ? r : tell(fd, c, seq, una, ack, TCP_STATE_FIN_WAIT_2, err);
+	case TCP_STATE_TIME_WAIT:
+		return end_both(fd, c, seq, err);
 	case TCP_STATE_CLOSE_WAIT:
 		r = tell(fd, c, seq, spare, fin, TCP_STATE_CLOSE_WAIT, err);
 		return r < 0 || !c->unsent ? r : put_unsent(fd, c, false, err);
@@ -318,7 +344,8 @@ static int open_again(int fd, const struct tcp_connection *c, struct ct_error *e
 int tcp_restore(int fd, const struct tcp_connection *c, struct ct_error *err)
 {
 	/* Our FIN, where it was acknowledged, is the last byte before snd_una: it is sent and acknowledged again. */
-	bool bare = c->state == TCP_STATE_FIN_WAIT_2 || c->state == TCP_STATE_CLOSED;
+	bool again = c->state == TCP_STATE_FIN_WAIT_2 || c->state == TCP_STATE_TIME_WAIT;
+	bool bare = again || c->state == TCP_STATE_CLOSED;
 	uint32_t snd;
 	const uint32_t seq = c->rcv_nxt - tcp_fin_received(c->state);
 	struct tcp_connection mine = *c;
@@ -337,7 +364,7 @@ int tcp_restore(int fd, const struct tcp_connection *c, struct ct_error *err)
 	}
 	/* A filter of the program's would not let our own packets through for certain. */
 	bare |= !tcp_is_deaf(fd);
-	snd = c->snd_una - (c->state == TCP_STATE_FIN_WAIT_2) - (bare ? 0 : 2);
+	snd = c->snd_una - again - (bare ? 0 : 2);
 	if (r == 0)
 		r = make(fd, &mine, snd, seq - (uint32_t)c->received_len, err);
 	if (r == 0)
@@ -350,7 +377,7 @@ int tcp_restore(int fd, const struct tcp_connection *c, struct ct_error *err)
 		r = end(fd, &mine, seq, err);
 	/* The peer's room is for the release to tell. */
 	window.snd_wnd = 0;
-	if (r == 0 && c->state != TCP_STATE_CLOSED)
+	if (r == 0 && c->state != TCP_STATE_CLOSED && c->state != TCP_STATE_TIME_WAIT)
 		r = tcp_set_window(fd, &window, err);
 	return r;
 }

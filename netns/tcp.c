@@ -55,13 +55,14 @@ int tcp_state_by_name(const char *name)
 bool tcp_fin_sent(enum tcp_state state)
 {
 	return state == TCP_STATE_FIN_WAIT_1 || state == TCP_STATE_FIN_WAIT_2 ||
-	       state == TCP_STATE_CLOSING || state == TCP_STATE_LAST_ACK;
+	       state == TCP_STATE_CLOSING || state == TCP_STATE_LAST_ACK ||
+	       state == TCP_STATE_TIME_WAIT;
 }
 
 bool tcp_fin_received(enum tcp_state state)
 {
 	return state == TCP_STATE_CLOSE_WAIT || state == TCP_STATE_CLOSING ||
-	       state == TCP_STATE_LAST_ACK;
+	       state == TCP_STATE_LAST_ACK || state == TCP_STATE_TIME_WAIT;
 }
 
 bool tcp_repairing(int fd)

@@ -133,6 +133,24 @@ int tcp_unsent(int fd, size_t *ret, struct ct_error *err);
  */
 int tcp_restore(int fd, const struct tcp_connection *c, struct ct_error *err);
 
+/*
+ * What no descriptor leads to, in the caller's network namespace, while no packet gets in or out. Where the other end
+ * is in the same network, it is there already and is deaf, or it is over.
+ *
+ * tcp_enqueue() puts a connection that was never accepted, ESTABLISHED or CLOSE_WAIT with what it has received, last
+ * into the accept queue of a listening socket; or leads one as far as SYN_RECEIVED, where the peer's last word is
+ * missing. The kernel makes it, from packets in the peer's name, as it has made the first. It needs: both addresses,
+ * snd_una, rcv_nxt, the peer's window, max_segment, timestamps with both clocks, sack, scaling with both
+ * scales. Where this host's clock is behind the one that the peer has seen, it goes on without timestamps. `proc`: of a
+ * procfs, for settings of the network that have to be others for a moment; -1: none is changed.
+ *
+ * tcp_restore_time_wait() makes what is left of a connection in TIME_WAIT or, of a closed socket, FIN_WAIT_2. It needs:
+ * both addresses, snd_una, rcv_nxt (with all FINs counted), window.rcv_wnd, rcv_scale with scaling, timestamps
+ * with both clocks. It stays as long as one that is new (man 7 tcp, tcp_fin_timeout).
+ */
+int tcp_enqueue(int proc, int listener, const struct tcp_connection *c, struct ct_error *err);
+int tcp_restore_time_wait(const struct tcp_connection *c, struct ct_error *err);
+
 /* Between the two: its filter is ours. */
 bool tcp_is_deaf(int fd);
 
