@@ -232,8 +232,8 @@ static const struct {
 	{ "nf_tables", have_nf_tables, false, "pods reach this host and each other, but nothing beyond" },
 	{ "IPv6", have_ipv6, false, "pods have no IPv6 address; those that had one need --ip6 none" },
 	{ "IPv6 forwarding", have_ipv6_forwarding, false,
-	  "by IPv6 pods reach this host and each other only; net.ipv6.conf.all.forwarding=1 lets them out, with "
-	  "accept_ra=2 on links by which this host itself has its address" },
+	  "by IPv6 pods reach this host and each other only, and ports are not published; "
+	  "net.ipv6.conf.all.forwarding=1 lets them out, with accept_ra=2 on links by which this host itself has its address" },
 	{ "CAP_SYS_RESOURCE", have_sys_resource, false,
 	  "limits above those of podckpt itself cannot be given back" },
 	{ "timer ids", have_timer_ids, false, "timers with high numbers take longer to restore" },

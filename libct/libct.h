@@ -89,7 +89,7 @@ struct ct_run_options {
 	int stop_signal;	 /* 0: SIGTERM */
 	unsigned short rows, columns; /* of the terminal, with tty */
 	const char *bridge;	 /* with CT_NET_BRIDGE: one that exists; NULL: podckpt0, made when first needed */
-	const char *const *publish; /* NULL-terminated "[IP:]HOST:POD[/tcp|/udp]": ports of the host that lead to it */
+	const char *const *publish; /* NULL-terminated "[IP:]HOST:POD[/tcp|/udp]": ports of the host that lead to it; IPv6 in brackets */
 	const char *ip6;	 /* an address, "auto" or "none"; NULL: auto, one made from the IPv4 address if the bridge has IPv6 */
 };
 

@@ -101,25 +101,30 @@ int net_loopback_up(int netns_fd, struct ct_error *err);
 
 /* A port of this host that leads to a port of a pod. */
 struct net_publish {
-	struct in_addr host_ip; /* zero: all of this host */
+	int family;	     /* AF_INET, AF_INET6; AF_UNSPEC: over both, as far as the pod and this host can */
+	struct in_addr ip;   /* of this host, where that is the family; zero: all */
+	struct in6_addr ip6; /* likewise */
 	uint16_t host, pod;
 	bool udp; /* else TCP */
 };
 
-/* "[IP:]HOST:POD[/udp]", as it is given. Returns `buf`. */
-#define NET_PUBLISH_MAX 40
+/* "[IP:]HOST:POD[/udp]" as it is given; an IPv6 address stands in brackets. Returns `buf`. */
+#define NET_PUBLISH_MAX 72
 const char *net_publish_text(const struct net_publish *publish, char buf[NET_PUBLISH_MAX]);
+/* Whether both want the same port of this host. */
+bool net_publish_clash(const struct net_publish *a, const struct net_publish *b);
 
 /*
- * Publishes ports of a pod that was attached; net_detach() ends that. IPv4. They lead to the pod for whoever
- * comes from outside, from other pods and from the host itself, except by 127.0.0.1. -EADDRINUSE: a program or another
- * pod has one; -ENOSYS: this kernel cannot.
+ * Publishes ports of a pod that was attached; net_detach() ends that. They lead to the pod for whoever
+ * comes from outside, from other pods and from the host itself, except by 127.0.0.1, ::1 and link-local addresses; over IPv6 where
+ * the pod has such an address and this host forwards IPv6. -EADDRINUSE: a program or another
+ * pod has one; -ENOSYS: this kernel cannot, or one is wanted over IPv6 alone and this host does not forward.
  */
 int net_publish(const char *host_name, const struct net_config *config, const struct net_publish *list,
 		size_t n, struct ct_error *err);
 int net_unpublish(const char *host_name, struct ct_error *err); /* none is fine */
-/* Could it be published now? */
-int net_publish_check(const struct net_publish *publish, struct ct_error *err);
+/* Could it be published now, for a pod with these addresses? */
+int net_publish_check(const struct net_config *config, const struct net_publish *publish, struct ct_error *err);
 
 /*
  * Of a pod that has ended: nothing passes its link any more, and its addresses, its MAC and its published ports are free. That

@@ -125,7 +125,7 @@ static void check_ports(const struct pod_config *config, struct verdict *v)
 	for (size_t i = 0; i < config->n_publish; i++) {
 		struct ct_error finding = { 0 };
 
-		if (net_publish_check(&config->publish[i], &finding) < 0)
+		if (net_publish_check(&config->address, &config->publish[i], &finding) < 0)
 			verdict_add(v, &finding);
 	}
 }

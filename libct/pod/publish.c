@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ports of a pod that are published on the host: "[IP:]HOST:POD[/tcp|/udp]". */
+/* The ports of a pod that are published on the host: "[IP:]HOST:POD[/tcp|/udp]", an IPv6 address in brackets. */
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,24 +24,34 @@ static bool port_parse(const char *text, size_t len, uint16_t *ret)
 	return port >= 1 && port <= UINT16_MAX;
 }
 
+/* "1.2.3.4" or "[2001:db8::1]". */
+static int parse_address(const char *text, size_t len, struct net_publish *ret)
+{
+	bool six = len >= 2 && text[0] == '[' && text[len - 1] == ']';
+	char ip[INET6_ADDRSTRLEN];
+
+	len -= six ? 2 : 0;
+	if (len >= sizeof(ip))
+		return -EINVAL;
+	memcpy(ip, six ? text + 1 : text, len);
+	ip[len] = '\0';
+	ret->family = six ? AF_INET6 : AF_INET;
+	if (inet_pton(ret->family, ip, six ? (void *)&ret->ip6 : &ret->ip) != 1)
+		return -EINVAL;
+	return six && IN6_IS_ADDR_V4MAPPED(&ret->ip6) ? -EINVAL : 0;
+}
+
 static int parse(const char *text, struct net_publish *ret)
 {
 	size_t len = strcspn(text, "/");
 	const char *protocol = text + len, *last = memrchr(text, ':', len), *first;
-	char ip[INET_ADDRSTRLEN];
 	struct net_publish p = { .udp = !strcmp(protocol, "/udp") };
 
 	if ((*protocol && !p.udp && strcmp(protocol, "/tcp")) || !last)
 		return -EINVAL;
 	first = memrchr(text, ':', (size_t)(last - text));
-	if (first) {
-		if (first - text >= (int)sizeof(ip))
-			return -EINVAL;
-		memcpy(ip, text, (size_t)(first - text));
-		ip[first - text] = '\0';
-		if (inet_pton(AF_INET, ip, &p.host_ip) != 1)
-			return -EINVAL;
-	}
+	if (first && parse_address(text, (size_t)(first - text), &p) < 0)
+		return -EINVAL;
 	first = first ? first + 1 : text;
 	if (!port_parse(first, (size_t)(last - first), &p.host) ||
 	    !port_parse(last + 1, (size_t)(text + len - last - 1), &p.pod))
@@ -50,10 +60,12 @@ static int parse(const char *text, struct net_publish *ret)
 	return 0;
 }
 
-static bool clash(const struct net_publish *a, const struct net_publish *b)
+/* Such addresses mean nothing beyond this host or a link of it. */
+static bool is_near(const struct net_publish *p)
 {
-	return a->host == b->host && a->udp == b->udp &&
-	       (!a->host_ip.s_addr || !b->host_ip.s_addr || a->host_ip.s_addr == b->host_ip.s_addr);
+	if (p->family == AF_INET)
+		return ntohl(p->ip.s_addr) >> 24 == IN_LOOPBACKNET;
+	return p->family == AF_INET6 && (IN6_IS_ADDR_LOOPBACK(&p->ip6) || IN6_IS_ADDR_LINKLOCAL(&p->ip6));
 }
 
 int pod_config_set_publish(struct pod_config *config, const char *const *texts, struct ct_error *err)
@@ -75,12 +87,12 @@ int pod_config_set_publish(struct pod_config *config, const char *const *texts, 
 		if (parse(texts[i], &list[i]) < 0)
 			return error_set(err, -EINVAL, "'%s' is not a port to publish ([IP:]HOST:POD[/udp])",
 					 texts[i]);
-		if (list[i].host_ip.s_addr && (ntohl(list[i].host_ip.s_addr) >> 24) == IN_LOOPBACKNET)
-			return error_set(err, -EINVAL, "'%s': a port of 127.0.0.1 cannot lead to a pod; leave "
-						       "the address out and use another one of this host",
+		if (is_near(&list[i]))
+			return error_set(err, -EINVAL, "'%s': a port of such an address (127.0.0.1, ::1, fe80::/10) cannot lead "
+						       "to a pod; leave the address out and use another one of this host",
 					 texts[i]);
 		for (size_t k = 0; k < i; k++)
-			if (clash(&list[k], &list[i]))
+			if (net_publish_clash(&list[k], &list[i]))
 				return error_set(err, -EINVAL, "port %u is published twice: '%s' and '%s'",
 						 list[i].host, net_publish_text(&list[k], text), texts[i]);
 	}
