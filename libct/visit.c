@@ -5,6 +5,7 @@
 #include <sched.h>
 
 #include "libct/base/error.h"
+#include "libct/base/sys.h"
 #include "libct/task/proc.h"
 
 static int open_own(int proc, const char *name)
@@ -65,16 +66,24 @@ int visit_begin(int proc, pid_t pid1, struct visit *ret, struct ct_error *err)
 	return r;
 }
 
+/* Whatever fails, the rest is done: what the caller has to remove then is found by paths of the host. */
 int visit_end(struct visit *i, struct ct_error *err)
 {
-	int r = 0;
+	int results[7], r = 0;
 
 	if (i->mnt < 0)
 		return 0;
-	if (setns(i->mnt, CLONE_NEWNS) < 0 || setns(i->net, CLONE_NEWNET) < 0 ||
-	    setns(i->ipc, CLONE_NEWIPC) < 0 || setns(i->uts, CLONE_NEWUTS) < 0 ||
-	    fchdir(i->root) < 0 || chroot(".") < 0 || fchdir(i->cwd) < 0)
-		r = error_errno(err, -errno, "leave the pod's namespaces");
+	results[0] = sys_setns_back(i->mnt, CLONE_NEWNS);
+	results[1] = sys_setns_back(i->net, CLONE_NEWNET);
+	results[2] = sys_setns_back(i->ipc, CLONE_NEWIPC);
+	results[3] = sys_setns_back(i->uts, CLONE_NEWUTS);
+	results[4] = fchdir(i->root) < 0 ? -errno : 0;
+	results[5] = chroot(".") < 0 ? -errno : 0;
+	results[6] = fchdir(i->cwd) < 0 ? -errno : 0;
+	for (size_t k = 0; r == 0 && k < sizeof(results) / sizeof(results[0]); k++)
+		r = results[k];
+	if (r < 0)
+		error_errno(err, r, "leave the pod's namespaces");
 	forget(i);
 	return r;
 }

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include "libct/base/error.h"
+#include "libct/base/sys.h"
 
 DEFINE_CLEANUP(struct nl_cb *, nl_cb_put)
 
@@ -28,11 +29,9 @@ static int own_netns(void)
 
 static void go_back(int own)
 {
-	for (int i = 0; i < 3; i++)
-		if (setns(own, CLONE_NEWNET) == 0)
-			return;
 	/* Whoever went on here would take the pod's network for the host's. A dead podckpt's work is undone by monitors. */
-	abort();
+	if (sys_setns_back(own, CLONE_NEWNET) < 0)
+		abort();
 }
 
 int netns_call(int netns_fd, int (*function)(void *arg), void *arg)

@@ -42,6 +42,16 @@ static inline int sys_openat2(int dirfd, const char *path, uint64_t flags, uint6
 	return SYS_RET(syscall(SYS_openat2, dirfd, path, &how, sizeof(how)));
 }
 
+/* Back into a namespace that we were in: the memory that this takes may be short for a moment only. */
+static inline int sys_setns_back(int fd, int type)
+{
+	int r = -ENOMEM;
+
+	for (int i = 0; r == -ENOMEM && i < 3; i++)
+		r = SYS_RET(setns(fd, type));
+	return r;
+}
+
 /* man 2 kcmp: 0 same, 1 less, 2 greater, 3 unequal. */
 static inline int sys_kcmp(pid_t a, pid_t b, int type, unsigned long x, unsigned long y)
 {

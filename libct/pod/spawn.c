@@ -231,7 +231,7 @@ static int clone_pid1(struct making *m, struct ct_error *err)
 static int start_pid1(struct making *m, struct ct_error *err)
 {
 	cleanup_fd int own_time = open("/proc/self/ns/time", O_RDONLY | O_CLOEXEC);
-	int r;
+	int r, back;
 
 	if (own_time < 0)
 		return error_errno(err, errno == ENOENT ? -ENOSYS : -errno,
@@ -240,8 +240,9 @@ static int start_pid1(struct making *m, struct ct_error *err)
 	if (r == 0)
 		r = clone_pid1(m, err);
 	/* Later children of the monitor are not of the pod. */
-	if (setns(own_time, CLONE_NEWTIME) < 0 && r == 0)
-		r = error_errno(err, -errno, "return to the host's time namespace");
+	back = sys_setns_back(own_time, CLONE_NEWTIME);
+	if (back < 0 && r == 0)
+		r = error_errno(err, back, "return to the host's time namespace");
 	close_inner(&m->s);
 	return r;
 }

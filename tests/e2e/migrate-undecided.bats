@@ -206,6 +206,16 @@ server_number() {
 	echo "$who"
 }
 
+# podckpt receive with what stands in `fault`.
+faulty() {
+	cat >there <<-END
+		#!/bin/sh
+		export LD_LIBRARY_PATH=$BUILD/.libs
+		exec $BUILD/tests/faults/fault \$(cat $PWD/fault) -- $BUILD/.libs/podckpt "\$@"
+	END
+	chmod 755 there
+}
+
 @test "the monitor there is killed while it takes the pod over: the next one does, and the pod has moved" {
 	local n who hit=0
 
@@ -214,12 +224,7 @@ server_number() {
 	ona rm -f c
 	who=$(server_number)
 	ticker
-	cat >there <<-END
-		#!/bin/sh
-		export LD_LIBRARY_PATH=$BUILD/.libs
-		exec $BUILD/tests/faults/fault \$(cat $PWD/fault) -- $BUILD/.libs/podckpt "\$@"
-	END
-	chmod 755 there
+	faulty
 	# From the note in the journal (fsync) to its answer.
 	for n in 1 3 5 8 12 16 20; do
 		echo "-l $PWD/hits -w $who -f 74 -n $n -k" >fault
@@ -232,4 +237,34 @@ server_number() {
 		runs_on hosta
 	done
 	assert [ "$hit" -gt 3 ]
+}
+
+@test "no memory to come back from the pod's namespaces there: it moves, or runs on here, and no note stays" {
+	local place places moved=0 n=0
+
+	ticker
+	faulty
+	echo "-l $PWD/log -w 0" >fault
+	ona migrate c --host "$HOSTB" --rsh "$RSH" --remote-podckpt "$PWD/there"
+	back migrate c
+	# ENOMEM of setns, once at each place that it is called from.
+	mapfile -t places < <(awk '$1 == "call" && $3 == 308 { print $5 }' log | sort -u)
+	for place in "${places[@]}"; do
+		echo "-l $PWD/hits -w 0 -s 308 -p $place -n 1 -e 12" >fault
+		run ona migrate c --host "$HOSTB" --rsh "$RSH" --remote-podckpt "$PWD/there"
+		grep -q '^hit 308 ' hits
+		quiet_b
+		n=$((n + 1))
+		if [ "$status" -eq 0 ]; then
+			moved=$((moved + 1))
+			back migrate c
+		else
+			assert_output --partial "Cannot allocate memory"
+		fi
+		runs_on hosta
+		assert_equal "$(ls -A "$HOSTS"/state-*/migrations)" "$(printf '%s\n' "$HOSTS/state-hosta/migrations:" "" "$HOSTS/state-hostb/migrations:")"
+	done
+	# Who comes back tries again.
+	assert [ "$moved" -gt 2 ]
+	assert [ "$n" -gt "$moved" ]
 }
