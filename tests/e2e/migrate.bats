@@ -161,6 +161,56 @@ logged() {
 	on "$1" "$PODCKPT" logs "$2" | grep -qF "$3"
 }
 
+listens() {
+	on "$1" ss -Hltn "sport = :$2" | grep -q .
+}
+
+# What the client hears on port 8080 of an address.
+published() {
+	on client timeout 30 socat -T 30 "TCP:$1:8080" - </dev/null
+}
+
+address6() {
+	on "$1" ip -6 -j address show dev podckpt0 scope global | jq -r '.[0].addr_info[0].local'
+}
+
+@test "published ports are published on the other host, over IPv4 and IPv6" {
+	local host text=hello
+
+	on hosta sysctl -qw net.ipv6.conf.all.forwarding=1
+	ona run -d --name web --ip 10.77.0.51 -p 0.0.0.0:8080:80 -p '[::]:8080:80' -- python3 -u -c '
+import socket
+s = socket.create_server(("::", 80), family=socket.AF_INET6, dualstack_ipv6=True)
+while True:
+    c, peer = s.accept()
+    c.sendall(b"hello")
+    c.close()'
+	until_ok 30 published "$HOSTA"
+	assert_equal "$(published "[$(address6 hosta)]")" "$text"
+	run there migrate web
+	assert_failure 5
+	assert_output "podckpt: migrate web: $HOSTB: '[::]:8080:80': this host does not forward IPv6, so no port of it leads to a pod; see podckpt check, or leave it out"
+	assert_equal "$(published "[$(address6 hosta)]")" "$text"
+	on hostb sysctl -qw net.ipv6.conf.all.forwarding=1
+	on hostb sh -c 'echo $$ >"$1"; exec socat -u TCP6-LISTEN:8080,ipv6only=1 OPEN:/dev/null' sh "$PWD/listener" >/dev/null 2>&1 3>&- &
+	until_ok 30 listens hostb 8080
+	run there migrate web
+	kill "$(cat listener)"
+	until_fails 30 listens hostb 8080
+	assert_failure 8
+	assert_output "podckpt: migrate web: $HOSTB: port 8080 (TCP over IPv6) of this host is taken by a program"
+	run there migrate web
+	assert_success
+	assert_equal "$(published "$HOSTB")" "$text"
+	assert_equal "$(published "[$(address6 hostb)]")" "$text"
+	run published "[$(address6 hosta)]"
+	assert_failure
+	onb rm -f web
+	for host in hosta hostb; do
+		on "$host" sysctl -qw net.ipv6.conf.all.forwarding=0
+	done
+}
+
 @test "--dry-run asks and changes nothing" {
 	counter c
 	run there migrate -n c
