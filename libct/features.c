@@ -18,6 +18,8 @@
 #include "libct/base/error.h"
 #include "libct/base/io.h"
 #include "libct/base/sys.h"
+#include "libct/findings.h"
+#include "libct/host.h"
 #include "libct/kind/pagemap.h"
 #include "libct/task/helper.h"
 
@@ -26,9 +28,12 @@ static inline void free_caps(cap_t *caps)
 	cap_free(*caps);
 }
 
+/* Root of a user namespace may not come back into the time namespace that it is in, and much else. */
 static bool have_root(void)
 {
-	return geteuid() == 0;
+	cleanup_fd int time = open("/proc/self/ns/time", O_RDONLY | O_CLOEXEC);
+
+	return geteuid() == 0 && (time < 0 || setns(time, CLONE_NEWTIME) == 0 || errno != EPERM);
 }
 
 static bool have_namespaces(void)
@@ -212,7 +217,7 @@ static const struct {
 	bool core;
 	const char *cost;
 } features[] = {
-	{ "root", have_root, true, "namespaces and other programs' memory need root" },
+	{ "root", have_root, true, "namespaces and other programs' memory need root, and not that of a user namespace" },
 	{ "namespaces", have_namespaces, true, "pods cannot be made" },
 	{ "overlayfs", have_overlay, true, "pods have no file tree of their own" },
 	{ "freezer", have_freezer, true, "a pod cannot be stopped at one instant" },
@@ -254,4 +259,19 @@ ssize_t ct_check(struct ct_feature **ret, struct ct_error *err)
 	}
 	*ret = list;
 	return (ssize_t)n;
+}
+
+int features_check_core(struct ct_error *err)
+{
+	cleanup_free char *list = NULL;
+
+	for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
+		char line[256];
+
+		if (!features[i].core || features[i].have())
+			continue;
+		snprintf(line, sizeof(line), "this host lacks '%s': %s", features[i].name, features[i].cost);
+		finding_add(&list, line);
+	}
+	return list ? error_lines(err, -ENOSYS, list) : 0;
 }

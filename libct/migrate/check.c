@@ -14,6 +14,7 @@
 #include "libct/dump-steps.h"
 #include "libct/findings.h"
 #include "libct/host.h"
+#include "libct/migrate/ids.h"
 #include "libct/pod/grants.h"
 #include "libct/restore-steps.h"
 
@@ -67,6 +68,14 @@ static uint64_t memory_available(void)
 static uint64_t megabytes(uint64_t bytes)
 {
 	return (bytes >> 20) + (bytes & ((1 << 20) - 1) ? 1 : 0);
+}
+
+void check_features(struct verdict *v)
+{
+	struct ct_error finding = { 0 };
+
+	if (features_check_core(&finding) < 0)
+		verdict_add(v, &finding);
 }
 
 void check_room(struct ct *ct, const struct needs *needs, struct verdict *v)
@@ -192,6 +201,7 @@ int check_offer(struct ct *ct, const struct offer *offer, struct needs *needs, s
 		    (unsigned int)format, IMAGE_FORMAT);
 	if (host_check(offer->doc, offer->node, &finding) < 0)
 		verdict_add(&own, &finding);
+	ids_check(node_object(offer->node, "ids"), &own);
 	finding = (struct ct_error){ 0 };
 	if (restore_config(pod, offer->options, offer->several, &config, &finding) < 0)
 		verdict_add(&own, &finding);

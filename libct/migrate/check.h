@@ -32,5 +32,7 @@ struct needs {
  */
 int check_offer(struct ct *ct, const struct offer *offer, struct needs *needs, struct verdict *verdict,
 		struct pod **ret, struct ct_error *err);
+/* Can there be pods at all? */
+void check_features(struct verdict *verdict);
 /* Is there room for all? */
 void check_room(struct ct *ct, const struct needs *needs, struct verdict *verdict);

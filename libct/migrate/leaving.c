@@ -43,24 +43,28 @@ uint64_t leaving_memory(const struct pod *pod)
 	return sum;
 }
 
-uint64_t leaving_disk(const struct pod *pod)
+int leaving_disk(const struct pod *pod, uint64_t *ret, struct ids *ids, struct ct_error *err)
 {
 	cleanup_free char *upper = NULL;
-	uint64_t sum = 0;
+	int r = 0;
 	FTSENT *e;
 	FTS *fts;
 
+	*ret = 0;
 	if (asprintf(&upper, "%s/upper", pod->dir) < 0) {
 		upper = NULL;
-		return 0;
+		return error_errno(err, -ENOMEM, "files of the pod");
 	}
 	fts = fts_open((char *[]){ upper, NULL }, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, NULL);
-	while (fts && (e = fts_read(fts)))
+	while (r == 0 && fts && (e = fts_read(fts))) {
 		if (e->fts_info == FTS_F || e->fts_info == FTS_D)
-			sum += (uint64_t)e->fts_statp->st_blocks * 512;
+			*ret += (uint64_t)e->fts_statp->st_blocks * 512;
+		if (e->fts_info != FTS_DP && e->fts_info != FTS_NS && e->fts_info != FTS_ERR && e->fts_info != FTS_DNR)
+			r = ids_add_owner(ids, e->fts_statp->st_uid, e->fts_statp->st_gid);
+	}
 	if (fts)
 		fts_close(fts);
-	return sum;
+	return r < 0 ? error_errno(err, r, "files of the pod") : 0;
 }
 
 static int write_note(struct pod *pod, const char *text, size_t len)

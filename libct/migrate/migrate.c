@@ -69,9 +69,15 @@ static int check_maps(const struct migration *m, const struct ct_migrate_options
 
 static int make_offer(struct leaver *p, const struct ct_migrate_options *options, struct ct_error *err)
 {
+	__cleanup(ids_release) struct ids ids = { 0 };
+	uint64_t disk = 0;
 	struct node *root;
 	int r = rights_take(p->pod, options, &p->rights, err);
 
+	if (r == 0)
+		r = leaving_disk(p->pod, &disk, &ids, err);
+	if (r == 0)
+		r = ids_of_pod(p->pod, &ids, err);
 	if (r < 0)
 		return r;
 	p->offer = sender_new_offer(&p->rights.options, err);
@@ -80,7 +86,8 @@ static int make_offer(struct leaver *p, const struct ct_migrate_options *options
 	root = doc_root(p->offer);
 	node_put_u64(root, "format", IMAGE_FORMAT);
 	node_put_u64(root, "memory", leaving_memory(p->pod));
-	node_put_u64(root, "disk", leaving_disk(p->pod));
+	node_put_u64(root, "disk", disk);
+	ids_put(&ids, node_put_object(root, "ids"));
 	pod_config_put(&p->pod->config, node_put_object(root, "pod"));
 	return host_put(root, err);
 }

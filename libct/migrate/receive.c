@@ -149,6 +149,7 @@ static int check_all(struct session *s, struct verdict *verdict, struct ct_error
 	struct needs needs = { 0 };
 	int r = 0;
 
+	check_features(verdict);
 	for (size_t i = 0; r == 0 && i < s->n_guests; i++) {
 		struct guest *g = &s->guests[i];
 

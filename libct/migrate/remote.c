@@ -7,6 +7,7 @@
 #include "images/archive.h"
 #include "images/relay.h"
 #include "libct/base/error.h"
+#include "libct/migrate/ids.h"
 #include "libct/migrate/send.h"
 #include "libct/set-mark.h"
 #include "libct/set-options.h"
@@ -83,12 +84,15 @@ static int make_offer(struct consignment *c, size_t i, struct ct_error *err)
 {
 	struct parcel *p = &c->parcels[i];
 	const struct node *root = doc_root(p->manifest);
+	__cleanup(ids_release) struct ids ids = { 0 };
 	struct relay_sizes sizes = { 0 };
 	struct node *to;
 	int r = set_mark_check(c->marks, c->n, i, c->options->alone, err);
 
 	if (r == 0)
 		r = archive_measure(p->fd, &sizes, err);
+	if (r == 0)
+		r = ids_of_image(root, &ids, err);
 	if (r < 0)
 		return r;
 	p->offer = sender_new_offer(c->options, err);
@@ -98,6 +102,7 @@ static int make_offer(struct consignment *c, size_t i, struct ct_error *err)
 	node_put_u64(to, "format", node_u64(root, "format", UINT32_MAX));
 	node_put_u64(to, "memory", sizes.pages);
 	node_put_u64(to, "disk", sizes.files);
+	ids_put(&ids, node_put_object(to, "ids"));
 	node_copy(to, "pod", node_object(root, "pod"));
 	node_copy(to, "host", node_object(root, "host"));
 	return doc_check(p->manifest, err);

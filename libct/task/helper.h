@@ -27,10 +27,14 @@ static inline pid_t helper_spawn(void)
 	return pid;
 }
 
-static inline void helper_await(pid_t pid)
+/* Its status, as waitpid(2) gives it. */
+static inline int helper_await(pid_t pid)
 {
-	while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
+	int status = 0;
+
+	while (waitpid(pid, &status, __WALL) < 0 && errno == EINTR)
 		;
+	return status;
 }
 
 /* Zeroed memory that a helper and we both see; NULL. munmap(2) it. */

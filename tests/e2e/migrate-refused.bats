@@ -204,6 +204,46 @@ changed() {
 	untouched c
 }
 
+@test "users that there are none of on the other host are refused before the pod is stopped" {
+	cat >there <<-END
+		#!/bin/sh
+		exec unshare --user --map-root-user "$PODCKPT" "\$@"
+	END
+	chmod 755 there
+	ticker c --net none -u 1234:1235
+	ona exec -u 0 c -- sh -c 'touch /var/tmp/one /var/tmp/two && chown 77:78 /var/tmp/one && chown 0:79 /var/tmp/two'
+	run ona migrate c --host "$HOSTB" --rsh "$RSH" --remote-podckpt "$PWD/there"
+	assert_failure 5
+	assert_output - <<-END
+		podckpt: migrate c: $HOSTB: this host lacks 'root': namespaces and other programs' memory need root, and not that of a user namespace
+		podckpt: migrate c: $HOSTB: user 77 and 1 more of the pod are not there: podckpt runs in a user namespace that lacks them (/proc/self/uid_map)
+		podckpt: migrate c: $HOSTB: group 78 and 2 more of the pod are not there: podckpt runs in a user namespace that lacks them (/proc/self/gid_map)
+	END
+	untouched c
+	ona checkpoint -o "$PWD/c.tar" c
+	run ona restore "$PWD/c.tar" --host "$HOSTB" --rsh "$RSH" --remote-podckpt "$PWD/there"
+	assert_failure 5
+	assert_line "podckpt: restore $PWD/c.tar: $HOSTB: user 1234 of the pod is not there: podckpt runs in a user namespace that lacks it (/proc/self/uid_map)"
+	assert_line "podckpt: restore $PWD/c.tar: $HOSTB: group 1235 of the pod is not there: podckpt runs in a user namespace that lacks it (/proc/self/gid_map)"
+	nothing_of_it
+	run there restore "$PWD/c.tar"
+	assert_success
+}
+
+@test "a PID that no process can have on the other host is refused before the image is sent" {
+	ticker c --net none
+	ona checkpoint -o "$PWD/c.tar" c
+	# What this image means no kernel can give: another one ends at kernel.pid_max.
+	changed 'm["processes"][-1]["threads"][0]["vtid"] = m["processes"][-1]["vpid"] = 1 << 22'
+	run there restore "$PWD/changed.tar"
+	assert_failure 5
+	assert_output "podckpt: restore $PWD/changed.tar: $HOSTB: a process of the pod has PID 4194304, and this host has none so high; raise kernel.pid_max"
+	nothing_of_it
+	changed 'm["processes"][-1]["threads"][0]["vtid"] = m["processes"][-1]["vpid"] = (1 << 22) - 1'
+	run there restore -n "$PWD/changed.tar"
+	assert_success
+}
+
 # What podckpt receive answers to the frames that python makes of standard input.
 frames() {
 	python3 -c '
