@@ -283,6 +283,7 @@ static int take_in(struct session *s, struct ct_error *err)
 	if (r < 0)
 		return r;
 	/* From here on they run, and whatever fails is to be asked for in the journal. */
+	s->arrived = true;
 	for (size_t i = 0; i < s->n_guests; i++)
 		s->guests[i].entered = false;
 	r = wire_send(&s->wire, WIRE_RUNNING, NULL, 0, err);
@@ -321,8 +322,8 @@ int ct_receive(struct ct *ct, int in, int out, struct ct_error *err)
 	/* A user who only wanted to know hangs up when he was answered. */
 	only_asked = r == -EPIPE && s.wire.phase == WIRE_ACCEPTED;
 	clean_up(&s);
-	/* After the removal: the other side may count on it. */
-	if (r < 0 && r != -EPIPE)
+	/* After the removal: the other side may count on it. Of pods that run it hears by asking anew. */
+	if (r < 0 && r != -EPIPE && !s.arrived)
 		message_fail(&s.wire, err);
 	wire_release(&s.wire);
 	return only_asked ? 0 : r;

@@ -29,6 +29,7 @@ struct session {
 	struct wire wire;
 	char id[MIGRATION_ID_SIZE];
 	bool runs; /* the pod, there: it is to be moved */
+	bool arrived; /* they run here: whatever fails now, the other side must not hear that they do not */
 	struct doc *offer;
 	struct guest *guests;
 	size_t n_guests;

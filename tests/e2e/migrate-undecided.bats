@@ -268,3 +268,27 @@ faulty() {
 	assert [ "$moved" -gt 2 ]
 	assert [ "$n" -gt "$moved" ]
 }
+
+@test "the other host cannot say that the pod runs there: it is asked anew, and the pod runs there alone" {
+	local place
+
+	ticker
+	faulty
+	echo "-l $PWD/log -w 0" >fault
+	ona migrate c --host "$HOSTB" --rsh "$RSH" --remote-podckpt "$PWD/there"
+	back migrate c
+	# The last frame that it writes fails, for another reason than that nobody hears it.
+	place=$(awk '$1 == "call" && $3 == 20 { place = $5 } END { print place }' log)
+	echo "-l $PWD/hits -w 0 -s 20 -p $place -n 1 -e 28" >fault
+	cat >once <<-END
+		#!/bin/sh
+		mkdir "$PWD/used" 2>/dev/null || exec "$PODCKPT" "\$@"
+		exec "$PWD/there" "\$@"
+	END
+	chmod 755 once
+	run ona migrate c --host "$HOSTB" --rsh "$RSH" --remote-podckpt "$PWD/once"
+	grep -q '^hit 20 ' hits
+	assert_success
+	assert_equal "$(status_on hosta)" ""
+	runs_on hostb
+}
