@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Between the files of the TCP library. */
 #pragma once
+#include <errno.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 
@@ -18,9 +19,23 @@
 #define TCP_OPTION_SACK 4
 #define TCP_OPTION_TIMESTAMPS 8
 
+/* The answer decides what a connection goes on with, so lack of memory is not the last word. */
+static inline int sock_get(int fd, int level, int option, void *value, socklen_t *len)
+{
+	const socklen_t room = *len;
+	int r = -1;
+
+	errno = ENOMEM;
+	for (int i = 0; r < 0 && errno == ENOMEM && i < 3; i++) {
+		*len = room;
+		r = getsockopt(fd, level, option, value, len);
+	}
+	return r;
+}
+
 static inline int tcp_get(int fd, int option, void *value, socklen_t len)
 {
-	return getsockopt(fd, IPPROTO_TCP, option, value, &len);
+	return sock_get(fd, IPPROTO_TCP, option, value, &len);
 }
 
 static inline int tcp_set(int fd, int option, const void *value, socklen_t len)

@@ -46,7 +46,7 @@ static int has_ours(int fd)
 	socklen_t n = N_ONLY_OURS; /* instructions, not bytes */
 
 	/* EINVAL: a longer one. */
-	if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, got, &n) < 0)
+	if (sock_get(fd, SOL_SOCKET, SO_GET_FILTER, got, &n) < 0)
 		return errno == EACCES || errno == EINVAL ? 0 : -errno;
 	return n == N_ONLY_OURS && !memcmp(got, only_ours, sizeof(got));
 }

@@ -292,3 +292,25 @@ faulty() {
 	assert_equal "$(status_on hosta)" ""
 	runs_on hostb
 }
+
+@test "the other host cannot write down for certain that the pod comes: the pod runs on, and no note stays" {
+	local place places
+
+	ticker
+	faulty
+	echo "-l $PWD/log -w 0" >fault
+	ona migrate c --host "$HOSTB" --rsh "$RSH" --remote-podckpt "$PWD/there"
+	back migrate c
+	# fsync of the note, and of its directory.
+	mapfile -t places < <(awk '$1 == "call" && $3 == 74 { print $5 }' log | head -n 2)
+	for place in "${places[@]}"; do
+		echo "-l $PWD/hits -w 0 -s 74 -p $place -n 1 -e 28" >fault
+		run ona migrate c --host "$HOSTB" --rsh "$RSH" --remote-podckpt "$PWD/there"
+		grep -q '^hit 74 ' hits
+		assert_failure
+		assert_output --partial "No space left on device"
+		runs_on hosta
+		assert_equal "$(ls -A "$HOSTS/state-hostb/migrations")" ""
+	done
+	assert_equal "${#places[@]}" 2
+}

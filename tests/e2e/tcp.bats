@@ -132,6 +132,34 @@ has() {
 	wait_output s "counted $(sed -n 's/^sent \([0-9]*\) .*/\1/p' out)"
 }
 
+@test "a kernel that cannot tell how a connection is, once: it goes on, or the restore fails and the next does it" {
+	local fault=$BUILD/tests/faults/fault ip place places n=0 failed=0
+	local restore=("$BUILD/.libs/podckpt" restore -d t.tar)
+
+	server s 4
+	ip=$(pod_ip s)
+	client out "$ip" count
+	until_ok 30 has out counting
+	export LD_LIBRARY_PATH=$BUILD/.libs
+	podckpt checkpoint -o t.tar s
+	"$fault" -l calls -w 0 -- "${restore[@]}"
+	# ENOMEM of getsockopt, at each place that it is called from.
+	mapfile -t places < <(awk '$1 == "call" && $3 == 55 { print $5 }' calls | sort -u)
+	for place in "${places[@]}"; do
+		podckpt checkpoint -o t.tar s
+		if ! "$fault" -l hits -w 0 -s 55 -p "$place" -n 1 -e 12 -- "${restore[@]}"; then
+			failed=$((failed + 1))
+			podckpt restore -d t.tar
+		fi
+		! grep -q '^hit 55 ' hits || n=$((n + 1))
+	done
+	echo "$n of ${#places[@]}, $failed failed"
+	assert [ "$n" -gt 3 ]
+	: >go
+	until_ok 60 has out received
+	wait_output s "counted $(sed -n 's/^sent \([0-9]*\) .*/\1/p' out)"
+}
+
 @test "peers that are gone delay nothing, and the pod learns of it" {
 	local ip
 
