@@ -26,8 +26,6 @@ struct kernel {
 	size_t page_size;	/* of a `struct page` */
 };
 
-DEFINE_CLEANUP(struct btf *, btf__free)
-
 void kernel_close(struct kernel *k)
 {
 	btf__free(k->btf);
