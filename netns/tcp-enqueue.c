@@ -10,6 +10,9 @@
  * The clock that our timestamps show is the kernel's plus an offset for each pair of addresses, which is another after each
  * boot. It has to be ahead of what the peer has seen, which drops what seems older. A connection that is opened without
  * a packet (fast open) tells what the clock would show.
+ *
+ * Some kernels (6.18 does) take the peer's last word (SYN_RECEIVED) only with the timestamp of our answer to its SYN, which
+ * is another now: the peer learns it from the next answer, a second or three later.
  */
 #include <arpa/inet.h>
 #include <sched.h>
