@@ -88,7 +88,7 @@ static int netlink_dump(struct dump *d, const struct fd_view *v, struct node *n,
 			       protocol);
 		return 0;
 	}
-	sock_options_put(v->dup, options, N_OPTIONS, sock_put(d, v, n));
+	sock_options_put(d, v->dup, options, N_OPTIONS, sock_put(d, v, n));
 	poll(&events, 1, 0);
 	if (events.revents & POLLERR) {
 		dump_refuse_fd(d, v, "it has lost messages and nobody has read the error yet, which is not "

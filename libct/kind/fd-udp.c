@@ -144,7 +144,7 @@ static int udp_dump(struct dump *d, const struct fd_view *v, struct node *n, str
 	struct node *to = inet_put(d, v, n);
 	int r;
 
-	sock_options_put(v->dup, options, N_OPTIONS, to);
+	sock_options_put(d, v->dup, options, N_OPTIONS, to);
 	if (sock_int(v->dup, IPPROTO_UDP, UDP_ENCAP, 0))
 		dump_refuse_fd(d, v, "encapsulation (UDP_ENCAP) is not carried; close it first");
 	r = dump_queues(d, v, n, err);

@@ -55,6 +55,11 @@ static const struct sock_option options[] = {
 	{ "ip_bind_no_port", SOL_IP, IP_BIND_ADDRESS_NO_PORT },
 	{ "ip_receive_fragment_size", SOL_IP, IP_RECVFRAGSIZE },
 	{ "ip_port_range", SOL_IP, IP_LOCAL_PORT_RANGE },
+};
+
+#define N_OPTIONS (sizeof(options) / sizeof(options[0]))
+
+static const struct sock_option options6[] = {
 	{ "ipv6_hops", SOL_IPV6, IPV6_UNICAST_HOPS },
 	{ "ipv6_mtu_discover", SOL_IPV6, IPV6_MTU_DISCOVER },
 	{ "ipv6_receive_errors", SOL_IPV6, IPV6_RECVERR },
@@ -77,11 +82,16 @@ static const struct sock_option options[] = {
 	{ "ipv6_transparent", SOL_IPV6, IPV6_TRANSPARENT },
 	{ "ipv6_receive_fragment_size", SOL_IPV6, IPV6_RECVFRAGSIZE },
 	{ "ipv6_free_bind", SOL_IPV6, IPV6_FREEBIND },
+};
+
+#define N_OPTIONS6 (sizeof(options6) / sizeof(options6[0]))
+
+static const struct sock_option raw_options[] = {
 	{ "raw_checksum", SOL_RAW, IPV6_CHECKSUM },
 	{ "icmp_filter", SOL_RAW, ICMP_FILTER },
 };
 
-#define N_OPTIONS (sizeof(options) / sizeof(options[0]))
+#define N_RAW_OPTIONS (sizeof(raw_options) / sizeof(raw_options[0]))
 
 static const struct sock_option only = { "ipv6_only", SOL_IPV6, IPV6_V6ONLY };
 
@@ -230,15 +240,21 @@ static int get_blobs(struct restore *r, int fd, const struct node *from, struct 
 
 struct node *inet_put(struct dump *d, const struct fd_view *v, struct node *n)
 {
-	bool stream = sock_int(v->dup, SOL_SOCKET, SO_TYPE, 0) == SOCK_STREAM;
+	int family = sock_int(v->dup, SOL_SOCKET, SO_DOMAIN, 0), type = sock_int(v->dup, SOL_SOCKET, SO_TYPE, 0);
+	bool stream = type == SOCK_STREAM;
 	struct node *to;
 
-	node_put_i64(n, "family", sock_int(v->dup, SOL_SOCKET, SO_DOMAIN, 0));
+	node_put_i64(n, "family", family);
 	to = sock_put(d, v, n);
-	sock_options_put(v->dup, options, N_OPTIONS, to);
-	put_only(v->dup, to);
+	sock_options_put(d, v->dup, options, N_OPTIONS, to);
+	if (family == AF_INET6)
+		sock_options_put(d, v->dup, options6, N_OPTIONS6, to);
+	if (type == SOCK_RAW)
+		sock_options_put(d, v->dup, raw_options, N_RAW_OPTIONS, to);
+	if (family == AF_INET6)
+		put_only(v->dup, to);
 	if (!stream)
-		sock_options_put(v->dup, datagram_options, N_DATAGRAM_OPTIONS, to);
+		sock_options_put(d, v->dup, datagram_options, N_DATAGRAM_OPTIONS, to);
 	put_links(v->dup, stream, to);
 	put_blobs(d, v, to);
 	return to;
@@ -261,6 +277,10 @@ int inet_make(struct restore *r, const struct node *n, bool sized, int *ret_fd,
 		e = sock_limit(r, &limit, err);
 	if (e == 0)
 		e = sock_options_get(fd, options, N_OPTIONS, from, err);
+	if (e == 0)
+		e = sock_options_get(fd, options6, N_OPTIONS6, from, err);
+	if (e == 0)
+		e = sock_options_get(fd, raw_options, N_RAW_OPTIONS, from, err);
 	if (e == 0)
 		e = sock_options_get(fd, &only, 1, from, err);
 	if (e == 0)

@@ -106,9 +106,9 @@ unsigned int sock_queued(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_MEMINFO, mem, &len) < 0 ? 0 : mem[SK_MEMINFO_RMEM_ALLOC];
 }
 
-void sock_options_put(int fd, const struct sock_option *table, size_t n, struct node *to)
+void sock_options_put(struct dump *d, int fd, const struct sock_option *table, size_t n, struct node *to)
 {
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n && !d->preflight; i++) {
 		int v = 0;
 		socklen_t len = sizeof(v);
 
@@ -319,8 +319,9 @@ struct node *sock_put(struct dump *d, const struct fd_view *v, struct node *n)
 	node_put_u64(n, "gid", v->st.st_gid);
 	node_put_hex(n, "mode", v->st.st_mode & 07777);
 	to = node_put_object(n, "options");
-	sock_options_put(v->dup, options, N_OPTIONS, to);
-	put_structs(v->dup, to);
+	sock_options_put(d, v->dup, options, N_OPTIONS, to);
+	if (!d->preflight)
+		put_structs(v->dup, to);
 	put_filter(d, v, to);
 	if (sock_int(v->dup, SOL_SOCKET, SO_TIMESTAMPING, 0) & SOF_TIMESTAMPING_OPT_ID)
 		dump_refuse_fd(d, v, "the numbers of its transmit timestamps are not carried; "

@@ -25,8 +25,11 @@ int sock_set_buffer(int fd, int number, int want, struct ct_error *err);
 /* Bytes in the receive queue by the kernel's accounting: not 0 when anything is in it, not even where it is empty. */
 unsigned int sock_queued(int fd);
 
-/* Every option of the table that the socket has, as fields of `to`; and back, those that differ. */
-void sock_options_put(int fd, const struct sock_option *table, size_t n, struct node *to);
+/*
+ * Every option of the table that the socket has, as fields of `to`, and back, those that differ. A preflight does not
+ * ask: none of these is refused, and there are a hundred.
+ */
+void sock_options_put(struct dump *d, int fd, const struct sock_option *table, size_t n, struct node *to);
 int sock_options_get(int fd, const struct sock_option *table, size_t n, const struct node *from,
 		     struct ct_error *err);
 

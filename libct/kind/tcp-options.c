@@ -102,9 +102,9 @@ void tcp_options_put(struct dump *d, const struct fd_view *v, bool connection, s
 		dump_refuse_fd(d, v, "how far a TCP connection has sent without copying (SO_ZEROCOPY) cannot be read; "
 				     "switch it off before the checkpoint");
 
-	sock_options_put(v->dup, options, N_OPTIONS, to);
+	sock_options_put(d, v->dup, options, N_OPTIONS, to);
 	if (!connection)
-		sock_options_put(v->dup, unconnected, N_UNCONNECTED, to);
+		sock_options_put(d, v->dup, unconnected, N_UNCONNECTED, to);
 	read_text(v->dup, TCP_CONGESTION, text);
 	if (text[0])
 		node_put_str(to, "tcp_congestion", text);
