@@ -36,26 +36,44 @@ static int code_of(int code, const struct ct_error *err)
 	return code == PODCKPT_FAILURE ? PODCKPT_MIGRATION : code;
 }
 
+/* The last of several arguments may be the word: 1; 0, it is a pod; -1, neither. */
+static int parse_word(struct context *context, const char *text, enum ct_resolve *ret)
+{
+	cleanup_free char *pod = NULL;
+
+	if (!strcmp(text, "keep"))
+		*ret = CT_RESOLVE_KEEP;
+	else if (!strcmp(text, "drop"))
+		*ret = CT_RESOLVE_DROP;
+	else
+		return ct_inspect(context->ct, text, &pod, NULL) < 0 ? -1 : 0;
+	return 1;
+}
+
 static int resolve(struct context *context, struct migrate_options *o, int argc, char **argv)
 {
 	struct ct_remote_options remote = remote_begin(&o->remote, context);
 	enum ct_resolve what = CT_RESOLVE_ASK;
-	struct ct_error err = { 0 };
-	bool kept;
+	int word = argc > 1 ? parse_word(context, argv[argc - 1], &what) : 0;
+	int n = argc - word, code = 0;
 
-	if (argc > 1 && !strcmp(argv[1], "keep"))
-		what = CT_RESOLVE_KEEP;
-	else if (argc > 1 && !strcmp(argv[1], "drop"))
-		what = CT_RESOLVE_DROP;
-	else if (argc > 1)
-		return report_text(context, PODCKPT_USAGE, "'%s' is neither keep nor drop", argv[1]);
-	if (argc > 2)
-		return report_text(context, PODCKPT_USAGE, "too many arguments: --resolve is for one pod");
-	if (ct_migrate_resolve(context->ct, argv[0], what, &remote, &kept, &err) < 0)
-		return code_of(report(context, argv[0], &err), &err);
-	if (!context->quiet)
-		puts(kept ? "it runs on here" : "it was removed here");
-	return 0;
+	if (word < 0)
+		return report_text(context, PODCKPT_USAGE, "'%s' is neither keep nor drop", argv[argc - 1]);
+	/* What the first becomes is the others' fate, where they left together. */
+	for (int i = 0; i < n; i++) {
+		struct ct_error err = { 0 };
+		bool kept;
+
+		if (ct_migrate_resolve(context->ct, argv[i], what, &remote, &kept, &err) < 0) {
+			int own = code_of(report(context, argv[i], &err), &err);
+
+			code = code ? code : own;
+		} else if (!context->quiet) {
+			printf("%s%s%s\n", n > 1 ? argv[i] : "", n > 1 ? ": " : "",
+			       kept ? "it runs on here" : "it was removed here");
+		}
+	}
+	return code;
 }
 
 /* "HERE:THERE" each; the strings stay argv's, cut at the colon. */
@@ -133,8 +151,8 @@ const struct command command_migrate = {
 		"If the connection dies after the pod was handed over, and the other host cannot be asked what\n"
 		"became of it, the pod stays frozen here (ps shows it as migrating) and the exit code is 13.\n"
 		"--resolve asks again. keep lets the pod go on here, drop removes it: say so only when you know\n"
-		"that it does not run there, or that it does. Of several pods each is resolved by itself, all of\n"
-		"them the same way.",
+		"that it does not run there, or that it does. Pods that moved together may be named together;\n"
+		"what one of them becomes the others have to become, too.",
 	.examples = "podckpt migrate pod1 --host b\tMove it to host b\n"
 		    "podckpt migrate web db --host b\tMove two pods that talk to one another\n"
 		    "podckpt migrate -n pod1 --host b\tWould that work?\n"

@@ -404,7 +404,8 @@ enum ct_resolve { CT_RESOLVE_ASK, CT_RESOLVE_KEEP, CT_RESOLVE_DROP };
 /*
  * Decides about a pod in CT_MIGRATING: by what the other host says, or by hand where that is not to be asked. A decision
  * that the other host contradicts is refused. `remote` gives the callbacks; host and way are those of the migration
- * where NULL. *ret_kept: it runs here again; else it is removed. -EINPROGRESS: still not known.
+ * where NULL. *ret_kept: it runs here again; else it is removed. -EINPROGRESS: still not known. Pods that were handed over
+ * together are resolved one after the other; by hand only the way that the first was (-EBUSY).
  */
 CT_PUBLIC int ct_migrate_resolve(struct ct *ct, const char *name, enum ct_resolve what,
 				 const struct ct_remote_options *remote, bool *ret_kept,

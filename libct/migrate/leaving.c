@@ -81,20 +81,12 @@ static int write_note(struct pod *pod, const char *text, size_t len)
 	return r;
 }
 
-int leaving_write(struct pod *pod, const struct ct_remote_options *remote, const char *id, struct ct_error *err)
+static int write_doc(struct pod *pod, const struct doc *doc, struct ct_error *err)
 {
-	__cleanup(doc_free_cleanup) struct doc *doc = doc_new();
 	cleanup_free char *text = NULL;
 	size_t len;
-	int r;
+	int r = doc_check(doc, err);
 
-	if (!doc)
-		return error_errno(err, -ENOMEM, "migration");
-	node_put_str(doc_root(doc), "id", id);
-	node_put_str(doc_root(doc), "host", remote->host);
-	node_put_str(doc_root(doc), "rsh", remote->rsh);
-	node_put_str(doc_root(doc), "remote_podckpt", remote->remote_podckpt);
-	r = doc_check(doc, err);
 	if (r == 0)
 		r = doc_format(doc, &text, &len, err);
 	if (r < 0)
@@ -103,31 +95,88 @@ int leaving_write(struct pod *pod, const struct ct_remote_options *remote, const
 	return r < 0 ? error_errno(err, r, "write '%s/migration.json'", pod->dir) : 0;
 }
 
-int leaving_read(struct pod *pod, struct doc **ret_doc, struct ct_remote_options *ret, const char **ret_id,
-		 struct ct_error *err)
+static void put_way(struct node *to, const struct ct_remote_options *remote, const char *id)
 {
-	__cleanup(doc_free_cleanup) struct doc *doc = NULL;
+	node_put_str(to, "id", id);
+	node_put_str(to, "host", remote->host);
+	node_put_str(to, "rsh", remote->rsh);
+	node_put_str(to, "remote_podckpt", remote->remote_podckpt);
+}
+
+int leaving_write(struct pod *pod, const struct ct_remote_options *remote, const char *const *names,
+		  const char (*ids)[MIGRATION_ID_SIZE], size_t n, size_t i, struct ct_error *err)
+{
+	__cleanup(doc_free_cleanup) struct doc *doc = doc_new();
+	struct node *with;
+
+	if (!doc)
+		return error_errno(err, -ENOMEM, "migration");
+	put_way(doc_root(doc), remote, ids[i]);
+	with = n > 1 ? node_put_array(doc_root(doc), "with") : NULL;
+	for (size_t k = 0; k < n; k++) {
+		struct node *other = k == i ? NULL : node_put_object(with, NULL);
+
+		node_put_str(other, "pod", names[k]);
+		node_put_str(other, "id", ids[k]);
+	}
+	return write_doc(pod, doc, err);
+}
+
+int leaving_resolve(struct pod *pod, const struct leaving *l, const char *resolved, struct ct_error *err)
+{
+	__cleanup(doc_free_cleanup) struct doc *doc = doc_new();
+
+	if (!doc)
+		return error_errno(err, -ENOMEM, "migration");
+	put_way(doc_root(doc), &l->to, l->id);
+	node_copy(doc_root(doc), "with", l->with);
+	node_put_str(doc_root(doc), "resolved", resolved);
+	return write_doc(pod, doc, err);
+}
+
+static void read_others(const struct node *root, struct leaving *l)
+{
+	l->with = node_has(root, "with") ? node_array(root, "with") : NULL;
+	for (size_t i = 0; i < node_count(l->with); i++) {
+		const struct node *other = node_at(l->with, i);
+
+		if (!pod_name_valid(node_str(other, "pod")) || !migration_id_valid(node_str(other, "id")))
+			node_complain(other, "not a pod that left");
+	}
+	l->resolved = node_has(root, "resolved") ? node_str(root, "resolved") : NULL;
+	if (l->resolved && strcmp(l->resolved, "keep") && strcmp(l->resolved, "drop"))
+		node_complain(root, "neither keep nor drop");
+}
+
+int leaving_read(struct pod *pod, struct leaving *ret, struct ct_error *err)
+{
 	cleanup_free char *text = NULL;
 	ssize_t len = io_read_file(pod->dirfd, "migration.json", NOTE_MAX, &text);
 	const struct node *root;
 	int r;
 
+	*ret = LEAVING_NONE;
+	ret->to.size = sizeof(ret->to);
 	if (len < 0)
 		return error_errno(err, (int)len, "read '%s/migration.json'", pod->dir);
-	r = doc_parse(text, (size_t)len, &doc, err);
+	r = doc_parse(text, (size_t)len, &ret->doc, err);
 	if (r < 0)
 		return r;
-	root = doc_root(doc);
-	*ret_id = node_str(root, "id");
-	ret->host = node_str(root, "host");
-	ret->rsh = node_has(root, "rsh") ? node_str(root, "rsh") : NULL;
-	ret->remote_podckpt = node_has(root, "remote_podckpt") ? node_str(root, "remote_podckpt") : NULL;
-	if (!migration_id_valid(*ret_id))
+	root = doc_root(ret->doc);
+	ret->id = node_str(root, "id");
+	ret->to.host = node_str(root, "host");
+	ret->to.rsh = node_has(root, "rsh") ? node_str(root, "rsh") : NULL;
+	ret->to.remote_podckpt = node_has(root, "remote_podckpt") ? node_str(root, "remote_podckpt") : NULL;
+	if (!migration_id_valid(ret->id))
 		node_complain(root, "not the name of a migration");
-	r = doc_check(doc, err);
-	if (r == 0)
-		*ret_doc = take_ptr(doc);
-	return r;
+	read_others(root, ret);
+	return doc_check(ret->doc, err);
+}
+
+void leaving_release(struct leaving *l)
+{
+	doc_free(l->doc);
+	*l = LEAVING_NONE;
 }
 
 unsigned int leaving_days(const struct pod *pod)

@@ -154,7 +154,7 @@ static void hold_signals(sigset_t *old)
 static int hand_over(struct migration *m, size_t i, struct guard *guard, struct ct_error *err)
 {
 	struct leaver *p = &m->pods[i];
-	int r = leaving_write(p->pod, m->sender.remote, m->sender.ids[i], err);
+	int r = leaving_write(p->pod, m->sender.remote, m->checkpoint.names, m->sender.ids, m->n, i, err);
 
 	/* What reaches it from here on, the pod there must be able to answer. */
 	if (r == 0 && p->pod->state.link[0])
@@ -182,18 +182,24 @@ static int take_back(struct migration *m, struct ct_error *err)
 	return first;
 }
 
+/* The command by which a user says what became of them: "podckpt migrate --resolve web db". */
+static const char *command_of(const struct migration *m, char buf[512])
+{
+	int at = snprintf(buf, 512, "podckpt migrate --resolve");
+
+	for (size_t i = 0; i < m->n && at < 512; i++)
+		at += snprintf(buf + at, (size_t)(512 - at), " %s", m->checkpoint.names[i]);
+	return buf;
+}
+
 static int undecided(const struct migration *m, struct ct_error *err)
 {
-	char lines[sizeof(err->text)];
+	char lines[sizeof(err->text)], command[512];
+	const char *they = m->n == 1 ? "it" : "them";
 
-	if (m->n == 1)
-		snprintf(lines, sizeof(lines), "%.1000s\nit was handed over and is frozen here until you say what became of it: "
-					       "podckpt migrate --resolve %s [keep|drop]",
-			 err->text, m->checkpoint.names[0]);
-	else
-		snprintf(lines, sizeof(lines), "%.1000s\nthey were handed over and are frozen here until you say what became of "
-					       "them, of each the same: podckpt migrate --resolve POD [keep|drop]",
-			 err->text);
+	snprintf(lines, sizeof(lines), "%.1000s\n%s handed over and %s frozen here until you say what became of %s: %s "
+				       "[keep|drop]",
+		 err->text, m->n == 1 ? "it was" : "they were", m->n == 1 ? "is" : "are", they, command_of(m, command));
 	return error_lines(err, -EINPROGRESS, lines);
 }
 
@@ -240,11 +246,10 @@ static int leave(void *context, struct ct_error *err)
 /* Asked again, the other side says that it runs there, and what is left here goes. */
 static int not_removed(const struct migration *m, const char *why, struct ct_error *err)
 {
-	char lines[sizeof(err->text)];
+	char lines[sizeof(err->text)], command[512];
 
-	snprintf(lines, sizeof(lines), "%.1000s\n%s on '%s'; what is left here, frozen, goes with podckpt migrate --resolve %s",
-		 why, m->n == 1 ? "it runs" : "they run", m->sender.remote->host,
-		 m->n == 1 ? m->checkpoint.names[0] : "POD, of each");
+	snprintf(lines, sizeof(lines), "%.1000s\n%s on '%s'; what is left here, frozen, goes with %s", why,
+		 m->n == 1 ? "it runs" : "they run", m->sender.remote->host, command_of(m, command));
 	return error_lines(err, -EINPROGRESS, lines);
 }
 

@@ -205,7 +205,7 @@ open("b.tar", "wb").write(image)'
 # Something happens to the line at GO: at_go WHAT COMMAND OF PODCKPT...
 at_go() {
 	rm -f spec.*
-	echo "{\"type\": 12, \"nth\": 0, \"what\": \"$1\", \"dark\": false}" >spec
+	echo "{\"type\": 12, \"nth\": 0, \"what\": \"$1\", \"dark\": ${DARK:-false}}" >spec
 	run ona "${@:2}" --host "$HOSTB" --rsh "$BATS_TEST_DIRNAME/../faults/line $PWD/spec $RSH" \
 		--remote-podckpt "$PODCKPT"
 }
@@ -218,7 +218,7 @@ statuses() {
 answers() {
 	local code=0
 
-	ona migrate --resolve "$1" >answer || code=$?
+	ona migrate --resolve "$@" >answer || code=$?
 	[ "$code" -ne 13 ]
 }
 
@@ -232,6 +232,10 @@ answers() {
 	until_ok 60 answers b
 	assert_equal "$(cat answer)" "it runs on here"
 	run_on hosta a b
+	at_go kill-before migrate a b
+	until_ok 60 answers a b
+	assert_equal "$(cat answer)" "$(printf '%s\n' "a: it runs on here" "b: it runs on here")"
+	run_on hosta a b
 	at_go kill migrate a b
 	assert_failure 137
 	statuses '["migrating","migrating"]'
@@ -242,4 +246,48 @@ answers() {
 	run_on hostb a b
 	none_on hosta
 	assert_equal "$(ls -A "$HOSTS/state-hostb/migrations")" ""
+}
+
+# The user says what became of them, or asks; by the line that may be dark.
+resolve() {
+	run ona migrate --resolve "$@" --rsh "$BATS_TEST_DIRNAME/../faults/line $PWD/spec $RSH"
+}
+
+@test "several were handed over, and the other host cannot be reached: what one becomes all become" {
+	tickers a b c
+	DARK=true at_go before migrate a b c
+	assert_failure 13
+	assert_line "podckpt: migrate: they were handed over and are frozen here until you say what became of them: podckpt migrate --resolve a b c [keep|drop]"
+	statuses '["migrating","migrating","migrating"]'
+	resolve a b c
+	assert_failure 13
+	statuses '["migrating","migrating","migrating"]'
+	resolve b keep
+	assert_success
+	assert_output --partial "it runs on here"
+	resolve c drop
+	assert_failure
+	assert_output --partial "podckpt: migrate c: 'b', which was handed over together with it, was kept here; keep it, too"
+	statuses '["migrating","running","migrating"]'
+	resolve a c keep
+	assert_success
+	assert_line "a: it runs on here"
+	assert_line "c: it runs on here"
+	run_on hosta a b c
+	none_on hostb
+	DARK=true at_go kill migrate a b c
+	assert_failure 137
+	until_ok 60 run_on hostb a b c
+	resolve c drop
+	assert_success
+	resolve a b keep
+	assert_failure
+	assert_line "podckpt: migrate a: 'c', which was handed over together with it, was dropped here; drop it, too"
+	assert_line "podckpt: migrate b: 'c', which was handed over together with it, was dropped here; drop it, too"
+	statuses '["migrating","migrating"]'
+	resolve a b drop
+	assert_success
+	none_on hosta
+	run_on hostb a b c
+	rm -f "$HOSTS"/state-hostb/migrations/*
 }
