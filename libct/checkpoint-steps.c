@@ -61,17 +61,12 @@ static void looks_add(struct looks *l, const struct dump *d)
 }
 
 /* 1: look again. 0: it can be tried. */
-static int judge(struct checkpoint *c, const struct looks *l, const struct dump *d, bool over, struct ct_error *err)
+static int judge(const struct looks *l, bool over, struct ct_error *err)
 {
 	if (!l->findings)
 		return !over;
 	if (l->lasting ? l->n < ENOUGH_LOOKS : !over)
 		return 1;
-	/* A server to which clients come without pause: they are not let in for the moment of the stop. */
-	if (!c->options->dry_run && d->n_at_door == d->n_findings) {
-		c->at_door = true;
-		return 0;
-	}
 	return error_lines(err, -EOPNOTSUPP, l->findings);
 }
 
@@ -90,7 +85,7 @@ int checkpoint_preflight(struct checkpoint *c, struct ct_error *err)
 		/* A running pod changes while it is looked at: what is found once may never have been there. */
 		if (r == -EOPNOTSUPP && d->n_findings) {
 			looks_add(&looks, d);
-			r = judge(c, &looks, d, monotonic_us() >= until, err);
+			r = judge(&looks, monotonic_us() >= until, err);
 		}
 		if (r == 0) {
 			/* An end of a pipe that we held would keep its reader waiting. */
@@ -128,17 +123,6 @@ int checkpoint_prepare(struct checkpoint *c, struct ct_error *err)
 int checkpoint_guard(struct checkpoint *c, struct ct_error *err)
 {
 	return guard_begin(c->pod, &c->guard, err);
-}
-
-int checkpoint_shut_doors(struct checkpoint *c, struct ct_error *err)
-{
-	return doors_shut(c->pod, &c->guard, &c->doors, err);
-}
-
-int checkpoint_open_doors(struct checkpoint *c, struct ct_error *err)
-{
-	doors_open(&c->doors);
-	return 0;
 }
 
 int checkpoint_hold(struct checkpoint *c, struct ct_error *err)
@@ -257,7 +241,6 @@ int checkpoint_end(struct checkpoint *c, enum guard_outcome outcome, struct ct_e
 void checkpoint_release(struct checkpoint *c)
 {
 	checkpoint_let_go(c);
-	doors_open(&c->doors);
 	guard_release(&c->guard);
 	archive_writer_free(take_ptr(c->w));
 	image_file_release(&c->file);

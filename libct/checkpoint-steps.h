@@ -5,7 +5,6 @@
  */
 #pragma once
 #include "libct/dump-steps.h"
-#include "libct/doors.h"
 #include "libct/image-file.h"
 
 struct archive_writer;
@@ -39,8 +38,6 @@ struct checkpoint {
 	struct archive_writer *w;
 	struct rootfs_early *early;
 	struct guard guard;
-	struct doors doors;
-	bool at_door; /* there were always connections on their way */
 	struct dump *dump;
 	int64_t began; /* the stop, us */
 	struct ct_stats stats;
@@ -68,13 +65,12 @@ int checkpoints_take(struct checkpoints *s, struct ct_error *err);
 void checkpoints_release(struct checkpoints *s);
 
 /*
- * What passes by itself in a running pod (a child of vfork(2) that has not executed its program yet, a connection that
- * waits to be accepted) is mostly gone within a millisecond. What is there at every look for so long is refused.
+ * What passes by itself in a running pod (a child of vfork(2) that has not executed its program yet, an error that waits
+ * to be read) is mostly gone within a millisecond. What is there at every look for so long is refused.
  */
 #define PASSING_US 1500000
 /* What does not pass is refused when a look at the running pod has found the same so often. */
 #define ENOUGH_LOOKS 3
-#define STOP_US 2000000
 void checkpoint_pause(void);
 
 /* A running pod, and its lock. */
@@ -84,9 +80,6 @@ int checkpoint_preflight(struct checkpoint *c, struct ct_error *err);
 /* The file, and what of the pod's files can be taken while it runs. */
 int checkpoint_prepare(struct checkpoint *c, struct ct_error *err);
 int checkpoint_guard(struct checkpoint *c, struct ct_error *err);
-/* No new connections are taken from one to the other, where a stop without that found some on their way. */
-int checkpoint_shut_doors(struct checkpoint *c, struct ct_error *err);
-int checkpoint_open_doors(struct checkpoint *c, struct ct_error *err);
 int checkpoint_hold(struct checkpoint *c, struct ct_error *err);
 int checkpoint_freeze(struct checkpoint *c, struct ct_error *err);
 /* Stops it under ptrace; all but the contents of memory is found out. */

@@ -65,17 +65,11 @@ static int look(struct checkpoints *s, struct ct_error *err)
 	return all.code;
 }
 
-/* *at_door: also if it were not for new connections. */
-static bool passes(const struct checkpoints *s, int r, bool *at_door)
+static bool passes(const struct checkpoints *s, int r)
 {
-	for (size_t i = 0; i < s->n; i++) {
-		const struct dump *d = s->of[i].dump;
-
-		if (!d || !dump_passes(d, r))
-			continue;
-		*at_door |= d->n_at_door;
-		return true;
-	}
+	for (size_t i = 0; i < s->n; i++)
+		if (s->of[i].dump && dump_passes(s->of[i].dump, r))
+			return true;
 	return false;
 }
 
@@ -83,24 +77,16 @@ static bool passes(const struct checkpoints *s, int r, bool *at_door)
 static int stop(struct checkpoints *s, struct ct_error *err)
 {
 	const int64_t began = monotonic_us();
-	bool at_door = false;
 
-	for (size_t i = 0; i < s->n; i++)
-		at_door |= s->of[i].at_door;
 	for (;;) {
-		int r = at_door ? each(s, checkpoint_shut_doors, err) : 0;
+		int r = each(s, checkpoint_hold, err);
 
-		if (r == 0)
-			r = each(s, checkpoint_hold, err);
 		/* All of them stand still before the first is looked at: no message is in one and not yet in another. */
 		if (r == 0)
 			r = each(s, checkpoint_freeze, err);
 		if (r == 0)
-			r = each(s, checkpoint_open_doors, err);
-		if (r == 0)
 			r = each(s, checkpoint_describe, err);
-		if (r == 0 || !passes(s, r, &at_door) ||
-		    monotonic_us() >= began + (at_door ? STOP_US : PASSING_US))
+		if (r == 0 || !passes(s, r) || monotonic_us() >= began + PASSING_US)
 			return r;
 		let_go(s);
 		for (size_t i = 0; i < s->n; i++) {

@@ -51,6 +51,8 @@ int dump_preflight(struct dump *d, struct ct_error *err)
 	if (r == 0)
 		r = dump_link_descriptors(d, err);
 	if (r == 0)
+		r = tcp_held_look(d, err);
+	if (r == 0)
 		r = dump_pod_kinds(d, err);
 	return r < 0 ? r : dump_verdict(d, err);
 }
@@ -107,6 +109,8 @@ int dump_describe(struct dump *d, struct ct_error *err)
 	if (r == 0)
 		r = dump_descriptors(d, err);
 	if (r == 0)
+		r = tcp_held_look(d, err);
+	if (r == 0)
 		r = dump_thaw(d, err);
 	if (r == 0)
 		r = dump_tasks(d, err);
@@ -116,6 +120,8 @@ int dump_describe(struct dump *d, struct ct_error *err)
 		r = dump_thaw(d, err);
 	if (r == 0)
 		r = tcp_dump_unsent(d, err);
+	if (r == 0)
+		r = tcp_held_settle(d, err);
 	if (r == 0)
 		r = dump_pod_kinds(d, err);
 	if (r == 0)

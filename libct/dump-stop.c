@@ -65,6 +65,7 @@ void dump_free(struct dump *d)
 	file_context_free(d->files);
 	unix_registry_free(d->unix_sockets);
 	tcp_registry_free(d->tcp);
+	held_registry_free(d->held);
 	/* After the processes: what they send first is not lost. */
 	if (d->locked)
 		net_unlock(d->pod->state.link, NULL);

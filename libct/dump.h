@@ -22,6 +22,7 @@ struct sockdiag_inet;
 struct shared_registry;
 struct file_context;
 struct tcp_registry;
+struct held_registry;
 struct tree_plan;
 struct rootfs_early;
 struct unix_registry;
@@ -97,6 +98,9 @@ struct dump {
 	const struct dump_process *mapping; /* whose memory is being described: for dump_refuse_fd() */
 	struct unix_registry *unix_sockets;
 	struct tcp_registry *tcp;   /* kind/fd-tcp-connection.c */
+	struct held_registry *held; /* kind/tcp-held.c; NULL: not looked for yet */
+	const int *orphans; /* with `verify`: those that were restored, not owned */
+	size_t n_orphans;
 	struct guard *guard;	    /* of the checkpoint, not owned; NULL: nothing is changed */
 	bool locked;		    /* no packet gets in or out until dump_free() */
 	struct sockdiag_inet *udp_sockets; /* fd-udp.c; NULL: not asked yet */
@@ -106,7 +110,6 @@ struct dump {
 	size_t lasting_before; /* its length before the finding reported last */
 	size_t n_findings;
 	size_t n_passing; /* of these, how many pass by themselves */
-	size_t n_at_door; /* of these, how many do where no new connections are taken: doors.h */
 	struct ct_stats stats;
 };
 

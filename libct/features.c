@@ -17,6 +17,7 @@
 #include "libct/base/cleanup.h"
 #include "libct/base/error.h"
 #include "libct/base/io.h"
+#include "libct/base/kernel.h"
 #include "libct/base/sys.h"
 #include "libct/findings.h"
 #include "libct/host.h"
@@ -134,6 +135,13 @@ static bool have_pagemap_scan(void)
 	return pagemap >= 0 && pagemap_can_scan(pagemap);
 }
 
+static bool have_kernel_memory(void)
+{
+	__cleanup(kernel_close_cleanup) struct kernel *kernel = NULL;
+
+	return kernel_open(&kernel, NULL) == 0;
+}
+
 static bool have_nf_tables(void)
 {
 	cleanup_fd int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
@@ -234,6 +242,8 @@ static const struct {
 	  "a checkpoint tries each eventfd out; edge-triggered waits for one may report once more" },
 	{ "user dispatch", have_dispatch_shown, false,
 	  "programs that have their system calls sent to themselves are not noticed and lose that" },
+	{ "BPF of the kernel's memory", have_kernel_memory, false,
+	  "TCP connections that wait to be accepted, or were closed while bytes are under way, are refused" },
 	{ "nf_tables", have_nf_tables, false, "pods reach this host and each other, but nothing beyond" },
 	{ "IPv6", have_ipv6, false, "pods have no IPv6 address; those that had one need --ip6 none" },
 	{ "IPv6 forwarding", have_ipv6_forwarding, false,

@@ -45,6 +45,9 @@ void restore_close(struct restore *r, bool failed)
 		fd_close(r->ofds[i]);
 	free(r->ofds);
 	free(r->ofds_next);
+	for (size_t i = 0; i < r->n_orphans; i++)
+		fd_close(r->orphans[i]);
+	free(r->orphans);
 	for (int i = 0; i < 3; i++)
 		fd_close(r->stream[i]);
 	shared_restore_free(r);

@@ -96,6 +96,8 @@ struct restore {
 	int *ofds; /* by number: our descriptor, -1: not made yet */
 	uint32_t *ofds_next; /* by number: see restore_ofd_next() */
 	size_t n_ofds;
+	int *orphans; /* TCP connections that nobody is to have: tcp-held.c */
+	size_t n_orphans;
 	int stream[3]; /* what PID 1 of the new pod has as 0, 1, 2 */
 	struct archive *files;	     /* the image's files, while they are read */
 	struct archive_entry *entry; /* of them, the next one; see kind/rootfs.h */

@@ -77,6 +77,8 @@ int verify(struct restore *r, struct ct_error *err)
 	if (e < 0)
 		return e;
 	d->verify = true;
+	d->orphans = r->orphans;
+	d->n_orphans = r->n_orphans;
 	e = dump_find_processes(d, err);
 	if (e == 0)
 		e = borrow(d, r, err);

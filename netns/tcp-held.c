@@ -566,6 +566,21 @@ void tcp_held_free(struct tcp_held *list, size_t n)
 	free(list);
 }
 
+/* By listening socket and place; requests, and orphans among themselves, by the addresses of their ends. */
+static int in_order(const void *a, const void *b)
+{
+	const struct tcp_held *x = a, *y = b;
+	const uint32_t none = UINT32_MAX, x_place = x->place ? x->place : none, y_place = y->place ? y->place : none;
+	int r;
+
+	if (x->listener != y->listener)
+		return x->listener < y->listener ? -1 : 1;
+	if (x_place != y_place)
+		return x_place < y_place ? -1 : 1;
+	r = memcmp(&x->c.local, &y->c.local, sizeof(x->c.local));
+	return r ? r : memcmp(&x->c.remote, &y->c.remote, sizeof(x->c.remote));
+}
+
 int tcp_held_all(struct kernel *k, struct tcp_held **ret, size_t *ret_n, struct ct_error *err)
 {
 	cleanup_free uint64_t *sockets = NULL;
@@ -581,6 +596,8 @@ int tcp_held_all(struct kernel *k, struct tcp_held **ret, size_t *ret_n, struct 
 		tcp_held_free(w.list, w.n);
 		return r;
 	}
+	if (w.n)
+		qsort(w.list, w.n, sizeof(*w.list), in_order);
 	*ret = w.list;
 	*ret_n = w.n;
 	return 0;

@@ -20,7 +20,7 @@ struct tcp_held {
 };
 
 /*
- * All in the caller's network namespace, where no packet and no program moves anything. What is read twice and differs is
+ * All in the caller's network namespace, those of one listening socket together and in its order, where no packet and no program moves anything. What is read twice and differs is
  * -EAGAIN, with words: a timer went off. -EOPNOTSUPP with words: this kernel's are built otherwise. tcp_held_free() frees.
  */
 int tcp_held_all(struct kernel *k, struct tcp_held **ret, size_t *ret_n, struct ct_error *err);

@@ -106,27 +106,35 @@ int tcp_release_unknown(int fd, int reuse_address, struct ct_error *err)
 	return r < 0 || !tcp_repairing(fd) ? r : tcp_repair_off(fd, reuse_address, true, err);
 }
 
+int tcp_reset_peer(const struct tcp_connection *c, struct ct_error *err)
+{
+	const bool opening = c->state == TCP_STATE_SYN_SENT;
+	const uint32_t end = c->snd_una + (uint32_t)(c->sent_len - c->unsent) + tcp_fin_sent(c->state) -
+			     (c->state == TCP_STATE_FIN_WAIT_2);
+	const struct tcp_segment ours = { .seq = opening ? c->snd_una + 1 : end, .ack = c->rcv_nxt,
+					  .flags = TCP_FLAG_BYTE_RST | TCP_FLAG_BYTE_ACK };
+	int r = tcp_inject(&c->local, &c->remote, &ours);
+
+	return r < 0 ? error_errno(err, r, "send a reset") : 0;
+}
+
 int tcp_abort(int fd, const struct tcp_connection *c, int reuse_address, bool tell,
 	      struct ct_error *err)
 {
-	const uint32_t end = c->snd_una + (uint32_t)(c->sent_len - c->unsent) + tcp_fin_sent(c->state) -
-			     (c->state == TCP_STATE_FIN_WAIT_2);
-	bool opening = c->state == TCP_STATE_SYN_SENT;
-	struct tcp_segment theirs = { .seq = c->rcv_nxt,
-				      .ack = c->snd_una + opening, /* a reset acknowledges a SYN */
-				      .flags = TCP_FLAG_BYTE_RST | TCP_FLAG_BYTE_ACK };
-	struct tcp_segment ours = { .seq = opening ? c->snd_una + 1 : end, .ack = c->rcv_nxt,
-				    .flags = theirs.flags };
+	const bool opening = c->state == TCP_STATE_SYN_SENT;
+	const struct tcp_segment theirs = { .seq = c->rcv_nxt,
+					    .ack = c->snd_una + opening, /* a reset acknowledges a SYN */
+					    .flags = TCP_FLAG_BYTE_RST | TCP_FLAG_BYTE_ACK };
 	int r;
 
 	if (c->state == TCP_STATE_CLOSED)
 		return tcp_release(fd, c, reuse_address, err);
 	r = tcp_inject(&c->remote, &c->local, &theirs);
-	if (r == 0 && tell)
-		r = tcp_inject(&c->local, &c->remote, &ours);
 	if (r < 0)
 		return error_errno(err, r, "send a reset");
-	r = tcp_await(fd, TCP_STATE_CLOSED, err);
+	r = tell ? tcp_reset_peer(c, err) : 0;
+	if (r == 0)
+		r = tcp_await(fd, TCP_STATE_CLOSED, err);
 	if (r == 0)
 		r = tcp_hear(fd, err);
 	if (r == 0 && tcp_repairing(fd))

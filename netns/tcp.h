@@ -171,3 +171,5 @@ int tcp_release_unknown(int fd, int reuse_address, struct ct_error *err);
  */
 int tcp_abort(int fd, const struct tcp_connection *c, int reuse_address, bool tell,
 	      struct ct_error *err);
+/* The reset alone, from the caller's network namespace, for a connection that is not made at all. */
+int tcp_reset_peer(const struct tcp_connection *c, struct ct_error *err);

@@ -17,6 +17,7 @@
 #define BASE_STEP (1ULL << 30)
 #define BASES_MAX 65536 /* 64 TB */
 #define PATH_PART 64
+#define CACHE_MAX 128
 
 struct kernel {
 	struct btf *btf;
@@ -24,6 +25,16 @@ struct kernel {
 	struct kernel_window *window;
 	uint64_t memory, pages; /* the direct map of all memory, and its array of `struct page` */
 	size_t page_size;	/* of a `struct page` */
+	/* What was looked up once: there are a hundred thousand types, in no order. */
+	struct {
+		const char *name;
+		const struct btf_type *type;
+	} structs[CACHE_MAX];
+	struct {
+		const char *path;
+		struct kernel_field field;
+	} fields[CACHE_MAX];
+	size_t n_structs, n_fields;
 };
 
 void kernel_close(struct kernel *k)
@@ -103,14 +114,25 @@ static const struct btf_type *find_member(const struct btf *btf, const struct bt
 
 static const struct btf_type *find_struct(struct kernel *k, const char *name, size_t len, struct ct_error *err)
 {
+	const struct btf_type *t;
 	char text[PATH_PART];
 	int id;
 
+	for (size_t i = 0; i < k->n_structs; i++)
+		if (!strncmp(k->structs[i].name, name, len) && !k->structs[i].name[len])
+			return k->structs[i].type;
 	snprintf(text, sizeof(text), "%.*s", (int)len, name);
 	id = btf__find_by_name_kind(k->btf, text, BTF_KIND_STRUCT);
-	if (id < 0)
+	t = id < 0 ? NULL : btf__type_by_id(k->btf, (uint32_t)id);
+	if (!t) {
 		error_set(err, -EOPNOTSUPP, "this kernel has no struct %s", text);
-	return id < 0 ? NULL : btf__type_by_id(k->btf, (uint32_t)id);
+		return NULL;
+	}
+	if (k->n_structs < CACHE_MAX) {
+		k->structs[k->n_structs].name = btf__name_by_offset(k->btf, t->name_off);
+		k->structs[k->n_structs++].type = t;
+	}
+	return t;
 }
 
 int kernel_size(struct kernel *k, const char *type, size_t *ret, struct ct_error *err)
@@ -123,7 +145,7 @@ int kernel_size(struct kernel *k, const char *type, size_t *ret, struct ct_error
 	return 0;
 }
 
-int kernel_field(struct kernel *k, const char *path, struct kernel_field *ret, struct ct_error *err)
+static int look_up(struct kernel *k, const char *path, struct kernel_field *ret, struct ct_error *err)
 {
 	size_t n = strcspn(path, ".");
 	const struct btf_type *t = find_struct(k, path, n, err);
@@ -131,7 +153,6 @@ int kernel_field(struct kernel *k, const char *path, struct kernel_field *ret, s
 
 	if (!t)
 		return -EOPNOTSUPP;
-	*ret = (struct kernel_field){ 0 };
 	while (t && *at == '.') {
 		char name[PATH_PART];
 
@@ -140,10 +161,27 @@ int kernel_field(struct kernel *k, const char *path, struct kernel_field *ret, s
 		at += n;
 		t = btf_is_composite(t) ? find_member(k->btf, t, name, ret) : NULL;
 	}
-	if (t)
-		return 0;
+	return t ? 0 : error_set(err, -EOPNOTSUPP, "this kernel has no %s", path);
+}
+
+int kernel_field(struct kernel *k, const char *path, struct kernel_field *ret, struct ct_error *err)
+{
+	int r;
+
+	for (size_t i = 0; i < k->n_fields; i++)
+		if (k->fields[i].path == path) {
+			*ret = k->fields[i].field;
+			return 0;
+		}
 	*ret = (struct kernel_field){ 0 };
-	return error_set(err, -EOPNOTSUPP, "this kernel has no %s", path);
+	r = look_up(k, path, ret, err);
+	if (r < 0)
+		*ret = (struct kernel_field){ 0 };
+	else if (k->n_fields < CACHE_MAX) {
+		k->fields[k->n_fields].path = path;
+		k->fields[k->n_fields++].field = *ret;
+	}
+	return r;
 }
 
 uint64_t kernel_get(const void *object, struct kernel_field f)
@@ -281,11 +319,9 @@ int kernel_open(struct kernel **ret, struct ct_error *err)
 	/* A library does not print, and nor does one that it calls. */
 	print = libbpf_set_print(silent);
 	k->btf = btf__load_vmlinux_btf();
-	r = k->btf ? 0 : -errno;
 	libbpf_set_print(print);
-	if (r < 0)
-		return error_set(err, -EOPNOTSUPP, "this kernel does not describe its types in /sys/kernel/btf (%s)",
-				 strerror(-r));
+	if (!k->btf)
+		return error_set(err, -EOPNOTSUPP, "this kernel does not describe its types (/sys/kernel/btf)");
 	r = kernel_bpf_reader(&k->program, &k->window, err);
 	if (r == 0)
 		r = locate(k, err);

@@ -39,7 +39,10 @@ struct kernel_field {
 	uint32_t at, width;
 };
 
-/* "tcp_sock.rx_opt.ts_recent", through structs without a name. -EOPNOTSUPP with words: there is no such field. */
+/*
+ * "tcp_sock.rx_opt.ts_recent", through structs without a name. -EOPNOTSUPP with words: there is no such field. `path` is
+ * kept: the second time the answer is at hand.
+ */
 int kernel_field(struct kernel *k, const char *path, struct kernel_field *ret, struct ct_error *err);
 /* The number in it, of at most 64 bits; `object` is a copy of the whole struct. */
 uint64_t kernel_get(const void *object, struct kernel_field f);

@@ -23,8 +23,10 @@
 #include "netns/netlink.h"
 #include "netns/sockdiag.h"
 
-#define ROUND_TRIP_MAX 60000000 /* us */
 #define TRIES 10
+/* What a descriptor can be in. */
+#define STATES                                                                                     \
+	(~(1u << TCP_STATE_LISTENING | 1u << TCP_STATE_TIME_WAIT | 1u << TCP_STATE_SYN_RECEIVED))
 
 struct tcp_registry {
 	struct tcp_half {
@@ -232,51 +234,6 @@ static int connection_dump(struct dump *d, const struct fd_view *v, struct node 
 	return unsteady(d, v, r, err);
 }
 
-static struct node *put_queue(struct node *n, const char *key, uint32_t sequence, const void *data,
-			      size_t len)
-{
-	struct node *to = node_put_object(n, key);
-
-	node_put_u64(to, "sequence", sequence);
-	if (len)
-		node_put_blob(to, "queue", data, len);
-	return to;
-}
-
-static void put_received(struct node *n, const struct tcp_connection *c)
-{
-	struct node *to = put_queue(n, "receive", c->rcv_nxt, c->received, c->received_len);
-
-	if (c->urgent)
-		node_put_u64(to, "urgent", c->urgent_at);
-	if (c->urgent_read)
-		node_put_bool(to, "urgent_read", true);
-}
-
-/* What goes on by itself: segments that are sent again announce the window anew. */
-static void put_volatile(const struct tcp_connection *c, struct node *to)
-{
-	node_put_u64(to, "timestamp", c->timestamp);
-	if (c->round_trip)
-		node_put_u64(to, "round_trip", c->round_trip);
-	node_put_u64(to, "send_window_from", c->window.snd_wl1);
-	node_put_u64(to, "send_window", c->window.snd_wnd);
-	node_put_u64(to, "send_window_max", c->window.max_window);
-	node_put_u64(to, "receive_window", c->window.rcv_wnd);
-	node_put_u64(to, "receive_window_from", c->window.rcv_wup);
-}
-
-static void put_agreed(const struct tcp_connection *c, struct node *n)
-{
-	node_put_u64(n, "max_segment", c->max_segment);
-	node_put_bool(n, "timestamps", c->timestamps);
-	node_put_bool(n, "sack", c->sack);
-	if (!c->scaling)
-		return;
-	node_put_u64(n, "send_scale", c->snd_scale);
-	node_put_u64(n, "receive_scale", c->rcv_scale);
-}
-
 static int connection_link(struct dump *d, const struct fd_view *v, struct node *n,
 			   struct ct_error *err)
 {
@@ -292,26 +249,15 @@ static int connection_link(struct dump *d, const struct fd_view *v, struct node 
 	r = read_half(d, v, tcp_dump_receive, c, err);
 	if (r < 0)
 		return unsteady(d, v, r, err);
-	node_put_str(n, "state", tcp_state_name(c->state));
-	if (!inet_any(&c->local))
-		inet_address_put(d, v->dup, n, "local", &c->local);
+	half->send = tcp_connection_put(d, v->dup, c, false, n);
 	poll(&events, 1, 0);
 	/* Shut down by the program, not by a FIN. */
 	if (events.revents & POLLRDHUP && !tcp_fin_received(c->state) && c->state != TCP_STATE_CLOSED)
 		node_put_bool(n, "shutdown_receive", true);
-	if (c->state != TCP_STATE_CLOSED) {
-		inet_address_put(d, v->dup, n, "remote", &c->remote);
-		half->send = put_queue(n, "send", c->snd_una, c->sent, c->sent_len);
-		if (c->unsent)
-			half->fd = fcntl(v->dup, F_DUPFD_CLOEXEC, 0);
-	}
-	if (c->state != TCP_STATE_SYN_SENT)
-		put_received(n, c);
-	if (c->state != TCP_STATE_SYN_SENT && c->state != TCP_STATE_CLOSED) {
-		put_agreed(c, n);
+	if (half->send && c->unsent)
+		half->fd = fcntl(v->dup, F_DUPFD_CLOEXEC, 0);
+	if (c->state != TCP_STATE_SYN_SENT && c->state != TCP_STATE_CLOSED)
 		node_put_i64(n, "window_clamp", sock_int(v->dup, IPPROTO_TCP, TCP_WINDOW_CLAMP, 0));
-		put_volatile(c, node_put_object(n, "volatile"));
-	}
 	/* Thousands of them may be large: the manifest has a copy. */
 	tcp_connection_release(c);
 	return 0;
@@ -352,119 +298,7 @@ static int connection_restore(struct restore *r, const struct node *n, uint32_t 
 	return e < 0 ? e : tcp_options_get(r, n, true, *ret_fd, err);
 }
 
-static void get_queue(const struct node *n, const char *key, uint32_t *ret_sequence, void **ret,
-		      size_t *ret_len)
-{
-	const struct node *from = node_object(n, key);
-
-	*ret_sequence = (uint32_t)node_u64(from, "sequence", UINT32_MAX);
-	/* Borrowed from the document. */
-	if (node_has(from, "queue"))
-		*ret = (void *)node_blob(from, "queue", ret_len);
-}
-
-static void get_agreed(const struct node *n, struct tcp_connection *c)
-{
-	const struct node *v = node_object(n, "volatile");
-
-	c->max_segment = (uint32_t)node_u64(n, "max_segment", UINT16_MAX);
-	if (c->max_segment < 48)
-		node_complain(n, "a maximum segment size of %u", c->max_segment);
-	c->timestamps = node_bool(n, "timestamps");
-	c->sack = node_bool(n, "sack");
-	c->scaling = node_has(n, "send_scale");
-	if (c->scaling) {
-		c->snd_scale = (uint8_t)node_u64(n, "send_scale", 14);
-		c->rcv_scale = (uint8_t)node_u64(n, "receive_scale", 14);
-	}
-	c->timestamp = (uint32_t)node_u64(v, "timestamp", UINT32_MAX);
-	if (node_has(v, "round_trip"))
-		c->round_trip = (uint32_t)node_u64(v, "round_trip", UINT32_MAX);
-	/* Longer than any: of a connection that lost packets all the time. */
-	if (c->round_trip > ROUND_TRIP_MAX)
-		c->round_trip = ROUND_TRIP_MAX;
-	c->window = (struct tcp_window){
-		.snd_wl1 = (uint32_t)node_u64(v, "send_window_from", UINT32_MAX),
-		.snd_wnd = (uint32_t)node_u64(v, "send_window", UINT32_MAX),
-		.max_window = (uint32_t)node_u64(v, "send_window_max", UINT32_MAX),
-		.rcv_wnd = (uint32_t)node_u64(v, "receive_window", UINT32_MAX),
-		.rcv_wup = (uint32_t)node_u64(v, "receive_window_from", UINT32_MAX),
-	};
-}
-
-static void get_received(const struct node *n, struct tcp_connection *c)
-{
-	const struct node *from = node_object(n, "receive");
-
-	get_queue(n, "receive", &c->rcv_nxt, &c->received, &c->received_len);
-	c->urgent = node_has(from, "urgent");
-	if (!c->urgent)
-		return;
-	if (!c->received_len)
-		node_complain(from, "an urgent byte in an empty queue");
-	else
-		c->urgent_at = (size_t)node_u64(from, "urgent", c->received_len - 1);
-	c->urgent_read = node_has(from, "urgent_read") && node_bool(from, "urgent_read");
-}
-
-/* Of images that do not say, everything had been sent. */
-static size_t get_unsent(const struct node *n, const struct tcp_connection *c)
-{
-	bool fin = tcp_fin_sent(c->state) && c->state != TCP_STATE_FIN_WAIT_2;
-	const struct node *from = node_object(n, "send");
-
-	if (!node_has(from, "unsent") || c->state == TCP_STATE_FIN_WAIT_2)
-		return 0;
-	return (size_t)node_u64(from, "unsent", c->sent_len + fin);
-}
-
-/* The queues stay the document's. */
-static int parse(struct restore *r, const struct node *n, int fd, struct tcp_connection *c,
-		 struct ct_error *err)
-{
-	int family = (int)node_i64(n, "family", AF_INET, AF_INET6), e = 0;
-	int state = tcp_state_by_name(node_str(n, "state"));
-
-	if (state < 0 || state == TCP_STATE_LISTENING || state == TCP_STATE_TIME_WAIT ||
-	    state == TCP_STATE_SYN_RECEIVED)
-		node_complain(n, "a connection that is '%s'", node_str(n, "state"));
-	c->state = (enum tcp_state)state;
-	if (state != TCP_STATE_CLOSED || node_has(n, "local"))
-		e = inet_address_get(r, fd, family, n, "local", &c->local, err);
-	else
-		c->local.ss_family = (sa_family_t)family;
-	if (e == 0 && state != TCP_STATE_CLOSED) {
-		e = inet_address_get(r, fd, family, n, "remote", &c->remote, err);
-		get_queue(n, "send", &c->snd_una, &c->sent, &c->sent_len);
-		c->unsent = get_unsent(n, c);
-	}
-	if (state != TCP_STATE_SYN_SENT)
-		get_received(n, c);
-	if (state != TCP_STATE_SYN_SENT && state != TCP_STATE_CLOSED)
-		get_agreed(n, c);
-	return e < 0 ? e : doc_check(r->doc, err);
-}
-
-/* Is the other end another host, or this one outside the pod? */
-static bool leads_outside(const struct node *n)
-{
-	const struct node *local = node_object(n, "local"), *remote;
-	const char *ip;
-
-	if (!node_has(n, "remote"))
-		return false;
-	remote = node_object(n, "remote");
-	if (node_has(remote, "own") || node_has(remote, "own6"))
-		return false;
-	ip = node_str(remote, "ip");
-	if (node_has(local, "ip") && !strcmp(ip, node_str(local, "ip")))
-		return false;
-	return strncmp(ip, "127.", 4) && strcmp(ip, "::1") && strncmp(ip, "::ffff:127.", 11);
-}
-
-/* A port below 1024 is for those who may have it, as ever. */
-static int bind_local(struct restore *r, const struct node *n, struct tcp_connection *c, int fd,
-		      struct ct_error *err)
+int tcp_bind_local(struct restore *r, const struct node *n, struct tcp_connection *c, int fd, struct ct_error *err)
 {
 	__cleanup(sock_limit_end) struct sock_limit limit = { 0 };
 	char text[INET_TEXT];
@@ -473,7 +307,7 @@ static int bind_local(struct restore *r, const struct node *n, struct tcp_connec
 	if (e < 0)
 		return e;
 	/* Given up, at a link-local address that went with the Ethernet address: any will do. */
-	if (r->moved && c->local.ss_family == AF_INET6 && !inet_ipv4(&c->local) && leads_outside(n) &&
+	if (r->moved && c->local.ss_family == AF_INET6 && !inet_ipv4(&c->local) && tcp_leads_outside(n) &&
 	    !node_has(node_object(n, "local"), "own6"))
 		((struct sockaddr_in6 *)&c->local)->sin6_addr = in6addr_any;
 	if (bind(fd, (const struct sockaddr *)&c->local,
@@ -488,13 +322,13 @@ static int connection_restore_late(struct restore *r, const struct node *n, int 
 				   struct ct_error *err)
 {
 	int reuse = (int)node_i64(node_object(n, "options"), "reuse_address", 0, 1);
-	struct tcp_connection c = { 0 };
-	int e = parse(r, n, fd, &c, err);
+	struct tcp_connection c;
+	int e = tcp_connection_get(r, n, fd, STATES, &c, err);
 
 	if (e == 0)
 		e = tcp_repair_on(fd, err);
 	if (e == 0)
-		e = bind_local(r, n, &c, fd, err);
+		e = tcp_bind_local(r, n, &c, fd, err);
 	if (e == 0)
 		e = tcp_restore(fd, &c, err);
 	if (e == 0)
@@ -518,12 +352,12 @@ static int connection_restore_late(struct restore *r, const struct node *n, int 
 
 int tcp_check_address(struct restore *r, struct ct_error *err)
 {
-	size_t count = 0;
+	size_t count = tcp_held_count(r);
 
 	for (size_t i = 0; i < r->n_ofds; i++) {
 		const struct node *n = restore_ofd_node(r, (uint32_t)i, r->root);
 
-		if (!strcmp(node_str(n, "kind"), kind_tcp_connection.name) && leads_outside(n))
+		if (!strcmp(node_str(n, "kind"), kind_tcp_connection.name) && tcp_leads_outside(n))
 			count++;
 	}
 	if (!count || !r->moved || r->options->tcp_close)
@@ -537,15 +371,15 @@ int tcp_check_address(struct restore *r, struct ct_error *err)
 static int release(struct restore *r, const struct node *n, int fd, struct ct_error *err)
 {
 	int reuse = (int)node_i64(node_object(n, "options"), "reuse_address", 0, 1);
-	struct tcp_connection c = { 0 };
+	struct tcp_connection c;
 	int e;
 
-	e = parse(r, n, fd, &c, err);
+	e = tcp_connection_get(r, n, fd, STATES, &c, err);
 	if (e == 0)
 		e = inet_local(fd, &c.local);
 	if (e < 0)
 		return e;
-	if (!r->options->tcp_close || !leads_outside(n))
+	if (!r->options->tcp_close || !tcp_leads_outside(n))
 		return tcp_release(fd, &c, reuse, err);
 	/* The peer of the old address knows nothing of the new one. */
 	return tcp_abort(fd, &c, reuse, !r->moved, err);
@@ -571,7 +405,7 @@ static int release_all(void *context)
 		if (e < 0)
 			return error_prefix(err, e, "descriptors[%zu] (%s)", i, kind_tcp_connection.name);
 	}
-	return 0;
+	return tcp_held_release(r, err);
 }
 
 /* In the pod's network: a reset is sent there. */
@@ -589,12 +423,11 @@ const struct kind kind_tcp_connection = {
 	.name = "tcp_connection",
 	.carries = "TCP connections in every state, both ends in the pod or one outside: what was not sent, not "
 		   "acknowledged, not read; urgent bytes that were received; windows, options. "
-		   "Not those without a descriptor that only wait for the peer's end (TIME_WAIT): it gets a reset; nor the "
-		   "mark of an urgent byte that is under way to the peer",
+		   "Not the mark of an urgent byte that is under way to the peer",
 	.refuses = "an error that waits to be read; data in the first packet (fast open); signed segments (TCP_MD5SIG, "
 		   "TCP_AO); sends without copying (SO_ZEROCOPY); kernel TLS and other upper layer protocols",
 	.victims = "tcp-established tcp-queues tcp-unsent tcp-half-closed tcp-opening tcp-options tcp-shared-port "
-		   "tcp-urgent tcp-urgent-far tcp-terminal tcp-fast-open tcp-signed tcp-zero-copy",
+		   "tcp-urgent tcp-urgent-far tcp-error tcp-terminal tcp-fast-open tcp-signed tcp-zero-copy",
 	.fd_is = connection_is,
 	.fd_dump = connection_dump,
 	.fd_link = connection_link,

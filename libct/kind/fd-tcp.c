@@ -3,15 +3,7 @@
  * TCP sockets (man 7 tcp) without a connection: new, bound or listening, with the options that those have which
  * they will accept. Connections are another kind (fd-tcp-connection.c).
  *
- * A connection that waits to be accepted has no descriptor by which it could be read. Programs accept
- * within milliseconds, so the checkpoint looks again for a while before it refuses. Of one of which only the first
- * packet has come, the peer's kernel asks again.
- *
- * To accept it in the program's stead would be to take it away: no call puts a connection back into the queue, so a
- * checkpoint that fails or leaves the pod running could only hand it over by making it anew, from packets in the
- * peer's name, and would lose it if it were killed in between. Such packets would not do at a restore either: the kernel
- * chooses our first sequence number and the offset of our timestamps for those that it makes itself, while the peer goes by the
- * old ones.
+ * Those that wait to be accepted have no descriptor either: tcp-held.c reads and makes them.
  */
 #include <linux/tcp.h>
 #include <sys/socket.h>
@@ -32,14 +24,13 @@ static void dump_listening(struct dump *d, const struct fd_view *v, const struct
 
 	/* Of a listening socket these are the connections to be accepted, and how many there may be. */
 	node_put_u64(n, "backlog", info->tcpi_sacked);
-	if (!info->tcpi_unacked)
+	if (!info->tcpi_unacked || d->pod->config.net != CT_NET_HOST)
 		return;
 	if (inet_local(v->dup, &local) == 0)
 		inet_text(&local, text);
-	dump_refuse_fd(d, v, "a TCP connection that waits to be accepted (at %s) is not carried; accept it "
-			     "before the checkpoint", text);
+	dump_refuse_fd(d, v, "a TCP connection that waits to be accepted (at %s) is not carried from the host's own "
+			     "network; accept it before the checkpoint", text);
 	dump_passing(d);
-	d->n_at_door++;
 }
 
 static int tcp_dump(struct dump *d, const struct fd_view *v, struct node *n, struct ct_error *err)
@@ -87,9 +78,11 @@ static int tcp_restore_late(struct restore *r, const struct node *n, int fd, str
 
 const struct kind kind_tcp = {
 	.name = "tcp",
-	.carries = "TCP sockets that are new, bound or listening, with their options",
-	.refuses = "TCP connections that wait to be accepted, for longer than a moment",
-	.victims = "tcp-listen tcp-listen-own tcp-listen-shared tcp-bound tcp-waiting",
+	.carries = "TCP sockets that are new, bound or listening, with their options and the connections that wait to be "
+		   "accepted, or to be made (SYN_RECEIVED)",
+	.refuses = "such connections on the host's own network, and where the kernel cannot be read by BPF, for longer than "
+		   "a moment",
+	.victims = "tcp-listen tcp-listen-own tcp-listen-shared tcp-bound tcp-waiting tcp-request",
 	.fd_is = tcp_is,
 	.fd_dump = tcp_dump,
 	.fd_restore = tcp_restore_socket,

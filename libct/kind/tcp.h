@@ -19,25 +19,44 @@ int tcp_options_get(struct restore *r, const struct node *n, bool connection, in
  */
 int tcp_buffers_get(struct restore *r, const struct node *n, int fd, struct ct_error *err);
 
+/*
+ * A connection in the manifest, its queues too; `fd`: any socket of the pod's network. `held`: no descriptor leads to it. Returns
+ * the node of what it sends; NULL: it is over.
+ */
+struct node *tcp_connection_put(const struct dump *d, int fd, const struct tcp_connection *c, bool held,
+				struct node *n);
+/* `states`: those allowed, a bit for each. The queues stay the document's. */
+int tcp_connection_get(struct restore *r, const struct node *n, int fd, unsigned int states,
+		       struct tcp_connection *c, struct ct_error *err);
+/* Binds to the local address: a port below 1024 is for those who may have it, as ever. */
+int tcp_bind_local(struct restore *r, const struct node *n, struct tcp_connection *c, int fd, struct ct_error *err);
+/* Is the other end another host, or this one outside the pod? */
+bool tcp_leads_outside(const struct node *n);
+
 /* After the links of all descriptors. */
 int tcp_dump_unsent(struct dump *d, struct ct_error *err);
 
-/* Findings about what no descriptor tells: connections without one, keys. After the descriptors. */
-int tcp_check_sockets(struct dump *d, struct ct_error *err);
-
 /*
- * Is it in a state that is over in a moment, and cannot be carried: connections that wait to be accepted, or that no
- * descriptor leads to?
+ * Connections without a descriptor (tcp-held.c), and keys: looks for them, after the sending sides of the others were read. What
+ * they have not sent is looked at again after the receiving sides; then they are put, some of them below `n`.
  */
-struct sockdiag_inet;
-bool tcp_in_passing(const struct sockdiag_inet *s);
+int tcp_held_look(struct dump *d, struct ct_error *err);
+int tcp_held_settle(struct dump *d, struct ct_error *err);
+int tcp_held_put(struct dump *d, struct node *n, struct ct_error *err);
+/* Makes them, in the pod's network, when all descriptors are there; and lets them go on. */
+int tcp_held_restore(struct restore *r, const struct node *n, struct ct_error *err);
+int tcp_held_release(struct restore *r, struct ct_error *err);
+/* How many of them lead outside and are something to lose. */
+size_t tcp_held_count(struct restore *r);
 
 /* Can the connections go on at the pod's address? -EINVAL with words. */
 int tcp_check_address(struct restore *r, struct ct_error *err);
 /* The restored connections hear and speak, when packets flow again and before the processes go on. */
 int tcp_release_all(struct restore *r, struct ct_error *err);
-extern const struct kind kind_tcp, kind_tcp_connection;
+extern const struct kind kind_tcp, kind_tcp_connection, kind_net;
 
 /* Connections between the two looks of a dump: kind/fd-tcp-connection.c. */
 struct tcp_registry;
 void tcp_registry_free(struct tcp_registry *t);
+struct held_registry;
+void held_registry_free(struct held_registry *h);

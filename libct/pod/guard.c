@@ -160,22 +160,13 @@ int guard_check(const struct guard *guard, struct ct_error *err)
 	return 0;
 }
 
-static int guard_send_fd(struct guard *guard, enum monitor_type type, int value, int fd, struct ct_error *err)
+int guard_socket(struct guard *guard, int fd, int reuse_address, int oob_inline, struct ct_error *err)
 {
-	struct monitor_msg msg = { .type = type, .value = value };
+	struct monitor_msg msg = { .type = MSG_GUARD_SOCKET,
+				   .value = (reuse_address ? 1 : 0) | (oob_inline ? 2 : 0) };
 	int r = monitor_send_fd(guard->fd, &msg, NULL, 0, fd);
 
 	return r < 0 ? error_errno(err, r, "the pod's monitor") : 0;
-}
-
-int guard_socket(struct guard *guard, int fd, int reuse_address, int oob_inline, struct ct_error *err)
-{
-	return guard_send_fd(guard, MSG_GUARD_SOCKET, (reuse_address ? 1 : 0) | (oob_inline ? 2 : 0), fd, err);
-}
-
-int guard_door(struct guard *guard, int fd, struct ct_error *err)
-{
-	return guard_send_fd(guard, MSG_GUARD_DOOR, 0, fd, err);
 }
 
 void guard_release(struct guard *guard)

@@ -268,10 +268,6 @@ static int request(struct monitor *m, struct client *c, const struct monitor_msg
 		if (m->guard == c)
 			monitor_guard_socket(m, take_fd(fd), msg->value);
 		return 0;
-	case MSG_GUARD_DOOR:
-		if (m->guard == c)
-			monitor_guard_door(m, take_fd(fd));
-		return 0;
 	case MSG_GUARD_BEGIN:
 	case MSG_GUARD_DRAIN:
 	case MSG_GUARD_END:

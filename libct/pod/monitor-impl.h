@@ -67,8 +67,6 @@ struct monitor {
 	struct client *guard;	    /* who has the guard */
 	int repaired_fd;	    /* a TCP socket that it may have left in repair mode; -1: none */
 	int repaired_reuse, repaired_in_line; /* its SO_REUSEADDR and SO_OOBINLINE */
-	int *doors;		    /* listening sockets that it may have shut */
-	size_t n_doors;
 	uint64_t deferred_signals;  /* bit n-1: signal n came while the guard was on */
 
 	/* streams */
@@ -152,9 +150,8 @@ void monitor_abort(struct monitor *m, const struct ct_error *err);
 int monitor_guard_begin(struct monitor *m, struct client *c, struct ct_error *err);
 /* The guard's holder ended it, or hung up (then err is NULL). */
 int monitor_guard_continue(struct monitor *m, bool undo, struct ct_error *err);
-/* These take `fd`. */
+/* Takes `fd`. */
 void monitor_guard_socket(struct monitor *m, int fd, int options);
-void monitor_guard_door(struct monitor *m, int fd);
 /* It becomes CT_MIGRATING and stays frozen when the guard's holder hangs up. */
 int monitor_guard_hand_over(struct monitor *m, struct ct_error *err);
 int monitor_guard_take_up(struct monitor *m, struct client *c, struct ct_error *err);

@@ -15,7 +15,6 @@
 #include "libct/pod/signal.h"
 #include "libct/pod/state.h"
 #include "netns/sockdiag.h"
-#include "netns/tcp-door.h"
 #include "netns/tcp.h"
 
 /*
@@ -356,28 +355,6 @@ void monitor_guard_socket(struct monitor *m, int fd, int options)
 	m->repaired_in_line = options >> 1 & 1;
 }
 
-void monitor_guard_door(struct monitor *m, int fd)
-{
-	int *grown = fd < 0 ? NULL : realloc(m->doors, (m->n_doors + 1) * sizeof(*grown));
-
-	if (!grown) {
-		fd_close(fd);
-		return;
-	}
-	m->doors = grown;
-	m->doors[m->n_doors++] = fd;
-}
-
-static void open_doors(struct monitor *m)
-{
-	for (size_t i = 0; i < m->n_doors; i++) {
-		tcp_door_open(m->doors[i]);
-		fd_close(m->doors[i]);
-	}
-	free(take_ptr(m->doors));
-	m->n_doors = 0;
-}
-
 int monitor_guard_hand_over(struct monitor *m, struct ct_error *err)
 {
 	struct pod_state *s = &m->pod->state;
@@ -420,7 +397,6 @@ int monitor_guard_continue(struct monitor *m, bool undo, struct ct_error *err)
 	/* The note of where it was to go; whoever wrote it may be killed before he removes it. */
 	unlinkat(m->pod->dirfd, "migration.json", 0);
 	m->input_paused = false;
-	open_doors(m);
 	if (undo || migrating) {
 		if (m->repaired_fd >= 0 && tcp_repairing(m->repaired_fd)) {
 			setsockopt(m->repaired_fd, SOL_SOCKET, SO_OOBINLINE, &m->repaired_in_line, sizeof(int));
@@ -473,7 +449,6 @@ int monitor_guard_checkpointed(struct monitor *m, struct ct_error *err)
 {
 	/* Point of no return: from here on the image is the pod. */
 	keeper_ending(m);
-	open_doors(m);
 	m->repaired_fd = fd_close(m->repaired_fd);
 	m->guard->guard = false;
 	m->guard = NULL;

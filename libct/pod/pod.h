@@ -33,6 +33,7 @@
 
 struct node;
 struct doc;
+struct kernel;
 
 struct ct {
 	char *root; /* absolute */
@@ -135,6 +136,7 @@ struct pod {
 	struct pod_state state;
 	int pid1_pidfd; /* of PID 1, -1 when ended */
 	int monitor_fd; /* from pod_make() to pod_release(); closed before: the monitor removes everything */
+	struct kernel *kernel; /* of pod_kernel() */
 };
 
 /* 1-63 characters, letters, digits and "_.-", beginning with a letter or digit: also good as a file name. */
@@ -142,6 +144,8 @@ bool pod_name_valid(const char *name);
 
 /* Opens an existing pod and reads its state (one whose monitor died is corrected). -ENOENT: no such pod. */
 int pod_open(struct ct *ct, const char *name, struct pod **ret, struct ct_error *err);
+/* The kernel's memory (libct/base/kernel.h), opened at the first call and the pod's until pod_free(). */
+int pod_kernel(struct pod *pod, struct kernel **ret, struct ct_error *err);
 /* Takes the pod's lock; -EBUSY: another operation has it, and not just for a moment. Reads the state anew. */
 int pod_lock(struct pod *pod, struct ct_error *err);
 int pod_state_read(struct pod *pod, struct ct_error *err);
@@ -281,11 +285,6 @@ int guard_check(const struct guard *guard, struct ct_error *err);
  * for, and one at a time: it forgets the one before.
  */
 int guard_socket(struct guard *guard, int fd, int reuse_address, int oob_inline, struct ct_error *err);
-/*
- * A listening TCP socket of the pod is about to be shut: the monitor keeps a duplicate, and opens it when the guard ends,
- * in whatever way. Not waited for.
- */
-int guard_door(struct guard *guard, int fd, struct ct_error *err);
 void guard_release(struct guard *guard); /* without guard_end() before: as if this process had died */
 
 /* ---- the pod's cgroups (libct/pod/cgroup.c) ---- */

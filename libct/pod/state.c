@@ -17,6 +17,7 @@
 #include "images/node.h"
 #include "libct/base/error.h"
 #include "libct/base/io.h"
+#include "libct/base/kernel.h"
 #include "libct/base/sys.h"
 #include "libct/pod/pod.h"
 #include "libct/pod/proc.h"
@@ -378,6 +379,8 @@ void pod_free(struct pod *pod)
 {
 	if (!pod)
 		return;
+	if (pod->kernel)
+		kernel_close(pod->kernel);
 	fd_close(pod->monitor_fd);
 	fd_close(pod->pid1_pidfd);
 	fd_close(pod->lockfd);
@@ -386,6 +389,14 @@ void pod_free(struct pod *pod)
 	free(pod->dir);
 	free(pod->name);
 	free(pod);
+}
+
+int pod_kernel(struct pod *pod, struct kernel **ret, struct ct_error *err)
+{
+	int r = pod->kernel ? 0 : kernel_open(&pod->kernel, err);
+
+	*ret = pod->kernel;
+	return r;
 }
 
 static int no_such_pod(const struct ct *ct, struct ct_error *err)

@@ -78,34 +78,112 @@ served() {
 	until_ok 20 asks
 }
 
-@test "who is not accepted at all is a refusal, and is served afterwards" {
+@test "who waits to be accepted is carried, and served where the pod goes on" {
 	local ip visitor
 
 	server
 	visit
-	run podckpt checkpoint s
+	podckpt checkpoint -R s
+	waits
+	podckpt checkpoint s
+	podckpt restore -d --verify s.tar
+	waits
+	podckpt checkpoint s
+	podckpt restore -d --verify s.tar
+	waits
+	served
+	until_ok 20 asks
+}
+
+@test "podckpt killed at a checkpoint leaves who waits to be accepted where he is" {
+	local ip visitor pid moment
+
+	server
+	visit
+	for moment in 0 0.03 0.06 0.1 0.2; do
+		"$PODCKPT" checkpoint -R s -o killed.tar &
+		pid=$!
+		sleep "$moment"
+		kill -9 "$pid" 2>/dev/null || true
+		await "$pid"
+		until_ok 20 status_is s running
+		waits
+	done
+	served
+	until_ok 20 asks
+}
+
+@test "--tcp-close gives up who waits to be accepted" {
+	local ip visitor
+
+	server
+	visit
+	podckpt checkpoint s
+	run podckpt restore -d --ip 10.88.0.77 s.tar
+	assert_failure
+	assert_output "podckpt: restore s.tar: the pod has 1 TCP connection that cannot go on at another address; restore it without --ip, --ip6 and --mac, or give it up with --tcp-close"
+	podckpt restore -d --tcp-close s.tar
+	podckpt exec s -- rm /run/wait
+	await "$visitor"
+	assert_equal "$status" 1
+	until_ok 20 asks
+}
+
+@test "where the kernel does not describe itself, who waits to be accepted is a refusal, and is served afterwards" {
+	local ip visitor
+
+	server
+	visit
+	run unshare -m sh -c 'mount --bind /dev/null /sys/kernel/btf/vmlinux && exec "$0" checkpoint s' "$PODCKPT"
 	assert_failure 4
-	assert_output "podckpt: checkpoint s: pid 2 (python3) fd 3: a TCP connection that waits to be accepted (at 0.0.0.0:7300) is not carried; accept it before the checkpoint"
+	assert_output "podckpt: checkpoint s: pid 2 (python3) fd 3: a TCP connection that waits to be accepted (at port 7300) cannot be read: this kernel does not describe its types (/sys/kernel/btf); accept it before the checkpoint"
 	assert_equal "$(ls ./*.tar 2>/dev/null)" ""
 	served
 	until_ok 20 asks
 }
 
-@test "podckpt killed while nobody is let in leaves the door open" {
-	local ip visitor pid moment
+# An answer that nginx has given, and closed, while its client has no room for it.
+orphan() {
+	nsenter -t "$(pod_field web pid)" -n ss -Hant state fin-wait-1 | grep -q ':80 '
+}
 
-	server
-	for moment in 0.1 0.3 0.6; do
-		visit
-		"$PODCKPT" checkpoint s &
-		pid=$!
-		until_ok 20 status_is s checkpointing
-		sleep "$moment"
-		kill -9 "$pid"
-		await "$pid"
-		assert_equal "$status" 137
-		until_ok 20 status_is s running
-		served
-		until_ok 20 asks
-	done
+@test "a slow client gets the rest of an answer whose server has closed the connection, from the restored pod" {
+	local ip client
+
+	mkdir web
+	head -c 60000 /dev/urandom >web/file
+	cat >nginx.conf <<-EOF
+		user root;
+		daemon off;
+		worker_processes 1;
+		pid /run/nginx.pid;
+		error_log stderr;
+		events { worker_connections 64; }
+		http {
+			access_log off;
+			keepalive_timeout 0;
+			client_body_temp_path /run/body;
+			proxy_temp_path /run/proxy;
+			fastcgi_temp_path /run/fastcgi;
+			uwsgi_temp_path /run/uwsgi;
+			scgi_temp_path /run/scgi;
+			server { listen 80; root $PWD/web; }
+		}
+	EOF
+	podckpt run -d --name web -- nginx -c "$PWD/nginx.conf"
+	ip=$(pod_ip web)
+	until_ok 20 curl -sfo /dev/null "http://$ip/file"
+	python3 "$PROGRAMS/slow-client.py" "$ip" /file "$PWD/go" got >client.out 2>&1 3>&- &
+	client=$!
+	until_ok 20 orphan
+	podckpt checkpoint web
+	podckpt restore -d --verify web.tar
+	orphan
+	podckpt checkpoint web
+	podckpt restore -d --verify web.tar
+	: >go
+	await "$client"
+	cat client.out
+	assert_equal "$status" 0
+	cmp web/file got
 }

@@ -276,6 +276,7 @@ s = socket.create_server(("127.0.0.1", 7000))
 a = socket.create_connection(("127.0.0.1", 7000))
 b, _ = s.accept()
 waiting = socket.create_connection(("127.0.0.1", 7000))
+waiting.setsockopt(socket.SOL_SOCKET, 60, 1) # SO_ZEROCOPY
 print("ready")
 n = 0
 while True:

@@ -9,8 +9,8 @@ import json
 import re
 import sys
 
-# Fields of these stand in the section of another kind, too.
-SHARED = {"tcp_connection": "tcp", "udp": "tcp", "netlink": "tcp", "unix": "tcp", "sysv_sem": "sysv_shm", "sysv_msg": "sysv_shm"}
+# Fields of these stand in the section of another kind, too, and in those that that one shares.
+SHARED = {"net": "tcp_connection", "tcp": "tcp_connection", "tcp_connection": "tcp", "udp": "tcp", "netlink": "tcp", "unix": "tcp", "sysv_sem": "sysv_shm", "sysv_msg": "sysv_shm"}
 
 
 def sections(text):
@@ -31,7 +31,10 @@ class Check:
         self.listed, self.missing = listed, set()
 
     def field(self, key, *names):
-        names = [*names, *(SHARED[name] for name in names if name in SHARED)]
+        names = list(names)
+        for name in names:
+            if SHARED.get(name) not in [None, *names]:
+                names.append(SHARED[name])
         if not any(key in self.listed.get(name, ()) for name in names):
             self.missing.add(f"{names[0]}: {key}")
 

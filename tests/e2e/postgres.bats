@@ -34,7 +34,8 @@ sound() {
 	SQL
 	assert_output "0
 |"
-	run ! podckpt exec db -- grep -E 'PANIC|FATAL|ERROR|WARNING' /run/pg/log
+	run podckpt exec db -- grep -E 'PANIC|FATAL|ERROR|WARNING' /run/pg/log
+	assert_output ""
 	run ! output_has db ended
 }
 

@@ -1,43 +1,87 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A connection that nobody accepts is refused by name; so is an error that nobody reads. */
-/* refused: pid 2 (tcp-waiting) fd 3: a TCP connection that waits to be accepted (at 127.0.0.1:4000) is not carried; accept it before the checkpoint */
-/* refused: pid 2 (tcp-waiting) fd 5: an error that nobody has read yet is pending on a TCP connection (at 127.0.0.1:4002), which is not carried; read it first */
+/* Connections that nobody has accepted yet: their order, what they were sent, who has ended; IPv4, IPv6 and both at once. */
 #include "tcp.h"
 
-static int made(uint16_t port)
-{
-	struct sockaddr_storage a;
-	socklen_t len = tcp_loopback(&a, AF_INET, port);
-	int fd = CHECK_SYS(socket(AF_INET, SOCK_STREAM, 0));
+#define N 4
 
-	CHECK_SYS(bind(fd, (struct sockaddr *)&a, len));
-	return fd;
+static const size_t lengths[N] = { 0, 5, 30000, 1 };
+
+struct place {
+	int listener, clients[N];
+	uint16_t ports[N];
+};
+
+static uint16_t port_of(const struct sockaddr_storage *a)
+{
+	return ntohs(((const struct sockaddr_in *)a)->sin_port);
 }
 
-static int to(int fd, uint16_t port)
+/* The clients are of `family`, the listening socket of `own`. */
+static void fill(struct place *p, int own, int family)
 {
 	struct sockaddr_storage a;
-	socklen_t len = tcp_loopback(&a, AF_INET, port);
+	socklen_t len;
 
-	return connect(fd, (struct sockaddr *)&a, len);
+	p->listener = tcp_listen(own, &a, &len);
+	if (own != family) {
+		uint16_t port = port_of(&a);
+
+		CHECK_SYS(close(p->listener));
+		p->listener = CHECK_SYS(socket(own, SOCK_STREAM | SOCK_CLOEXEC, 0));
+		a = (struct sockaddr_storage){ .ss_family = own };
+		((struct sockaddr_in6 *)&a)->sin6_port = htons(port);
+		CHECK_SYS(bind(p->listener, (struct sockaddr *)&a, sizeof(struct sockaddr_in6)));
+		CHECK_SYS(listen(p->listener, N));
+		len = tcp_loopback(&a, family, port);
+	}
+	for (int i = 0; i < N; i++) {
+		struct sockaddr_storage mine;
+		socklen_t mine_len = sizeof(mine);
+
+		p->clients[i] = CHECK_SYS(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+		CHECK_SYS(connect(p->clients[i], (struct sockaddr *)&a, len));
+		CHECK_EQ(tcp_put(p->clients[i], 0, lengths[i]), lengths[i]);
+		CHECK_SYS(getsockname(p->clients[i], (struct sockaddr *)&mine, &mine_len));
+		p->ports[i] = port_of(&mine);
+	}
+	CHECK_SYS(shutdown(p->clients[1], SHUT_WR));
+}
+
+static void serve(struct place *p)
+{
+	for (int i = 0; i < N; i++) {
+		struct sockaddr_storage a;
+		socklen_t len = sizeof(a);
+		struct pair c = { .client = p->clients[i] };
+
+		c.server = CHECK_SYS(accept(p->listener, (struct sockaddr *)&a, &len));
+		CHECK_EQ(port_of(&a), p->ports[i]);
+		tcp_expect(c.server, 0, lengths[i]);
+		if (i == 1) {
+			tcp_expect_end(c.server);
+			CHECK_EQ(tcp_put(c.server, 1, 20000), 20000);
+			tcp_expect(c.client, 1, 20000);
+		} else {
+			tcp_exchange(c);
+		}
+		tcp_close(c);
+	}
+	CHECK_SYS(fcntl(p->listener, F_SETFL, O_NONBLOCK));
+	CHECK_ERRNO(accept(p->listener, NULL, NULL), EAGAIN);
 }
 
 int main(void)
 {
-	int l = made(4000), waiting = made(4001), ended = made(4002), reset = made(4003), peer;
-	char byte;
+	struct place places[3];
+	struct pair after;
 
-	CHECK_SYS(listen(l, 5));
-	CHECK_SYS(to(waiting, 4000));
-	CHECK_SYS(listen(reset, 1));
-	CHECK_SYS(to(ended, 4003));
-	peer = CHECK_SYS(accept(reset, NULL, NULL));
-	CHECK_SYS(setsockopt(peer, SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 0 }, sizeof(struct linger)));
-	CHECK_SYS(close(peer)); /* with a reset */
+	fill(&places[0], AF_INET, AF_INET);
+	fill(&places[1], AF_INET6, AF_INET6);
+	fill(&places[2], AF_INET6, AF_INET);
 	victim_ready();
-	CHECK_ERRNO(read(ended, &byte, 1), ECONNRESET);
-	CHECK_EQ(write(waiting, "x", 1), 1);
-	peer = CHECK_SYS(accept(l, NULL, NULL));
-	CHECK_EQ(read(peer, &byte, 1), 1);
+	for (int i = 0; i < 3; i++)
+		serve(&places[i]);
+	after = tcp_pair(AF_INET);
+	tcp_exchange(after);
 	victim_pass();
 }

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Closed by its program while most of its bytes are under way: the peer gets them all, and the end. */
+#include "tcp.h"
+
+#define MUCH 60000
+
+struct stream {
+	int reader;
+	size_t len;
+};
+
+/* The reader has room for little, so that the rest waits at the one who has gone. */
+static struct stream begin(int family, bool ended)
+{
+	struct sockaddr_storage a;
+	socklen_t len;
+	int l = tcp_listen(family, &a, &len), writer;
+	struct stream s;
+
+	s.reader = CHECK_SYS(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	CHECK_SYS(setsockopt(s.reader, SOL_SOCKET, SO_RCVBUF, &(int){ 10000 }, sizeof(int)));
+	/* Segments that fit: nobody waits for room then. */
+	CHECK_SYS(setsockopt(s.reader, IPPROTO_TCP, TCP_MAXSEG, &(int){ 1000 }, sizeof(int)));
+	CHECK_SYS(connect(s.reader, (struct sockaddr *)&a, len));
+	writer = CHECK_SYS(accept(l, NULL, NULL));
+	if (ended) {
+		CHECK_SYS(shutdown(s.reader, SHUT_WR));
+		tcp_expect_end(writer);
+	}
+	s.len = tcp_put(writer, 0, MUCH);
+	CHECK_EQ(s.len, MUCH);
+	CHECK_SYS(close(writer));
+	CHECK_SYS(close(l));
+	return s;
+}
+
+static void end(struct stream s)
+{
+	tcp_expect(s.reader, 0, s.len);
+	tcp_expect_end(s.reader);
+	CHECK_SYS(close(s.reader));
+}
+
+int main(void)
+{
+	struct stream first = begin(AF_INET, false), second = begin(AF_INET6, true);
+
+	victim_ready();
+	end(first); /* was FIN_WAIT_1 */
+	end(second); /* was LAST_ACK */
+	victim_pass();
+}
