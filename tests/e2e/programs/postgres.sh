@@ -26,8 +26,10 @@ cd /run
 mkdir /run/pg
 chown postgres /run/pg
 as_postgres initdb -D /run/pg/data --data-checksums -A trust >/run/pg/initdb.log
-as_postgres postgres -D /run/pg/data -k /run/pg -h 127.0.0.1 2>/run/pg/log &
+as_postgres postgres -D /run/pg/data -k /run/pg -h 127.0.0.1 2>>/run/pg/log &
 until as_postgres pg_isready -q -h /run/pg; do sleep 0.1; done
+# It complains of whoever asks too early.
+: >/run/pg/log
 as_postgres psql -q -h /run/pg -d postgres -v ON_ERROR_STOP=1 <<-SQL
 	create extension amcheck;
 	create table t (id bigserial primary key, session int, number int,
