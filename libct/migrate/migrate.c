@@ -159,9 +159,10 @@ static int hand_over(struct migration *m, size_t i, struct guard *guard, struct 
 	/* What reaches it from here on, the pod there must be able to answer. */
 	if (r == 0 && p->pod->state.link[0])
 		r = net_lock(p->pod->state.link, err);
+	/* Once it is asked for it may be, whatever the answer. */
+	p->handed = r == 0;
 	if (r == 0)
 		r = guard_hand_over(p->pod, guard, err);
-	p->handed = r == 0;
 	return r < 0 ? which(m, i, r, err) : 0;
 }
 

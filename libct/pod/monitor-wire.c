@@ -9,6 +9,14 @@
 #include "libct/pod/monitor.h"
 #include "libct/pod/pod.h"
 
+#define TRIES 3
+
+/* What was asked is done or will be, and only the answer says so: lack of memory for a moment is not the last word. */
+static bool try_again(int *tries)
+{
+	return errno == EINTR || (errno == ENOMEM && ++*tries < TRIES);
+}
+
 int monitor_send_fd(int sock, const struct monitor_msg *msg, const void *data, size_t len, int fd)
 {
 	struct monitor_msg head = *msg;
@@ -18,6 +26,7 @@ int monitor_send_fd(int sock, const struct monitor_msg *msg, const void *data, s
 		char buf[CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
 	} control = {};
+	int tries = 0;
 	ssize_t n;
 
 	head.version = MONITOR_VERSION;
@@ -31,7 +40,7 @@ int monitor_send_fd(int sock, const struct monitor_msg *msg, const void *data, s
 	}
 	do
 		n = sendmsg(sock, &m, MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && try_again(&tries));
 	if (n < 0)
 		return errno == ECONNRESET ? -EPIPE : -errno;
 	return 0;
@@ -78,11 +87,12 @@ ssize_t monitor_recv(int sock, struct monitor_msg *ret, void *data, size_t size,
 			    .msg_control = control.buf,
 			    .msg_controllen = sizeof(control.buf) };
 	cleanup_fd int fd = -1;
+	int tries = 0;
 	ssize_t n;
 
 	do
 		n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && try_again(&tries));
 	if (n < 0)
 		return errno == ECONNRESET ? -EPIPE : -errno;
 	fd = control_fd(&m);

@@ -314,3 +314,36 @@ faulty() {
 	done
 	assert_equal "${#places[@]}" 2
 }
+
+@test "no memory for a moment to hear what the monitor here says: the pod runs on here, or there, never frozen" {
+	local place places moved=0 n=0
+
+	ticker
+	export LD_LIBRARY_PATH=$BUILD/.libs
+	migrate_with() {
+		run on hosta "$BUILD/tests/faults/fault" -w 0 "$@" -- "$BUILD/.libs/podckpt" \
+			migrate c --host "$HOSTB" --rsh "$RSH" --remote-podckpt "$PODCKPT"
+	}
+	migrate_with -l "$PWD/log"
+	assert_success
+	back migrate c
+	# ENOMEM of recvmsg, once at each place that it is called from.
+	mapfile -t places < <(awk '$1 == "call" && $3 == 47 { print $5 }' log | sort -u)
+	for place in "${places[@]}"; do
+		migrate_with -l "$PWD/hits" -s 47 -p "$place" -n 1 -e 12
+		! grep -q '^hit 47 ' hits || n=$((n + 1))
+		quiet_b
+		if [ "$status" -eq 0 ]; then
+			moved=$((moved + 1))
+			runs_on hostb
+			assert_equal "$(status_on hosta)" ""
+			back migrate c
+		fi
+		runs_on hosta
+		assert_equal "$(status_on hostb)" ""
+	done
+	echo "$n of ${#places[@]}, $moved moved"
+	# Three that the monitor answers: the guard begins, it is handed over, it goes.
+	assert [ "$n" -gt 2 ]
+	assert [ "$moved" -gt 2 ]
+}
