@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How long had a thread been waiting in epoll_wait(2), epoll_pwait2(2), rt_sigtimedwait(2) or
- * semtimedop(2) when it was stopped? The kernel ends these calls with EINTR and forgets; made anew with their own argument they would wait for the whole time
+ * How long had a thread been waiting in epoll_wait(2), epoll_pwait2(2), rt_sigtimedwait(2), semtimedop(2) or
+ * io_getevents(2) when it was stopped? The kernel ends these calls with EINTR and forgets; made anew with their own argument they would wait for the whole time
  * again. So right before the freeze it is noted when each such thread was last on a CPU (se.exec_start of
  * /proc/TID/sched, in the scheduler's clock of that CPU), and the argument, a register that no C
  * library looks at afterwards, becomes what remains.
@@ -87,15 +87,15 @@ static int64_t calibrate(struct dump *d, struct sleep_notes *s, unsigned int cpu
 static int note_thread(struct dump *d, struct sleep_notes *s, pid_t pid, pid_t tid)
 {
 	cleanup_free char *text = NULL;
-	uint64_t args[4];
+	uint64_t args[5];
 	struct sleep_note *grown;
 	struct proc_stat stat;
 	int64_t nr, ran, switches, offset;
 
 	/* "232 0x3 0x7ffe... 0x10 0x1388 ...", or "running" */
 	if (proc_read(d->proc, tid, "syscall", &text) < 0 ||
-	    sscanf(text, "%" SCNd64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64, &nr, &args[0], &args[1],
-		   &args[2], &args[3]) != 5 ||
+	    sscanf(text, "%" SCNd64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64, &nr, &args[0],
+		   &args[1], &args[2], &args[3], &args[4]) != 6 ||
 	    restart_forgetful((long)nr, args) == RESTART_NONE)
 		return 0;
 	/* The switches first: one more afterwards makes the note worthless, not wrong. */

@@ -120,7 +120,9 @@ int dump_read_thread(struct dump_thread *t, struct ct_error *err)
 	 * stop nor, in the image, the restore.
 	 */
 	if (restart_mend_eintr(&t->t.regs, (t->status.sig_pending | t->status.sig_shared_pending) &
-						   ~t->status.sig_blocked)) {
+						   ~t->status.sig_blocked) ||
+	    /* io_pgetevents is made anew by the kernel, which forgets the time all the same. */
+	    restart_timed(&t->t.regs) == RESTART_GETEVENTS) {
 		dump_shorten_wait(t);
 		t->t.dirty = true;
 	}

@@ -119,6 +119,7 @@ void dump_process_release(struct dump_process *p)
 		thread_release(&p->threads[i]);
 	free(p->threads);
 	free(p->inherited);
+	free(p->aio);
 	vma_list_release(&p->areas);
 	task_timers_release(&p->timers);
 	free(p->pending.infos);

@@ -13,6 +13,7 @@
 #include "libct/task/tape.h"
 #include "libct/task/tracee.h"
 
+struct aio_context;
 struct node;
 struct doc;
 struct fd_registry;
@@ -64,6 +65,8 @@ struct dump_process {
 	struct tape_site site;	/* site.stub 0: none yet */
 	struct pagemap_run *inherited; /* memory-cow.c: ascending */
 	size_t n_inherited, max_inherited;
+	struct aio_context *aio; /* kind/aio.c */
+	size_t n_aio;
 	struct task_pending pending; /* of the process */
 	struct task_timers timers;
 	uint32_t index;		/* in the manifest's "processes"; also that of its address space */

@@ -243,7 +243,8 @@ static const struct {
 	{ "user dispatch", have_dispatch_shown, false,
 	  "programs that have their system calls sent to themselves are not noticed and lose that" },
 	{ "BPF of the kernel's memory", have_kernel_memory, false,
-	  "TCP connections that wait to be accepted, or were closed while bytes are under way, are refused" },
+	  "asynchronous I/O (io_setup) is refused, and so are TCP connections that wait to be accepted or were closed while "
+	  "bytes are under way" },
 	{ "nf_tables", have_nf_tables, false, "pods reach this host and each other, but nothing beyond" },
 	{ "IPv6", have_ipv6, false, "pods have no IPv6 address; those that had one need --ip6 none" },
 	{ "IPv6 forwarding", have_ipv6_forwarding, false,

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+extern const struct kind kind_aio;
 extern const struct kind kind_cgroup;
 extern const struct kind kind_controlling_terminal;
 extern const struct kind kind_credentials;
@@ -66,6 +67,7 @@ const struct kind *const kinds[] = {
 	&kind_inotify,
 	&kind_socket, /* after those that are carried */
 	&kind_refused,
+	&kind_aio,
 	&kind_memory,
 	&kind_time,
 	&kind_uts,

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Written as instructions, which spares the build a compiler for another machine: there are three, and none branches but
+ * Written as instructions, which spares the build a compiler for another machine: there are a few, and none branches but
  * to its end. Documentation/bpf/bpf_iterators.rst, man 7 bpf-helpers.
  */
 #include "libct/base/kernel-bpf.h"
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
+#include <bpf/libbpf.h>
 #include <linux/bpf.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -178,4 +179,95 @@ int kernel_bpf_files(const struct btf *btf, pid_t pid, struct kernel_file **ret,
 
 	*ret_n /= sizeof(**ret);
 	return r;
+}
+
+int kernel_bpf_task(const struct btf *btf, pid_t tid, uint64_t *ret, struct ct_error *err)
+{
+	const struct bpf_insn text[] = {
+		MOVE(BPF_REG_6, BPF_REG_1),
+		LOAD(BPF_DW, BPF_REG_2, BPF_REG_6, 8), /* struct task_struct *; NULL: all were there */
+		INSN(BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_2, 0, 7, 0),
+		STORE(BPF_DW, BPF_REG_10, -8, BPF_REG_2),
+		LOAD(BPF_DW, BPF_REG_1, BPF_REG_6, ITER_META),
+		LOAD(BPF_DW, BPF_REG_1, BPF_REG_1, 0),
+		MOVE(BPF_REG_2, BPF_REG_10),
+		ADD(BPF_REG_2, -8),
+		SET(BPF_REG_3, sizeof(*ret)),
+		CALL(BPF_FUNC_seq_write),
+		SET(BPF_REG_0, 0),
+		EXIT,
+	};
+	union bpf_iter_link_info which_one = { .task = { .tid = (uint32_t)tid } };
+	LIBBPF_OPTS(bpf_link_create_opts, which, .iter_info = &which_one, .iter_info_len = sizeof(which_one));
+	cleanup_free uint64_t *found = NULL;
+	size_t len = 0;
+	int r = iterate(btf, "bpf_iter_task", text, COUNT(text), &which, (void **)&found, &len, err);
+
+	if (r < 0)
+		return r;
+	if (len != sizeof(*ret))
+		return error_errno(err, -ESRCH, "task %d", tid);
+	*ret = *found;
+	return 0;
+}
+
+/* What the program that looks for copies is told, and tells. */
+struct copy {
+	uint64_t cpu, element, map;
+};
+
+static int load_copies(int map)
+{
+	LIBBPF_OPTS(bpf_prog_load_opts, options, .prog_flags = BPF_F_SLEEPABLE);
+	const struct bpf_insn text[] = {
+		MOVE(BPF_REG_6, BPF_REG_1),
+		SET(BPF_REG_1, 0),
+		STORE(BPF_W, BPF_REG_10, -4, BPF_REG_1),
+		INSN(BPF_LD | BPF_DW | BPF_IMM, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, map),
+		INSN(0, 0, 0, 0, 0),
+		STORE(BPF_DW, BPF_REG_6, offsetof(struct copy, map), BPF_REG_1),
+		MOVE(BPF_REG_2, BPF_REG_10),
+		ADD(BPF_REG_2, -4),
+		LOAD(BPF_DW, BPF_REG_3, BPF_REG_6, offsetof(struct copy, cpu)),
+		CALL(BPF_FUNC_map_lookup_percpu_elem),
+		STORE(BPF_DW, BPF_REG_6, offsetof(struct copy, element), BPF_REG_0),
+		SET(BPF_REG_0, 0),
+		EXIT,
+	};
+
+	return bpf_prog_load(BPF_PROG_TYPE_SYSCALL, "podckpt_copies", "GPL", text, COUNT(text), &options);
+}
+
+int kernel_bpf_copies(uint64_t **ret, size_t *ret_n, uint64_t *ret_map, struct ct_error *err)
+{
+	const int n = libbpf_num_possible_cpus();
+	cleanup_fd int map = bpf_map_create(BPF_MAP_TYPE_PERCPU_ARRAY, "podckpt_copies", sizeof(uint32_t),
+					    sizeof(uint64_t), 1, NULL);
+	cleanup_fd int program = map < 0 ? map : load_copies(map);
+	cleanup_free uint64_t *copies = NULL;
+
+	if (program < 0)
+		return not_allowed(program, err);
+	if (n <= 0)
+		return error_errno(err, n, "the number of CPUs");
+	copies = calloc((size_t)n, sizeof(*copies));
+	if (!copies)
+		return error_errno(err, -ENOMEM, "CPUs");
+	/* Once more: there must be none behind the last. Where numbers are left out, nothing tells the others. */
+	for (int i = 0; i <= n; i++) {
+		struct copy one = { .cpu = (uint64_t)i };
+		LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &one, .ctx_size_in = sizeof(one));
+		int r = bpf_prog_test_run_opts(program, &options);
+
+		if (r < 0)
+			return error_errno(err, r, "run a BPF program");
+		if ((one.element == 0) != (i == n))
+			return error_set(err, -EOPNOTSUPP, "the numbers of this host's CPUs have gaps");
+		if (i < n)
+			copies[i] = one.element;
+		*ret_map = one.map;
+	}
+	*ret_n = (size_t)n;
+	*ret = take_ptr(copies);
+	return 0;
 }

@@ -32,3 +32,12 @@ struct kernel_file {
 };
 int kernel_bpf_files(const struct btf *btf, pid_t pid, struct kernel_file **ret, size_t *ret_n,
 		     struct ct_error *err);
+
+/* The address of a task (struct task_struct), by its TID. -ESRCH: there is none. */
+int kernel_bpf_task(const struct btf *btf, pid_t tid, uint64_t *ret, struct ct_error *err);
+
+/*
+ * Where each CPU, from the first on, has its copy of one object of the kernel's, and the map (struct bpf_array) that it is the
+ * first element of. The caller frees.
+ */
+int kernel_bpf_copies(uint64_t **ret, size_t *ret_n, uint64_t *ret_map, struct ct_error *err);

@@ -35,6 +35,8 @@ struct kernel {
 		struct kernel_field field;
 	} fields[CACHE_MAX];
 	size_t n_structs, n_fields;
+	uint64_t *per_cpu;	/* kernel_per_cpu(); NULL: not asked yet */
+	size_t n_cpus;
 };
 
 void kernel_close(struct kernel *k)
@@ -43,6 +45,7 @@ void kernel_close(struct kernel *k)
 	fd_close(k->program);
 	if (k->window)
 		munmap(k->window, sizeof(*k->window));
+	free(k->per_cpu);
 	free(k);
 }
 
@@ -334,4 +337,40 @@ int kernel_tcp_sockets(struct kernel *k, uint64_t **ret, size_t *ret_n, struct c
 {
 	*ret_n = 0;
 	return kernel_bpf_tcp(k->btf, ret, ret_n, err);
+}
+
+int kernel_task(struct kernel *k, pid_t tid, uint64_t *ret, struct ct_error *err)
+{
+	return kernel_bpf_task(k->btf, tid, ret, err);
+}
+
+static int find_per_cpu(struct kernel *k, struct ct_error *err)
+{
+	cleanup_free uint64_t *copies = NULL;
+	struct kernel_field first = { 0 };
+	uint64_t map = 0, pointer = 0;
+	size_t n = 0;
+	int r = kernel_field(k, "bpf_array.pptrs", &first, err);
+
+	if (r == 0)
+		r = kernel_bpf_copies(&copies, &n, &map, err);
+	if (r < 0)
+		return r;
+	r = kernel_read(k, map + first.at / 8, &pointer, sizeof(pointer));
+	if (r < 0)
+		return error_errno(err, r, "read the kernel's memory");
+	for (size_t i = 0; i < n; i++)
+		copies[i] -= pointer;
+	k->per_cpu = take_ptr(copies);
+	k->n_cpus = n;
+	return 0;
+}
+
+int kernel_per_cpu(struct kernel *k, const uint64_t **ret, size_t *ret_n, struct ct_error *err)
+{
+	int r = k->per_cpu ? 0 : find_per_cpu(k, err);
+
+	*ret = k->per_cpu;
+	*ret_n = k->n_cpus;
+	return r;
 }

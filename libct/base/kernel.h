@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "libct/base/cleanup.h"
 
@@ -49,3 +50,12 @@ uint64_t kernel_get(const void *object, struct kernel_field f);
 
 /* The addresses of all TCP sockets of the caller's network namespace (struct sock_common); the caller frees. */
 int kernel_tcp_sockets(struct kernel *k, uint64_t **ret, size_t *ret_n, struct ct_error *err);
+
+/* The address of a task (struct task_struct), by its host TID. -ESRCH: there is none. */
+int kernel_task(struct kernel *k, pid_t tid, uint64_t *ret, struct ct_error *err);
+
+/*
+ * What is to be added to a pointer to something of which every CPU has a copy, for the copies of the first CPU, the next, ...;
+ * k's. -EOPNOTSUPP with words: it cannot be found out.
+ */
+int kernel_per_cpu(struct kernel *k, const uint64_t **ret, size_t *ret_n, struct ct_error *err);

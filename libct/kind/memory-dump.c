@@ -19,6 +19,7 @@
 #include "images/archive.h"
 #include "libct/base/io.h"
 #include "libct/dump-steps.h"
+#include "libct/kind/aio.h"
 #include "libct/kind/file.h"
 #include "libct/kind/memory.h"
 #include "libct/kind/pagemap.h"
@@ -42,6 +43,17 @@ bool memory_is_private(const struct vma *v)
 bool memory_is_saved(const struct vma *v)
 {
 	return memory_is_private(v) && !(v->flags & VMA_DROPPABLE);
+}
+
+bool memory_begin(struct pagemap_walk *walk, int pagemap, const struct vma *v)
+{
+	if (aio_is_ring(v))
+		pagemap_begin_all(walk, v->start, v->end);
+	else if (memory_is_saved(v))
+		pagemap_begin(walk, pagemap, v->start, v->end);
+	else
+		return false;
+	return true;
 }
 
 /* The inode number of System V shared memory is its id, and the first of a pod is 0. */
@@ -81,9 +93,6 @@ static const char *why_not(const struct vma *v)
 	if (v->flags & VMA_KEY)
 		return "memory with a protection key (pkey_mprotect) is not carried yet; start the "
 		       "program without them";
-	if (!strncmp(v->name, "/[aio]", 6))
-		return "asynchronous I/O (io_setup) is not carried; start the program without it "
-		       "(MariaDB and MySQL: --innodb-use-native-aio=0)";
 	if (!strcmp(v->name, "anon_inode:[io_uring]"))
 		return "io_uring is not carried yet; start the program without it";
 	if (!strncmp(v->name, "anon_inode:", 11))
@@ -174,6 +183,7 @@ static int put_area(struct dump_process *p, const struct vma *v, uint64_t end, s
 		    struct ct_error *err)
 {
 	struct node *n = node_put_object(areas, NULL);
+	const struct aio_context *aio = aio_find(p, v, end);
 	char prot[4] = "---", flags[64];
 	uint32_t id;
 	int r;
@@ -198,6 +208,10 @@ static int put_area(struct dump_process *p, const struct vma *v, uint64_t end, s
 	r = put_guards(p, v->start, end, n);
 	if (r < 0)
 		return error_errno(err, r, "find guard pages");
+	if (aio)
+		aio_put(aio, n);
+	if (aio_is_ring(v))
+		return 0;
 	if (!has_file(v))
 		return 0;
 	node_put_bool(n, "shared", v->shared);
@@ -392,11 +406,10 @@ static int dump_private(struct dump *d, struct dump_process *p, struct archive_w
 		struct pagemap_run run, rest;
 		struct pagemap_walk walk;
 
-		if (!memory_is_saved(v))
+		if (!memory_begin(&walk, p->pagemap, v))
 			continue;
 		/* A page of zeros that was written over a file's is not nothing. */
 		pages_keep_zeros(w, has_file(v));
-		pagemap_begin(&walk, p->pagemap, v->start, v->end);
 		d->stats.pages_scanned += (v->end - v->start) / IMAGE_PAGE;
 		while (r == 0 && (r = pagemap_next(&walk, &run)) > 0) {
 			r = 0;
@@ -426,10 +439,10 @@ const struct kind kind_memory = {
 		   "growing stacks, guard pages, every protection, madvise and mlock states, vdso, "
 		   "arguments and environment as /proc shows them",
 	.refuses = "huge pages of a pool, userfaultfd, device and secret memory, shadow stacks, protection keys, "
-		   "rings of asynchronous I/O, io_uring and packet sockets, 32-bit programs",
+		   "rings of io_uring and packet sockets, 32-bit programs",
 	.victims = "mem-private mem-shared mem-file mem-brk-stack mem-stack-full mem-stack-used mem-advice "
 		   "mem-mlockall mem-guard mem-prctl mem-cow mem-cow-zero mem-args mem-vdso mem-memfd mem-many mem-droppable mem-sealed "
-		   "mem-static mem-nolibc regs-xstate regs-avx512 regs-fsgs refused-32bit refused-aio "
+		   "mem-static mem-nolibc regs-xstate regs-avx512 regs-fsgs refused-32bit "
 		   "refused-hugetlb refused-io-uring-area refused-packet-ring refused-secret refused-uffd-area",
 	.process_check = memory_check,
 	.process_ask = memory_ask,

@@ -15,6 +15,7 @@
 #include "images/archive.h"
 #include "libct/base/io.h"
 #include "libct/base/sys.h"
+#include "libct/kind/aio.h"
 #include "libct/kind/memory-restore.h"
 #include "libct/kind/ns-ipc.h"
 #include "libct/restore-steps.h"
@@ -70,6 +71,8 @@ static void parse_area(struct restore *r, const struct node *n, struct restore_a
 		a->shared = node_bool(n, "shared");
 		a->offset = node_hex(n, "offset");
 	}
+	if (node_has(n, "aio"))
+		aio_parse(node_object(n, "aio"), a);
 }
 
 int memory_parse(struct restore_process *p, struct ct_error *err)
@@ -77,6 +80,7 @@ int memory_parse(struct restore_process *p, struct ct_error *err)
 	struct restore *r = p->restore;
 	const struct node *list = node_array(node_object(p->node, "memory"), "areas");
 	uint64_t last = lowest_address(r);
+	int e;
 
 	p->n_areas = node_count(list);
 	p->areas = calloc(p->n_areas ? p->n_areas : 1, sizeof(*p->areas));
@@ -88,7 +92,11 @@ int memory_parse(struct restore_process *p, struct ct_error *err)
 			node_complain(p->areas[i].node, "areas that overlap, are out of order or too low");
 		last = p->areas[i].end;
 	}
-	return doc_check(r->doc, err);
+	e = doc_check(r->doc, err);
+	for (size_t i = 0; e == 0 && i < p->n_areas; i++)
+		if (p->areas[i].aio)
+			e = aio_check_area(&p->areas[i], err);
+	return e;
 }
 
 static bool overlaps(uint64_t at, uint64_t size, uint64_t start, uint64_t end, uint64_t *next)
@@ -265,7 +273,9 @@ static int map_areas(struct restore_process *p, struct ct_error *err)
 
 		if (a->special || a->attached)
 			continue;
-		if (shm_is_segment(p->restore, a->descriptor))
+		if (a->aio)
+			e = aio_restore(p, a, err);
+		else if (shm_is_segment(p->restore, a->descriptor))
 			e = shm_attach(p, p->areas, i, p->n_areas, err);
 		else
 			e = a->inherits ? memory_map_around(p, a, err)
@@ -392,11 +402,13 @@ static int fill_run(struct restore_process *p, uint64_t at, const char *data, ui
 		uint64_t part;
 		int e;
 
-		if (!a || a->shared || a->special)
+		if (!a || (a->shared && !a->aio) || a->special)
 			return -EBADMSG;
 		part = piece_end(p, a, at) - at;
 		part = part < len ? part : len;
-		if (a->descriptor < 0 && p->uffd >= 0)
+		if (a->aio)
+			e = aio_fill(p, a, at, data, part);
+		else if (a->descriptor < 0 && p->uffd >= 0)
 			e = copy_pages(p, a, at, data, part);
 		else
 			e = io_pwrite_all(p->mem, data, part, (off_t)at);

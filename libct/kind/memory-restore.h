@@ -11,6 +11,7 @@ struct restore_area {
 	int prot;
 	uint32_t flags; /* VMA_* */
 	bool shared, special, registered;
+	bool aio;      /* a ring: kind/aio.h; shared, without a descriptor */
 	bool inherits; /* some of its pages are those of the parent */
 	bool attached; /* mapped already, with another part of the same shared memory: ns-shm.c */
 	int64_t descriptor; /* -1: anonymous */

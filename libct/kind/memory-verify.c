@@ -10,7 +10,8 @@
 
 #include "images/archive.h"
 #include "libct/base/io.h"
-#include "libct/kind/memory.h"
+#include "libct/kind/aio.h"
+#include "libct/kind/memory-restore.h"
 #include "libct/kind/pagemap.h"
 
 #define BLOCK 64
@@ -19,9 +20,13 @@ int sums_init(struct restore_process *p, struct ct_error *err)
 {
 	struct page_sums *sums = &p->sums;
 
-	sums->holes = calloc(p->n_threads, sizeof(*sums->holes));
+	sums->holes = calloc(p->n_threads + p->n_areas, sizeof(*sums->holes));
 	if (!sums->holes)
 		return error_errno(err, -ENOMEM, "verify");
+	for (size_t i = 0; i < p->n_areas; i++)
+		if (p->areas[i].aio)
+			sums->holes[sums->n_holes++] =
+				(struct page_hole){ p->areas[i].start, AIO_NUMBER_SIZE };
 	for (size_t i = 0; i < p->n_threads; i++) {
 		const struct node *thread = node_object(p->threads[i].node, "thread"), *rseq;
 
@@ -157,9 +162,8 @@ static int verify_process(struct restore_process *p, const struct dump_process *
 		struct pagemap_walk walk;
 		int e;
 
-		if (!memory_is_saved(v))
+		if (!memory_begin(&walk, q->pagemap, v))
 			continue;
-		pagemap_begin(&walk, q->pagemap, v->start, v->end);
 		while ((e = pagemap_next(&walk, &run)) > 0) {
 			for (uint64_t done = 0; done < run.pages; done += BLOCK) {
 				size_t n = run.pages - done < BLOCK ? run.pages - done : BLOCK;

@@ -43,6 +43,8 @@ int shared_dump_pages(struct dump *d, struct archive_writer *w, struct ct_error 
 bool memory_is_private(const struct vma *v);
 /* Has pages of its own that are carried. What is droppable may be lost at any time, so it is. */
 bool memory_is_saved(const struct vma *v);
+/* Begins a walk over the pages of an area that go into the image; false: none do. */
+bool memory_begin(struct pagemap_walk *walk, int pagemap, const struct vma *v);
 
 /* Finds what a process shares with its parent since fork: p->inherited. */
 int memory_find_inherited(struct dump *d, struct dump_process *p);

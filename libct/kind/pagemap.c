@@ -122,6 +122,12 @@ void pagemap_begin_guards(struct pagemap_walk *w, int pagemap, uint64_t at, uint
 	w->guards = true;
 }
 
+void pagemap_begin_all(struct pagemap_walk *w, uint64_t at, uint64_t end)
+{
+	pagemap_begin(w, -1, end, end);
+	w->found[w->n++] = (struct pagemap_run){ at, (end - at) / PAGE };
+}
+
 int pagemap_next(struct pagemap_walk *w, struct pagemap_run *ret)
 {
 	while (w->next == w->n) {

@@ -28,6 +28,8 @@ struct pagemap_walk {
 void pagemap_begin(struct pagemap_walk *w, int pagemap, uint64_t at, uint64_t end);
 /* The same for guard pages (MADV_GUARD_INSTALL, man 2 madvise); none to be seen before Linux 6.15. */
 void pagemap_begin_guards(struct pagemap_walk *w, int pagemap, uint64_t at, uint64_t end);
+/* A walk over all pages, whatever they hold. */
+void pagemap_begin_all(struct pagemap_walk *w, uint64_t at, uint64_t end);
 
 /* The next run. 1: there is one, 0: none any more, or a negative errno. */
 int pagemap_next(struct pagemap_walk *w, struct pagemap_run *ret);

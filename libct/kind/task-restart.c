@@ -6,8 +6,8 @@
  * the time, is interrupted in it, and gets its own registers back. See dump-restart.c for how the
  * deadline is found out.
  *
- * select, pselect, ppoll, epoll_wait, epoll_pwait2, rt_sigtimedwait and semtimedop are made anew from
- * their arguments, which say what remained when the pod was stopped (see dump-sleep.c for the last four); in
+ * select, pselect, ppoll, epoll_wait, epoll_pwait2, rt_sigtimedwait, semtimedop and io_getevents are made anew from
+ * their arguments, which say what remained when the pod was stopped (see dump-sleep.c for the last five); in
  * the last moment what has passed since is taken off, because the pod's clocks go on while it is
  * restored. The limits of sockets (SO_RCVTIMEO, SO_SNDTIMEO) and of recvmmsg begin anew, as the kernel does it.
  */

@@ -67,6 +67,7 @@ static const char *const names[] = {
 	[RESTART_EPOLL_TIMESPEC] = "epoll_pwait2",
 	[RESTART_SIGTIMEDWAIT] = "rt_sigtimedwait",
 	[RESTART_SEMTIMEDOP] = "semtimedop",
+	[RESTART_GETEVENTS] = "io_getevents",
 };
 
 #define NSEC_PER_SEC 1000000000LL
@@ -91,7 +92,7 @@ enum restart_call restart_call(long number, const struct user_regs_struct *regs)
 	}
 }
 
-enum restart_call restart_forgetful(long number, const uint64_t args[4])
+enum restart_call restart_forgetful(long number, const uint64_t args[5])
 {
 	switch (number) {
 	case SYS_epoll_wait:
@@ -103,6 +104,9 @@ enum restart_call restart_forgetful(long number, const uint64_t args[4])
 		return args[2] ? RESTART_SIGTIMEDWAIT : RESTART_NONE;
 	case SYS_semtimedop:
 		return args[3] ? RESTART_SEMTIMEDOP : RESTART_NONE;
+	case SYS_io_getevents:
+	case SYS_io_pgetevents:
+		return args[4] ? RESTART_GETEVENTS : RESTART_NONE;
 	default:
 		return RESTART_NONE;
 	}
@@ -123,7 +127,7 @@ enum restart_call restart_timed(const struct user_regs_struct *regs)
 		return regs->r8 ? RESTART_SELECT : RESTART_NONE;
 	default:
 		return restart_forgetful((long)regs->orig_rax,
-					 (uint64_t[4]){ regs->rdi, regs->rsi, regs->rdx, regs->r10 });
+					 (uint64_t[5]){ regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8 });
 	}
 }
 

@@ -48,6 +48,7 @@ enum restart_call {
 	RESTART_EPOLL_TIMESPEC,
 	RESTART_SIGTIMEDWAIT,
 	RESTART_SEMTIMEDOP,
+	RESTART_GETEVENTS, /* io_pgetevents, too */
 	RESTART_UNKNOWN,
 };
 
@@ -68,7 +69,7 @@ enum restart_call restart_by_name(const char *name);
 uint64_t restart_remainder_at(enum restart_call call, const struct user_regs_struct *regs);
 
 /* Which of those that forget how long they have waited begins with these arguments; NONE: none, or no limit. */
-enum restart_call restart_forgetful(long number, const uint64_t args[4]);
+enum restart_call restart_forgetful(long number, const uint64_t args[5]);
 
 /* Registers such that the call is made anew if the task merely goes on with them. */
 void restart_rewind(struct user_regs_struct *regs);

@@ -53,7 +53,7 @@ is_ready() {
 @test "the format lists the fields of the victims" {
 	local name options
 
-	for name in epoll-edge file-deleted-shared file-memfd fifo fs-cwd-removed inotify lock-ofd lock-posix \
+	for name in aio epoll-edge file-deleted-shared file-memfd fifo fs-cwd-removed inotify lock-ofd lock-posix \
 		    netlink-route pidfd pipe-packets process-attributes sched-policy seccomp-strict \
 		    signal-altstack signal-pending signalfd tcp-half-closed tcp-listen tcp-orphan tcp-request tcp-time-wait tcp-waiting thread-rseq timer-posix timerfd-ticks \
 		    tty-input udp-multicast unix-peer-gone unix-pending unix-rights; do

@@ -2,6 +2,7 @@
 /* Calls whose time the kernel forgets when they are interrupted: each ends when it would have, none with EINTR. */
 #include "tests/victims/victim.h"
 
+#include <linux/aio_abi.h>
 #include <sys/epoll.h>
 #include <sys/sem.h>
 #include <sys/socket.h>
@@ -10,7 +11,7 @@
 
 #define SPAN 8000
 #define EARLY 2000 /* ms of it are over before the first checkpoint: what begins anew is late by them */
-#define N 6
+#define N 8
 
 /* The limit is in memory that nobody can write to, and stays what it was. */
 static const struct timespec span = { SPAN / 1000, 0 };
@@ -21,6 +22,8 @@ static void child(void *arg)
 	struct timeval timeout = { SPAN / 1000, 0 };
 	struct sembuf op = { 0, -1, 0 };
 	struct epoll_event event;
+	struct io_event done;
+	aio_context_t context = 0;
 	struct iovec room;
 	int fds[2], set, sem;
 	sigset_t mask;
@@ -47,6 +50,12 @@ static void child(void *arg)
 		break;
 	case 3:
 		CHECK_ERRNO(semtimedop(sem, &op, 1, &span), EAGAIN);
+		break;
+	case 6:
+	case 7:
+		CHECK_SYS(syscall(SYS_io_setup, 1, &context));
+		CHECK_EQ(syscall((intptr_t)arg == 6 ? SYS_io_getevents : SYS_io_pgetevents, context, 1, 1, &done, &span,
+				 NULL), 0);
 		break;
 	/* These begin anew. */
 	case 4:
