@@ -23,24 +23,25 @@ static socklen_t name_len(const struct sockaddr_storage *a)
 int tcp_stand_in(const struct tcp_connection *c, int *ret, struct ct_error *err)
 {
 	struct sockdiag_inet there = { 0 };
-	cleanup_fd int fd = -1;
-	int r = sockdiag_tcp_one(-1, &c->remote, &c->local, tcp_ifindex(&c->remote), &there, NULL);
+	cleanup_fd int fd = socket(c->remote.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int r;
 
 	*ret = -1;
-	/* To connect in the place of one that is over would be its end. */
-	if (r == 0 && there.state != TCP_STATE_LISTENING)
-		return 0;
-	fd = socket(c->remote.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return error_errno(err, -errno, "socket");
 	r = tcp_repair_on(fd, err);
-	if (r == 0)
-		r = tcp_deafen(fd, err);
 	if (r < 0)
 		return r;
-	/* No address of this network. */
+	/* No address of this network, as mostly. */
 	if (bind(fd, (const struct sockaddr *)&c->remote, name_len(&c->remote)) < 0)
 		return errno == EADDRNOTAVAIL ? 0 : error_errno(err, -errno, "bind");
+	r = sockdiag_tcp_one(-1, &c->remote, &c->local, tcp_ifindex(&c->remote), &there, NULL);
+	/* To connect in the place of one that is over would be its end. */
+	if (r == 0 && there.state != TCP_STATE_LISTENING)
+		return 0;
+	r = tcp_deafen(fd, err);
+	if (r < 0)
+		return r;
 	if (connect(fd, (const struct sockaddr *)&c->local, name_len(&c->local)) < 0)
 		return error_errno(err, -errno, "connect");
 	*ret = take_fd(&fd);

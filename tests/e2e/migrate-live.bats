@@ -124,6 +124,27 @@ on_client_open() {
 	done
 }
 
+# waits HOST: somebody is to be accepted by the pod s there.
+waits() {
+	"$1" exec s -- ss -Hltn 'sport = :7300' | awk '$2 > 0 { found = 1 } END { exit !found }'
+}
+
+@test "who waits to be accepted goes along, and is served when the server accepts again" {
+	ona run -d --name s --ip 10.77.0.63 -- python3 -u "$PROGRAMS/short-server.py"
+	until_ok 30 on_client_open 10.77.0.63 7300
+	ona exec s -- touch /run/wait
+	client visitor python3 "$PROGRAMS/short-client.py" 10.77.0.63 1 "$PWD/leave"
+	until_ok 30 waits ona
+	there migrate s
+	waits onb
+	back migrate s
+	waits ona
+	ona exec s -- rm /run/wait
+	: >leave
+	client_ends visitor
+	says visitor "all "
+}
+
 @test "a login by ssh goes on typing across migrations" {
 	local way lines
 
