@@ -473,7 +473,11 @@ int restore_built(struct restore *r, struct ct_error *err)
 
 int restore_ready(struct restore *r, struct ct_error *err)
 {
-	return pod_prepare(r->pod, &r->go, err);
+	int e = 0;
+
+	for (size_t i = 0; e == 0 && i < r->n_orphans; i++)
+		e = pod_keep_orphan(r->pod, r->orphans[i], err);
+	return e < 0 ? e : pod_prepare(r->pod, &r->go, err);
 }
 
 int restore_release(struct restore *r, struct ct_error *err)

@@ -21,15 +21,21 @@ static bool is_tcp(int fd)
 	       getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0 && protocol == IPPROTO_TCP;
 }
 
-static void release(int pidfd, int number)
+static void release_one(int fd)
 {
-	cleanup_fd int fd = sys_pidfd_getfd(pidfd, number);
 	socklen_t len = sizeof(int);
 	int reuse = 0;
 
-	if (fd < 0 || !is_tcp(fd) || getsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, &len) < 0)
-		return;
-	tcp_release_unknown(fd, reuse, NULL);
+	if (getsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, &len) == 0)
+		tcp_release_unknown(fd, reuse, NULL);
+}
+
+static void release(int pidfd, int number)
+{
+	cleanup_fd int fd = sys_pidfd_getfd(pidfd, number);
+
+	if (fd >= 0 && is_tcp(fd))
+		release_one(fd);
 }
 
 static void release_of(pid_t pid)
@@ -56,4 +62,26 @@ void connections_release(struct monitor *m)
 
 	for (ssize_t i = 0; i < n; i++)
 		release_of(pids[i]);
+	for (size_t i = 0; i < m->n_orphans; i++)
+		release_one(m->orphans[i]);
+}
+
+void connections_keep(struct monitor *m, int fd)
+{
+	int *grown = fd < 0 ? NULL : realloc(m->orphans, (m->n_orphans + 1) * sizeof(*grown));
+
+	if (!grown) {
+		fd_close(fd);
+		return;
+	}
+	m->orphans = grown;
+	m->orphans[m->n_orphans++] = fd;
+}
+
+void connections_let_go(struct monitor *m)
+{
+	for (size_t i = 0; i < m->n_orphans; i++)
+		fd_close(m->orphans[i]);
+	free(take_ptr(m->orphans));
+	m->n_orphans = 0;
 }

@@ -240,6 +240,10 @@ static int request(struct monitor *m, struct client *c, const struct monitor_msg
 			return error_set(err, -EPROTO, "not to be released");
 		monitor_release(m, &(struct init_go){ msg->value, (int)(msg->number & 0xff) });
 		return 0;
+	case MSG_ORPHAN:
+		if (c->starter)
+			connections_keep(m, take_fd(fd));
+		return 0;
 	case MSG_SET_GOING:
 		r = c->starter ? monitor_set_going(m, err) : error_set(err, -EPROTO, "not to be set going");
 		if (r >= 0)

@@ -65,6 +65,8 @@ struct monitor {
 	size_t n_clients;
 	struct client *starter;	    /* NULL when it has hung up */
 	struct client *guard;	    /* who has the guard */
+	int *orphans;		    /* TCP connections that nobody is to have when it is released */
+	size_t n_orphans;
 	int repaired_fd;	    /* a TCP socket that it may have left in repair mode; -1: none */
 	int repaired_reuse, repaired_in_line; /* its SO_REUSEADDR and SO_OOBINLINE */
 	uint64_t deferred_signals;  /* bit n-1: signal n came while the guard was on */
@@ -168,6 +170,9 @@ int monitor_signal(struct monitor *m, int sig, struct ct_error *err);
 /* ---- connections.c ---- */
 /* Those of a frozen pod that its restore has held back hear and speak again. */
 void connections_release(struct monitor *m);
+/* No process will have this one: it is closed when the pod goes. Takes `fd`. */
+void connections_keep(struct monitor *m, int fd);
+void connections_let_go(struct monitor *m);
 
 /* ---- monitor-keeper.c ---- */
 /* In the keeper, when the pod is made: runs servers until the pod is gone. */

@@ -178,6 +178,7 @@ int monitor_set_going(struct monitor *m, struct ct_error *err)
 void monitor_settle(struct monitor *m)
 {
 	m->announcer_fd = fd_close(m->announcer_fd);
+	connections_let_go(m);
 }
 
 void monitor_go_alone(struct monitor *m)

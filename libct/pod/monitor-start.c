@@ -117,6 +117,14 @@ int pod_release(struct pod *pod, const struct init_go *go, struct ct_error *err)
 	return 0;
 }
 
+int pod_keep_orphan(struct pod *pod, int fd, struct ct_error *err)
+{
+	struct monitor_msg msg = { .type = MSG_ORPHAN };
+	int r = monitor_send_fd(pod->monitor_fd, &msg, NULL, 0, fd);
+
+	return r < 0 ? error_errno(err, r, "the pod's monitor") : 0;
+}
+
 int pod_prepare(struct pod *pod, const struct init_go *go, struct ct_error *err)
 {
 	int r = ask(pod, MSG_PREPARE, go->main_vpid, (uint64_t)go->code, err);

@@ -57,6 +57,7 @@ enum monitor_type {
 	MSG_GUARD_TAKE_UP = 15,	  /* the guard of a pod that was handed over; OK or FAILED */
 
 	MSG_SET_GOING = 16,	  /* from the starter of a restored pod, after RELEASE; OK or FAILED */
+	MSG_ORPHAN = 17, /* from the starter of a restored pod, before PREPARE; with a TCP socket; not answered */
 	MSG_PREPARE = 18, /* as RELEASE; from the starter of a restored pod, before that; OK or FAILED */
 
 	/* answers */

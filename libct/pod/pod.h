@@ -241,6 +241,11 @@ int pod_release(struct pod *pod, const struct init_go *go, struct ct_error *err)
  * meanwhile is waited for. 1: there is no monitor any more, and what start->taken does is the caller's.
  */
 int pod_prepare(struct pod *pod, const struct init_go *go, struct ct_error *err);
+/*
+ * Before that, for a TCP connection that no process is to have, and which the caller releases and closes: should he be killed,
+ * the monitor does. Not waited for.
+ */
+int pod_keep_orphan(struct pod *pod, int fd, struct ct_error *err);
 int pod_release_restored(struct pod *pod, const struct init_go *go, struct ct_error *err);
 int pod_set_going(struct pod *pod, struct ct_error *err);
 

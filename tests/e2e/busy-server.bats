@@ -147,9 +147,12 @@ orphan() {
 	nsenter -t "$(pod_field web pid)" -n ss -Hant state fin-wait-1 | grep -q ':80 '
 }
 
-@test "a slow client gets the rest of an answer whose server has closed the connection, from the restored pod" {
-	local ip client
+runs_or_is_gone() {
+	[ -z "$(podckpt ps -q)" ] || status_is web running
+}
 
+# nginx, and a client that has no room for the answer to its question yet.
+slow_client() {
 	mkdir web
 	head -c 60000 /dev/urandom >web/file
 	cat >nginx.conf <<-EOF
@@ -176,14 +179,50 @@ orphan() {
 	python3 "$PROGRAMS/slow-client.py" "$ip" /file "$PWD/go" got >client.out 2>&1 3>&- &
 	client=$!
 	until_ok 20 orphan
-	podckpt checkpoint web
-	podckpt restore -d --verify web.tar
-	orphan
-	podckpt checkpoint web
-	podckpt restore -d --verify web.tar
+}
+
+gets_the_rest() {
 	: >go
 	await "$client"
 	cat client.out
 	assert_equal "$status" 0
 	cmp web/file got
+}
+
+@test "a slow client gets the rest of an answer whose server has closed the connection, from the restored pod" {
+	local ip client
+
+	slow_client
+	podckpt checkpoint web
+	podckpt restore -d --verify web.tar
+	orphan
+	podckpt checkpoint web
+	podckpt restore -d --verify web.tar
+	gets_the_rest
+}
+
+@test "podckpt killed at the release of a pod does not take the rest of an answer along" {
+	local fault=$BUILD/tests/faults/fault ip client restore n first last went_on=0
+
+	slow_client
+	podckpt checkpoint web
+	restore=("$BUILD/.libs/podckpt" restore -d web.tar)
+	export LD_LIBRARY_PATH=$BUILD/.libs
+	"$fault" -l calls -w 0 -- "${restore[@]}"
+	podckpt checkpoint web
+	# The last three that it sends: the monitor is to be ready, to release, to set going.
+	awk '$1 == "call" && $3 == 46 { print $2 }' calls | tail -n 3 >sent
+	first=$(head -n 1 sent)
+	last=$(tail -n 1 sent)
+	for ((n = last + 4; n > first; n -= 3)); do
+		"$fault" -l log -n "$n" -k -- "${restore[@]}" || true
+		until_ok 30 runs_or_is_gone
+		[ "$(podckpt ps -q)" = web ] || continue
+		orphan
+		went_on=$((went_on + 1))
+		podckpt checkpoint web
+	done
+	assert [ "$went_on" -gt 1 ]
+	podckpt restore -d --verify web.tar
+	gets_the_rest
 }
