@@ -185,7 +185,7 @@ gets_the_rest() {
 	: >go
 	await "$client"
 	cat client.out
-	assert_equal "$status" 0
+	assert_success
 	cmp web/file got
 }
 
