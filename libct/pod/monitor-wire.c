@@ -11,10 +11,13 @@
 
 #define TRIES 3
 
-/* What was asked is done or will be, and only the answer says so: lack of memory for a moment is not the last word. */
+/*
+ * What was asked is done or will be, and only the answer says so: lack of memory for a moment is not the last word. Nor is that
+ * the other end hung up before it had read all: the kernel says so once, before what was sent by it.
+ */
 static bool try_again(int *tries)
 {
-	return errno == EINTR || (errno == ENOMEM && ++*tries < TRIES);
+	return errno == EINTR || ((errno == ENOMEM || errno == ECONNRESET) && ++*tries < TRIES);
 }
 
 int monitor_send_fd(int sock, const struct monitor_msg *msg, const void *data, size_t len, int fd)

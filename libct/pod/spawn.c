@@ -307,11 +307,12 @@ static ssize_t receive(int sync, struct report *ret, int *ret_fd)
 	struct cmsghdr *c;
 	ssize_t n;
 
+	/* It ended before it had read all: the kernel says so once, before what it has sent itself. */
 	do
 		n = recvmsg(sync, &msg, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (n < 0)
-		return errno == ECONNRESET ? 0 : -errno;
+		return -errno;
 	c = CMSG_FIRSTHDR(&msg);
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
 		memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
@@ -375,6 +376,14 @@ static int await_ready(struct making *m, struct ct_error *err)
 	return 0;
 }
 
+/* What cannot be done to a PID 1 that has given up is not the cause: its last words are. */
+static int last_words(struct making *m, int r, struct ct_error *err)
+{
+	struct pollfd words = { .fd = m->child.sync_fd, .events = POLLIN };
+
+	return poll(&words, 1, 0) > 0 ? await_ready(m, err) : r;
+}
+
 static int bring_up(struct making *m, struct ct_error *err)
 {
 	struct pod *pod = m->s.pod;
@@ -382,10 +391,10 @@ static int bring_up(struct making *m, struct ct_error *err)
 
 	r = attach_network(m, err);
 	if (r < 0)
-		return r;
+		return last_words(m, r, err);
 	r = io_write_all(m->child.sync_fd, &pod->config.address, sizeof(pod->config.address));
 	if (r < 0)
-		return error_errno(err, r, "let PID 1 go on");
+		return last_words(m, error_errno(err, r, "let PID 1 go on"), err);
 	return await_ready(m, err);
 }
 
