@@ -26,7 +26,7 @@
 #include "netns/tcp-impl.h"
 #include "netns/tcp-listener.h"
 
-#define ARRIVAL_MS 10000
+#define ARRIVAL_MS 30000
 #define AGAIN_MS 100 /* after that a packet is taken to be lost */
 #define BEHIND 65537 /* from the old connection's end to the new one's first number */
 #define BEFORE 1000  /* so much older is the peer's side of the old one */

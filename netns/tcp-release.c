@@ -10,7 +10,7 @@
 #include "libct/base/error.h"
 #include "netns/tcp-impl.h"
 
-#define ARRIVAL_MS 10000
+#define ARRIVAL_MS 30000
 
 int tcp_set_window(int fd, const struct tcp_window *w, struct ct_error *err)
 {

@@ -158,6 +158,33 @@ static inline int waiting(int listener)
 	return getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ? -1 : (int)info.tcpi_unacked;
 }
 
+/* In the queue are `n`: those who come one after the other would otherwise stand there in any order. */
+static inline bool comes_to_wait(int listener, int n)
+{
+	int64_t until = monotonic_ms() + WAIT_MS;
+
+	while (waiting(listener) != n) {
+		if (monotonic_ms() > until)
+			return false;
+		poll(NULL, 0, 1);
+	}
+	return true;
+}
+
+/* All that was said was heard, the end too, and that is known. */
+static inline bool is_acknowledged(int fd)
+{
+	int64_t until = monotonic_ms() + WAIT_MS;
+	int n = -1;
+
+	while (ioctl(fd, SIOCOUTQ, &n) || n) {
+		if (monotonic_ms() > until)
+			return false;
+		poll(NULL, 0, 1);
+	}
+	return true;
+}
+
 static inline uint32_t stamp(int fd)
 {
 	uint32_t t = 0;
@@ -204,10 +231,16 @@ static inline bool comes_to(int ns, const struct tcp_connection *c, bool theirs,
 	return true;
 }
 
-/* Read from the kernel's memory: the one between these addresses. */
+/* Read from the kernel's memory, once nothing moves: the one between these addresses. */
 static inline struct tcp_held *look_at(const struct tcp_connection *c, struct tcp_held **ret, size_t *ret_n)
 {
-	if (tcp_held_all(kernel, ret, ret_n, &err) < 0) {
+	int64_t until = monotonic_ms() + WAIT_MS;
+	int r;
+
+	do
+		r = tcp_held_all(kernel, ret, ret_n, &err);
+	while (r == -EAGAIN && monotonic_ms() < until);
+	if (r < 0) {
 		printf("# %s\n", err.text);
 		exit(1);
 	}

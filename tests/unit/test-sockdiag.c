@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* netns/sockdiag.c: what the kernel tells about sockets. */
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -186,12 +187,15 @@ static void test_tcp(int ns)
 	struct sockaddr_in to = { .sin_family = AF_INET,
 				  .sin_port = htons(9000),
 				  .sin_addr = ip("127.0.0.1") };
+	struct pollfd arrived = { .events = POLLIN };
 	const struct sockdiag_inet *s, *c, *p;
 	size_t n;
 
 	REQUIRE("a connection", !connect(client, (struct sockaddr *)&to, sizeof(to)));
 	peer = accept(server, NULL, NULL);
 	REQUIRE("data that nobody reads", write(client, "hello", 5) == 5);
+	arrived.fd = peer;
+	REQUIRE("... is there", poll(&arrived, 1, -1) == 1);
 	REQUIRE("all are listed", !sockdiag_inet_all(ns, IPPROTO_TCP, &list, &n, &err));
 	s = find(list, n, server);
 	c = find(list, n, client);

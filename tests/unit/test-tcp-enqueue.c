@@ -12,10 +12,17 @@ struct waiting {
 	struct tcp_connection c;
 };
 
-/* Like one that waits at a moment where packets are held back. The accepted one is as good. */
-static void begin(struct waiting *w, enum kind kind, size_t received, bool fin)
+/*
+ * Like one that waits at a moment where packets are held back. The accepted one is as good. `listener`: where it is to wait, behind
+ * those before it; -1: that does not matter.
+ */
+static void begin(struct waiting *w, int listener, enum kind kind, size_t received, bool fin)
 {
+	int before = listener < 0 ? 0 : waiting(listener);
+
 	*w = (struct waiting){ .client = client_at(world, kind, PORT), .received = received, .fin = fin };
+	if (listener >= 0)
+		REQUIRE("it waits", comes_to_wait(listener, before + 1));
 	REQUIRE("the peer has spoken", write_pattern(w->client, received, (unsigned int)received));
 	if (fin)
 		shutdown(w->client, SHUT_WR);
@@ -27,7 +34,8 @@ static void settle(struct waiting *w, int listener)
 	/* How much comes in small pieces depends on how they are joined on the way. */
 	setsockopt(w->fd, SOL_SOCKET, SO_RCVBUF, &(int){ 1 << 20 }, sizeof(int));
 	REQUIRE("all has arrived",
-		becomes(w->fd, w->fin ? TCP_STATE_CLOSE_WAIT : TCP_STATE_ESTABLISHED, (int)w->received));
+		becomes(w->fd, w->fin ? TCP_STATE_CLOSE_WAIT : TCP_STATE_ESTABLISHED, (int)w->received) &&
+			is_acknowledged(w->client));
 }
 
 static void cut(struct waiting *w)
@@ -96,7 +104,7 @@ static void test_waiting(enum kind kind, size_t received, bool fin)
 	struct waiting w;
 
 	printf("# %s, %zu bytes, %s\n", names[kind], received, fin ? "ended" : "open");
-	begin(&w, kind, received, fin);
+	begin(&w, listener, kind, received, fin);
 	settle(&w, listener);
 	hold_packets(true);
 	cut(&w);
@@ -128,7 +136,7 @@ static void test_held(enum kind kind)
 	for (size_t i = 0; i < N; i++) {
 		if (i == N - 1)
 			setsockopt(listener, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
-		begin(&w[i], kind, i == N - 1 ? 0 : i * 10000, i == 1);
+		begin(&w[i], i == N - 1 ? -1 : listener, kind, i == N - 1 ? 0 : i * 10000, i == 1);
 	}
 	for (size_t got = 0; got < 10000 + 1 + 20000 && monotonic_ms() < until;) {
 		got = 0;
@@ -183,7 +191,7 @@ static void test_order(void)
 	bool ok = true;
 
 	for (size_t i = 0; i < N; i++)
-		begin(&w[i], FOUR, i * 1000, i & 1);
+		begin(&w[i], listener, FOUR, i * 1000, i & 1);
 	for (size_t i = 0; i < N; i++)
 		settle(&w[i], listener);
 	hold_packets(true);
@@ -204,8 +212,8 @@ static void test_opening(void)
 	struct pollfd p = { .fd = listener, .events = POLLIN };
 	struct waiting other, w;
 
-	begin(&other, SIX, 3, false);
-	begin(&w, SIX, 0, false);
+	begin(&other, listener, SIX, 3, false);
+	begin(&w, listener, SIX, 0, false);
 	settle(&other, listener);
 	settle(&w, listener);
 	hold_packets(true);
@@ -236,7 +244,7 @@ static void test_shared(void)
 	for (size_t i = 0; i < N; i++)
 		listeners[i] = listener_at(MAPPED, PORT, 20, true);
 	for (size_t i = 0; i < N * EACH; i++)
-		begin(&w[i], i & 1 ? SIX : FOUR, 0, false);
+		begin(&w[i], -1, i & 1 ? SIX : FOUR, 0, false);
 	for (size_t i = 0; i < N * EACH; i++) {
 		struct pollfd p[N];
 		size_t k = 0;
@@ -273,7 +281,7 @@ static void test_options(void)
 	socklen_t len = sizeof(int);
 	struct waiting w;
 
-	begin(&w, FOUR, 100000, false);
+	begin(&w, listener, FOUR, 100000, false);
 	settle(&w, listener);
 	hold_packets(true);
 	cut(&w);
@@ -305,7 +313,7 @@ static void test_elsewhere(void)
 	uint32_t clock = (uint32_t)monotonic_ms();
 	struct waiting w;
 
-	begin(&w, FOUR, 20, false);
+	begin(&w, listener, FOUR, 20, false);
 	settle(&w, listener);
 	hold_packets(true);
 	cut(&w);
@@ -318,7 +326,7 @@ static void test_elsewhere(void)
 	hold_packets(false);
 	go_on(&w, listener, false);
 
-	begin(&w, FOUR, 20, false);
+	begin(&w, listener, FOUR, 20, false);
 	settle(&w, listener);
 	hold_packets(true);
 	cut(&w);

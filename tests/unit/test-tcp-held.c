@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * netns/tcp-held.c and libct/base/kernel.c: connections without a descriptor are read as TCP_REPAIR reads the same ones
- * when they have one.
+ * when they have one. What is compared must not move meanwhile: all that was sent has been acknowledged, or never will be, and the
+ * loopback link is down, which timers send nothing by.
  */
+#include <linux/filter.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -10,13 +13,15 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "libct/base/clock.h"
 #include "libct/base/kernel.h"
 #include "libct/libct.h"
 #include "netns/tcp-held.h"
 #include "tests/unit/netns.h"
 #include "tests/unit/unit.h"
 
-#define LARGE 40000 /* a first window has room for it */
+#define LARGE 40000 /* there is room for it though nobody reads */
+#define WAIT_MS 60000
 
 static struct ct_error err;
 static struct kernel *kernel;
@@ -30,14 +35,49 @@ static void must(const char *what, int r)
 	}
 }
 
-static void raise_loopback(void)
+static void set_loopback(bool up)
 {
 	struct ifreq request = { .ifr_name = "lo" };
 	cleanup_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	REQUIRE("a loopback link", !ioctl(fd, SIOCGIFFLAGS, &request));
-	request.ifr_flags |= IFF_UP;
-	REQUIRE("... that is up", !ioctl(fd, SIOCSIFFLAGS, &request));
+	request.ifr_flags = (short)(up ? request.ifr_flags | IFF_UP : request.ifr_flags & ~IFF_UP);
+	REQUIRE("... is as it is to be", !ioctl(fd, SIOCSIFFLAGS, &request));
+}
+
+/* Polls, as nothing tells; under load a packet of our own may come late. */
+static void await(const char *what, bool (*reached)(int fd, int n), int fd, int n)
+{
+	int64_t until = monotonic_ms() + WAIT_MS;
+	bool is;
+
+	while (!(is = reached(fd, n)) && monotonic_ms() < until)
+		poll(NULL, 0, 1);
+	REQUIRE(what, is);
+}
+
+static bool waits(int listener, int n)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	return !getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &len) && (int)info.tcpi_unacked == n;
+}
+
+/* `n`: bytes; an end counts as one. */
+static bool lacks_acknowledgement(int fd, int n)
+{
+	int is = -1;
+
+	return !ioctl(fd, SIOCOUTQ, &is) && is == n;
+}
+
+/* Some of what there is was sent, some was not. */
+static bool is_amid(int fd, int n)
+{
+	int unsent = 0, all = 0;
+
+	return !ioctl(fd, SIOCOUTQNSD, &unsent) && !ioctl(fd, SIOCOUTQ, &all) && unsent > n && all > unsent;
 }
 
 /* Listens on the loopback address. */
@@ -73,36 +113,49 @@ static uint64_t cookie(int fd)
 	return is;
 }
 
-static uint16_t port(const struct sockaddr_storage *a)
+static bool same_name(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
 {
-	return ntohs(((const struct sockaddr_in *)a)->sin_port);
+	return a->ss_family == b->ss_family &&
+	       !memcmp(a, b, a->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
 }
 
-static uint16_t local_port(int fd)
-{
-	struct sockaddr_storage a;
-	socklen_t len = sizeof(a);
+/* The addresses of a connection; a port alone may be that of another one too. */
+struct ends {
+	struct sockaddr_storage own, peer;
+};
 
-	REQUIRE("a name", !getsockname(fd, (struct sockaddr *)&a, &len));
-	return port(&a);
+static struct ends ends_of(int fd)
+{
+	struct ends e = { 0 };
+	socklen_t own = sizeof(e.own), peer = sizeof(e.peer);
+
+	REQUIRE("names", !getsockname(fd, (struct sockaddr *)&e.own, &own) &&
+				 !getpeername(fd, (struct sockaddr *)&e.peer, &peer));
+	return e;
 }
 
 static struct tcp_held *held;
 static size_t n_held;
 
+/* A timer may go off at any time, of what an earlier test has left too. */
 static void look(void)
 {
-	tcp_held_free(held, n_held);
-	held = NULL;
-	n_held = 0;
-	must("those that the kernel holds are read", tcp_held_all(kernel, &held, &n_held, &err));
+	int64_t until = monotonic_ms() + WAIT_MS;
+	int r;
+
+	do {
+		tcp_held_free(held, n_held);
+		held = NULL;
+		n_held = 0;
+		r = tcp_held_all(kernel, &held, &n_held, &err);
+	} while (r == -EAGAIN && monotonic_ms() < until);
+	must("those that the kernel holds are read", r);
 }
 
-/* By the peer's port. */
-static struct tcp_held *find(uint16_t remote)
+static struct tcp_held *find(const struct sockaddr_storage *local, const struct sockaddr_storage *remote)
 {
 	for (size_t i = 0; i < n_held; i++)
-		if (port(&held[i].c.remote) == remote)
+		if (same_name(&held[i].c.local, local) && same_name(&held[i].c.remote, remote))
 			return &held[i];
 	return NULL;
 }
@@ -114,12 +167,6 @@ static void read_by_repair(int fd, struct tcp_connection *c)
 	must("the sending side", tcp_dump_send(fd, c, &err));
 	must("the receiving side", tcp_dump_receive(fd, c, &err));
 	must("no repair mode", tcp_repair_off(fd, 0, false, &err));
-}
-
-static bool same_name(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
-{
-	return a->ss_family == b->ss_family &&
-	       !memcmp(a, b, a->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
 }
 
 static void compare(const struct tcp_connection *a, const struct tcp_connection *b)
@@ -154,6 +201,7 @@ static void test_accept_queue(int family)
 
 	for (int i = 0; i < 3; i++) {
 		clients[i] = client(&name);
+		await("it waits", waits, door, i + 1);
 		for (size_t done = 0; done < lengths[i];) {
 			/* In pieces that do not fall on pages. */
 			size_t piece = lengths[i] - done < 7001 ? lengths[i] - done : 7001;
@@ -163,9 +211,13 @@ static void test_accept_queue(int family)
 		}
 	}
 	REQUIRE("one client has said all", !shutdown(clients[1], SHUT_WR));
+	for (int i = 0; i < 3; i++)
+		await("all has arrived", lacks_acknowledgement, clients[i], 0);
+	set_loopback(false);
 	look();
 	for (int i = 0; i < 3; i++) {
-		struct tcp_held *h = find(local_port(clients[i]));
+		const struct ends ends = ends_of(clients[i]);
+		struct tcp_held *h = find(&ends.peer, &ends.own);
 		struct tcp_connection c;
 		int fd;
 
@@ -185,6 +237,7 @@ static void test_accept_queue(int family)
 		close(fd);
 	}
 	close(door);
+	set_loopback(true);
 }
 
 static void test_request(void)
@@ -194,12 +247,14 @@ static void test_request(void)
 	uint64_t id = cookie(door);
 	struct tcp_connection c;
 	struct tcp_held *h;
+	struct ends ends;
 
 	REQUIRE("bytes have to come first",
 		!setsockopt(door, IPPROTO_TCP, TCP_DEFER_ACCEPT, &(int){ 60 }, sizeof(int)));
 	fd = client(&name);
 	look();
-	h = find(local_port(fd));
+	ends = ends_of(fd);
+	h = find(&ends.peer, &ends.own);
 	REQUIRE("a request is there", h && h->c.state == TCP_STATE_SYN_RECEIVED);
 	CHECK("it is of this listening socket", h->listener == id && !h->place);
 	read_by_repair(fd, &c);
@@ -212,21 +267,21 @@ static void test_request(void)
 	close(door);
 }
 
-/* A connection whose peer reads nothing, with more in its queue than was sent. */
+/* A connection whose peer hears nothing any more, with more in its queue than was sent. */
 static void make_full(int door, const struct sockaddr_storage *name, int *ret_writer, int *ret_reader)
 {
-	struct pollfd writable = { .events = POLLOUT };
-	size_t done = 0;
+	static const struct sock_filter nothing[] = { BPF_STMT(BPF_RET | BPF_K, 0) };
+	const struct sock_fprog program = { 1, (struct sock_filter *)nothing };
+	ssize_t n = 1;
 
 	*ret_writer = client(name);
 	*ret_reader = accept(door, NULL, NULL);
-	REQUIRE("a peer", *ret_reader >= 0);
-	writable.fd = *ret_writer;
-	while (done < sizeof(pattern) && poll(&writable, 1, 300) == 1) {
-		ssize_t n = send(*ret_writer, pattern + done, sizeof(pattern) - done, MSG_DONTWAIT);
-
-		done += n > 0 ? (size_t)n : 0;
-	}
+	REQUIRE("a peer", *ret_reader >= 0 && !setsockopt(*ret_reader, SOL_SOCKET, SO_ATTACH_FILTER, &program,
+							  sizeof(program)));
+	REQUIRE("more room than there", !setsockopt(*ret_writer, SOL_SOCKET, SO_SNDBUF, &(int){ 200000 }, sizeof(int)));
+	for (size_t done = 0; n > 0 && done < sizeof(pattern); done += (size_t)n)
+		n = send(*ret_writer, pattern + done, sizeof(pattern) - done, MSG_DONTWAIT);
+	await("more than was sent", is_amid, *ret_writer, 1);
 }
 
 static void test_orphan(void)
@@ -235,26 +290,25 @@ static void test_orphan(void)
 	int door = listener(AF_INET6, &name), writer, reader;
 	struct tcp_connection c;
 	struct tcp_held *h;
-	uint16_t from;
+	struct ends ends;
 
 	REQUIRE("little room", !setsockopt(door, SOL_SOCKET, SO_RCVBUF, &(int){ 20000 }, sizeof(int)));
 	make_full(door, &name, &writer, &reader);
-	from = local_port(writer);
+	ends = ends_of(writer);
 	REQUIRE("it has said all", !shutdown(writer, SHUT_WR));
+	set_loopback(false);
 	read_by_repair(writer, &c);
 	CHECK("more than was sent", c.unsent > 1 && c.sent_len > c.unsent);
 	close(writer);
 	look();
-	h = NULL;
-	for (size_t i = 0; i < n_held; i++)
-		if (port(&held[i].c.local) == from)
-			h = &held[i];
+	h = find(&ends.own, &ends.peer);
 	REQUIRE("an orphan is there", h);
 	CHECK("nobody's", !h->listener && !h->place);
 	compare(&h->c, &c);
 	tcp_connection_release(&c);
 	close(reader);
 	close(door);
+	set_loopback(true);
 }
 
 static void test_time_wait(void)
@@ -263,20 +317,18 @@ static void test_time_wait(void)
 	int door = listener(AF_INET, &name), fd = client(&name), peer = accept(door, NULL, NULL);
 	struct tcp_connection c;
 	struct tcp_held *h;
-	uint16_t from = local_port(fd);
+	const struct ends ends = ends_of(fd);
 	char byte;
 
 	REQUIRE("both", peer >= 0 && send(fd, "x", 1, 0) == 1 && recv(peer, &byte, 1, 0) == 1);
+	await("they know it", lacks_acknowledgement, fd, 0);
 	read_by_repair(fd, &c);
 	REQUIRE("we end first", !shutdown(fd, SHUT_WR) && recv(peer, &byte, 1, 0) == 0);
 	close(peer);
 	REQUIRE("then they", recv(fd, &byte, 1, 0) == 0);
 	close(fd);
 	look();
-	h = NULL;
-	for (size_t i = 0; i < n_held; i++)
-		if (port(&held[i].c.local) == from)
-			h = &held[i];
+	h = find(&ends.own, &ends.peer);
 	REQUIRE("it is there", h && h->c.state == TCP_STATE_TIME_WAIT);
 	CHECK("both ends are behind their last byte", h->c.snd_una == c.snd_una + 1 && h->c.rcv_nxt == c.rcv_nxt + 1);
 	CHECK("the clock", h->c.timestamps && h->c.timestamp - c.timestamp < 60000);
@@ -287,7 +339,7 @@ static void test_time_wait(void)
 int main(void)
 {
 	own_namespaces();
-	raise_loopback();
+	set_loopback(true);
 	for (size_t i = 0; i < sizeof(pattern); i++)
 		pattern[i] = (char)(i * 2654435761u >> 13);
 	must("the kernel's memory can be read", kernel_open(&kernel, &err));
