@@ -59,6 +59,7 @@
 	X(wait_state, "inet_timewait_sock.tw_substate")                                            \
 	X(wait_rcv_scale, "inet_timewait_sock.tw_rcv_wscale")                                      \
 	X(snd_una, "tcp_sock.snd_una")                                                             \
+	X(snd_up, "tcp_sock.snd_up")                                                               \
 	X(snd_nxt, "tcp_sock.snd_nxt")                                                             \
 	X(write_seq, "tcp_sock.write_seq")                                                         \
 	X(snd_wl1, "tcp_sock.snd_wl1")                                                             \
@@ -427,10 +428,11 @@ static int read_socket(struct reader *w, uint64_t address, struct tcp_connection
 	end = get(sk, w->write_seq);
 	copied = get(sk, w->copied_seq);
 	c->unsent = end - get(sk, w->snd_nxt);
+	c->sent_urgent = get(sk, w->snd_up) - c->snd_una;
 	put_agreed(w, sk, c);
 	if (get(sk, w->urgent) && !orphan)
 		return error_set(err, -EOPNOTSUPP, "urgent data has been announced on it");
-	if (end - c->snd_una < fin || c->unsent > end - c->snd_una)
+	if (end - c->snd_una < fin || c->unsent > end - c->snd_una || c->sent_urgent > end - c->snd_una - fin)
 		return changed(err);
 	r = read_sent(w, address, c, end - c->snd_una - fin, err);
 	/* What an orphan is sent nobody will read. */
@@ -600,5 +602,54 @@ int tcp_held_all(struct kernel *k, struct tcp_held **ret, size_t *ret_n, struct 
 		qsort(w.list, w.n, sizeof(*w.list), in_order);
 	*ret = w.list;
 	*ret_n = w.n;
+	return 0;
+}
+
+/* Where it has a send queue: in the states that have one, which all are sockets. */
+static bool may_send(enum tcp_state state)
+{
+	return state == TCP_STATE_ESTABLISHED || state == TCP_STATE_CLOSE_WAIT || state == TCP_STATE_FIN_WAIT_1 ||
+	       state == TCP_STATE_CLOSING || state == TCP_STATE_LAST_ACK;
+}
+
+static int read_urgent(struct reader *w, uint64_t address, struct tcp_urgent *ret, struct ct_error *err)
+{
+	uint8_t common[OBJECT_MAX];
+	uint32_t una = 0;
+	int r = fetch(w, address, common, w->common_size, err);
+
+	*ret = (struct tcp_urgent){ 0 };
+	if (r == 0 && may_send((enum tcp_state)get(common, w->state))) {
+		r = fetch(w, address + w->snd_una.at / 8, &una, sizeof(una), err);
+		if (r == 0)
+			r = fetch(w, address + w->snd_up.at / 8, &ret->end, sizeof(ret->end), err);
+		if (r == 0 && una != ret->end)
+			ret->cookie = kernel_get(common, w->cookie);
+	}
+	/* Gone meanwhile: nobody has it. */
+	return r == -EAGAIN ? 0 : r;
+}
+
+int tcp_urgent_all(struct kernel *k, struct tcp_urgent **ret, size_t *ret_n, struct ct_error *err)
+{
+	cleanup_free uint64_t *sockets = NULL;
+	cleanup_free struct tcp_urgent *list = NULL;
+	struct reader w = { .k = k };
+	size_t n = 0, found = 0;
+	int r = find_fields(&w, err);
+
+	if (r == 0)
+		r = kernel_tcp_sockets(k, &sockets, &n, err);
+	list = r < 0 ? NULL : calloc(n + 1, sizeof(*list));
+	if (r == 0 && !list)
+		return error_errno(err, -ENOMEM, "connections");
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		r = read_urgent(&w, sockets[i], &list[found], err);
+		found += list[found].cookie != 0;
+	}
+	if (r < 0)
+		return r;
+	*ret = take_ptr(list);
+	*ret_n = found;
 	return 0;
 }

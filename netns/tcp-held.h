@@ -25,3 +25,12 @@ struct tcp_held {
  */
 int tcp_held_all(struct kernel *k, struct tcp_held **ret, size_t *ret_n, struct ct_error *err);
 void tcp_held_free(struct tcp_held *list, size_t n);
+
+/* The urgent byte that a connection has sent or is to send, and that the peer has not acknowledged. */
+struct tcp_urgent {
+	uint64_t cookie; /* SO_COOKIE of the connection, where that has been asked for one */
+	uint32_t end;	 /* the number of the byte behind it */
+};
+
+/* Of all connections in the caller's network namespace, whoever has them. Errors as above; the caller frees. */
+int tcp_urgent_all(struct kernel *k, struct tcp_urgent **ret, size_t *ret_n, struct ct_error *err);

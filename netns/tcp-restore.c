@@ -59,10 +59,11 @@ static int set_agreed(int fd, const struct tcp_connection *c, struct ct_error *e
 	return 0;
 }
 
-static int put(int fd, const char *data, size_t len, struct ct_error *err)
+/* `flags`: MSG_OOB, of one byte; or 0. */
+static int put(int fd, const char *data, size_t len, int flags, struct ct_error *err)
 {
 	while (len) {
-		ssize_t n = send(fd, data, len < CHUNK ? len : CHUNK, MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t n = send(fd, data, len < CHUNK ? len : CHUNK, MSG_DONTWAIT | MSG_NOSIGNAL | flags);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -78,7 +79,29 @@ static int fill(int fd, int queue, const char *data, size_t len, struct ct_error
 {
 	if (tcp_set_int(fd, TCP_REPAIR_QUEUE, queue) < 0)
 		return error_errno(err, -errno, "TCP_REPAIR_QUEUE");
-	return put(fd, data, len, err);
+	return put(fd, data, len, 0, err);
+}
+
+/* Bytes `from` to `to` of what we send. */
+static int put_sent(int fd, const struct tcp_connection *c, size_t from, size_t to, struct ct_error *err)
+{
+	const char *data = c->sent;
+	size_t urgent = c->sent_urgent;
+	int r;
+
+	if (urgent <= from || urgent > to)
+		return put(fd, data + from, to - from, 0, err);
+	r = put(fd, data + from, urgent - 1 - from, 0, err);
+	if (r == 0)
+		r = put(fd, data + urgent - 1, 1, MSG_OOB, err);
+	return r < 0 ? r : put(fd, data + urgent, to - urgent, 0, err);
+}
+
+static int fill_sent(int fd, const struct tcp_connection *c, size_t len, struct ct_error *err)
+{
+	if (tcp_set_int(fd, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE) < 0)
+		return error_errno(err, -errno, "TCP_REPAIR_QUEUE");
+	return put_sent(fd, c, 0, len, err);
 }
 
 /* What was in the queues has room, however the kernel counts it this time. */
@@ -134,7 +157,7 @@ static int put_unsent(int fd, const struct tcp_connection *c, bool fin, struct c
 	if (r == 0)
 		r = tcp_repair_off(fd, 0, false, err);
 	if (r == 0)
-		r = put(fd, (const char *)c->sent + c->sent_len - len, len, err);
+		r = put_sent(fd, c, c->sent_len - len, c->sent_len, err);
 	if (r == 0 && fin && shutdown(fd, SHUT_WR) < 0)
 		r = error_errno(err, -errno, "shutdown");
 	if (r == 0)
@@ -372,7 +395,7 @@ int tcp_restore(int fd, const struct tcp_connection *c, struct ct_error *err)
 	if (r == 0 && !bare)
 		r = put_spare(fd, &mine, snd, seq, err);
 	if (r == 0)
-		r = fill(fd, TCP_SEND_QUEUE, c->sent, c->sent_len - unsent_bytes(c), err);
+		r = fill_sent(fd, c, c->sent_len - unsent_bytes(c), err);
 	if (r == 0)
 		r = end(fd, &mine, seq, err);
 	/* The peer's room is for the release to tell. */

@@ -323,8 +323,9 @@ static int read_queue(int fd, struct tcp_connection *c, struct ct_error *err)
 			return error_errno(err, r, "SIOCINQ");
 	}
 	r = ask(fd, 0, urgent_byte, &byte);
+	/* Announced, and not here: its own segment announces it again. */
 	if (r == -EAGAIN)
-		return error_set(err, r, "its peer has announced urgent data that has not arrived");
+		r = at_mark = 0;
 	if (r < 0)
 		return error_errno(err, r, "SO_OOBINLINE");
 	if (all && !at_mark)

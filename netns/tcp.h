@@ -43,7 +43,8 @@
  *
  * What the kernel does not tell or take begins anew: the congestion window, where there are no timestamps the
  * round-trip time (a first timeout takes 3 seconds then), segments
- * that arrived out of order (the peer sends them again), ECN, the place of an urgent byte that is on its way.
+ * that arrived out of order (the peer sends them again), ECN. Of an urgent byte that the peer has announced and
+ * not sent yet, each of its segments tells again.
  */
 #pragma once
 #include <stdbool.h>
@@ -80,6 +81,8 @@ struct tcp_connection {
 	void *sent, *received; /* owned */
 	size_t sent_len, received_len;
 	size_t unsent; /* how many of the last of `sent`, our FIN included, have not left yet */
+	/* 0, or how many of `sent` end with our urgent byte; TCP_REPAIR does not tell: tcp_urgent_all() of netns/tcp-held.h. */
+	size_t sent_urgent;
 	struct tcp_window window;
 	uint32_t timestamp; /* what it would put into a packet now, as TCP_TIMESTAMP has it */
 	uint32_t peer_timestamp; /* the peer's last one (TS.Recent of RFC 7323), where no descriptor leads to it */
@@ -114,8 +117,7 @@ int tcp_repair_off(int fd, int reuse_address, bool probe, struct ct_error *err);
 /*
  * The two halves of reading a connection in repair mode: the first fills in addresses, state, the send side and the
  * options, the second the rest; the state then says of the peer's FIN what the second saw. -EAGAIN: it is not at
- * rest, or urgent data is announced that has not arrived; -EOPNOTSUPP: this kernel does not show what is
- * behind an urgent byte. SO_OOBINLINE is another for moments in the second, SO_PEEK_OFF is to be -1.
+ * rest; -EOPNOTSUPP: this kernel does not show what is behind an urgent byte. SO_OOBINLINE is another for moments in the second, SO_PEEK_OFF is to be -1.
  */
 int tcp_dump_send(int fd, struct tcp_connection *c, struct ct_error *err);
 int tcp_dump_receive(int fd, struct tcp_connection *c, struct ct_error *err);

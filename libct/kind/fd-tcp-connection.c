@@ -8,8 +8,9 @@
  * and the pod's monitor has a duplicate of it meanwhile, to switch it off should podckpt be killed. The pod's cgroup is frozen
  * until that is done: a task that is only traced would run on at once, and find a socket that neither sends nor receives.
  *
- * What begins anew in the restored connection: the congestion window, ECN. An urgent byte that the peer has not
- * acknowledged arrives as an ordinary one: where in the send queue it is, the kernel tells nobody. An error that waits to be read is refused: the only way to learn it takes it away.
+ * What begins anew in the restored connection: the congestion window, ECN. Where in the send queue an urgent byte is only the
+ * kernel's memory tells; where that cannot be read it arrives as an ordinary one. An error that waits to be read is refused: the
+ * only way to learn it takes it away.
  */
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -249,6 +250,7 @@ static int connection_link(struct dump *d, const struct fd_view *v, struct node 
 	r = read_half(d, v, tcp_dump_receive, c, err);
 	if (r < 0)
 		return unsteady(d, v, r, err);
+	tcp_held_urgent(d, v->dup, c);
 	half->send = tcp_connection_put(d, v->dup, c, false, n);
 	poll(&events, 1, 0);
 	/* Shut down by the program, not by a FIN. */
@@ -422,8 +424,8 @@ int tcp_release_all(struct restore *r, struct ct_error *err)
 const struct kind kind_tcp_connection = {
 	.name = "tcp_connection",
 	.carries = "TCP connections in every state, both ends in the pod or one outside: what was not sent, not "
-		   "acknowledged, not read; urgent bytes that were received; windows, options. "
-		   "Not the mark of an urgent byte that is under way to the peer",
+		   "acknowledged, not read; urgent bytes; windows, options. Where the kernel's memory cannot be read, an "
+		   "urgent byte that the peer has not acknowledged arrives as an ordinary one",
 	.refuses = "an error that waits to be read; data in the first packet (fast open); signed segments (TCP_MD5SIG, "
 		   "TCP_AO); sends without copying (SO_ZEROCOPY); kernel TLS and other upper layer protocols",
 	.victims = "tcp-established tcp-queues tcp-unsent tcp-half-closed tcp-opening tcp-options tcp-shared-port "

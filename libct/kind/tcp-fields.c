@@ -74,6 +74,8 @@ struct node *tcp_connection_put(const struct dump *d, int fd, const struct tcp_c
 	if (c->state != TCP_STATE_CLOSED) {
 		inet_address_put(d, fd, n, "remote", &c->remote);
 		send = put_queue(n, "send", c->snd_una, c->sent, c->sent_len);
+		if (c->sent_urgent)
+			node_put_u64(send, "urgent", c->sent_urgent - 1);
 	}
 	if (c->state != TCP_STATE_SYN_SENT)
 		put_received(n, c);
@@ -154,6 +156,17 @@ static size_t get_unsent(const struct node *n, const struct tcp_connection *c)
 	return (size_t)node_u64(from, "unsent", c->sent_len + fin);
 }
 
+static size_t get_sent_urgent(const struct node *n, const struct tcp_connection *c)
+{
+	const struct node *from = node_object(n, "send");
+
+	if (!node_has(from, "urgent"))
+		return 0;
+	if (!c->sent_len)
+		return node_complain(from, "an urgent byte in an empty queue"), 0;
+	return (size_t)node_u64(from, "urgent", c->sent_len - 1) + 1;
+}
+
 int tcp_connection_get(struct restore *r, const struct node *n, int fd, unsigned int states,
 		       struct tcp_connection *c, struct ct_error *err)
 {
@@ -172,6 +185,7 @@ int tcp_connection_get(struct restore *r, const struct node *n, int fd, unsigned
 		e = inet_address_get(r, fd, family, n, "remote", &c->remote, err);
 		get_queue(n, "send", &c->snd_una, &c->sent, &c->sent_len);
 		c->unsent = get_unsent(n, c);
+		c->sent_urgent = get_sent_urgent(n, c);
 	}
 	if (state != TCP_STATE_SYN_SENT)
 		get_received(n, c);

@@ -33,6 +33,8 @@ struct held_registry {
 	size_t n_sockets;
 	struct tcp_held *list;
 	size_t n;
+	struct tcp_urgent *urgent;
+	size_t n_urgent;
 };
 
 void held_registry_free(struct held_registry *h)
@@ -40,6 +42,7 @@ void held_registry_free(struct held_registry *h)
 	if (!h)
 		return;
 	tcp_held_free(h->list, h->n);
+	free(h->urgent);
 	free(h->sockets);
 	free(h);
 }
@@ -120,6 +123,68 @@ static int read_held(struct dump *d, struct held_registry *h, struct ct_error *e
 	return r < 0 ? r : netns_call(d->netns, look, &l);
 }
 
+/* ---- urgent bytes of those that have a descriptor ---- */
+
+/*
+ * Is there one that may have sent an urgent byte? In the look before the stop any may, by then: where the kernel has what is
+ * to be known already.
+ */
+static bool may_be_urgent(const struct dump *d, const struct held_registry *h)
+{
+	struct fd_view v;
+
+	if (d->n_orphans)
+		return true;
+	for (size_t i = 0; i < h->n_sockets; i++) {
+		const struct sockdiag_inet *s = &h->sockets[i];
+
+		if (s->state != TCP_STATE_LISTENING && s->ino && (s->wqlen || d->preflight) &&
+		    dump_find_fd(d, s->ino, &kind_tcp_connection, &v))
+			return true;
+	}
+	return false;
+}
+
+static int look_urgent(void *context)
+{
+	struct look *l = context;
+
+	return tcp_urgent_all(l->kernel, &l->h->urgent, &l->h->n_urgent, l->err);
+}
+
+/* Where the kernel's memory cannot be read the byte arrives as an ordinary one. */
+static int find_urgent(struct dump *d, struct held_registry *h, struct ct_error *err)
+{
+	struct ct_error words = { 0 };
+	struct look l = { .h = h, .err = &words };
+	int r;
+
+	if (!may_be_urgent(d, h))
+		return 0;
+	r = pod_kernel(d->pod, &l.kernel, &words);
+	if (r == 0)
+		r = netns_call(d->netns, look_urgent, &l);
+	if (r == -EOPNOTSUPP)
+		return 0;
+	return r < 0 ? error_set(err, r, "%s", words.text) : 0;
+}
+
+void tcp_held_urgent(const struct dump *d, int fd, struct tcp_connection *c)
+{
+	uint64_t cookie = 0;
+	socklen_t len = sizeof(cookie);
+
+	if (!d->held || !d->held->n_urgent || getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) < 0)
+		return;
+	for (size_t i = 0; i < d->held->n_urgent; i++) {
+		const struct tcp_urgent *u = &d->held->urgent[i];
+
+		/* Acknowledged before we looked at it: what is left of it in the queue is dropped as received twice. */
+		if (u->cookie == cookie && u->end - c->snd_una <= c->sent_len)
+			c->sent_urgent = u->end - c->snd_una;
+	}
+}
+
 int tcp_held_look(struct dump *d, struct ct_error *err)
 {
 	struct held_registry *h = d->held = calloc(1, sizeof(*h));
@@ -134,6 +199,8 @@ int tcp_held_look(struct dump *d, struct ct_error *err)
 		check_keys(d, &h->sockets[i]);
 		any |= is_held(&h->sockets[i]);
 	}
+	if (r == 0)
+		r = find_urgent(d, h, err);
 	/* On the host's network they may be anybody's: fd-tcp.c. */
 	if (r < 0 || !any || d->pod->config.net == CT_NET_HOST)
 		return r;
@@ -242,6 +309,7 @@ static int put_restored(struct dump *d, int fd, struct node *to, struct ct_error
 
 	if (r == 0)
 		r = tcp_dump_receive(fd, &c, err);
+	tcp_held_urgent(d, fd, &c);
 	if (r == 0)
 		put(d, fd, &c, to);
 	tcp_connection_release(&c);
