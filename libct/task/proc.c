@@ -57,6 +57,12 @@ static int compare_int(const void *a, const void *b)
 	return (*(const int *)a > *(const int *)b) - (*(const int *)a < *(const int *)b);
 }
 
+/* A process may end before its directory is opened, or when it is open already. */
+static int gone(int error)
+{
+	return error == ENOENT ? -ESRCH : -error;
+}
+
 ssize_t proc_numbers(int proc, pid_t pid, const char *name, int **ret)
 {
 	cleanup_free int *list = NULL;
@@ -66,11 +72,13 @@ ssize_t proc_numbers(int proc, pid_t pid, const char *name, int **ret)
 	int fd = proc_open(proc, pid, name, O_RDONLY | O_DIRECTORY);
 
 	if (fd < 0)
-		return fd == -ENOENT ? -ESRCH : fd;
+		return gone(-fd);
 	dir = fdopendir(fd);
 	if (!dir) {
+		int r = gone(errno);
+
 		fd_close(fd);
-		return -ENOMEM;
+		return r;
 	}
 	while ((errno = 0, e = readdir(dir))) {
 		if (!isdigit((unsigned char)e->d_name[0]))
@@ -85,7 +93,7 @@ ssize_t proc_numbers(int proc, pid_t pid, const char *name, int **ret)
 		list[n++] = atoi(e->d_name);
 	}
 	if (errno)
-		return -errno;
+		return gone(errno);
 	qsort(list, n, sizeof(int), compare_int);
 	*ret = take_ptr(list);
 	return (ssize_t)n;
