@@ -45,8 +45,9 @@ int dump_preflight(struct dump *d, struct ct_error *err)
 	for (size_t i = 0; r == 0 && i < d->n_processes; i++) {
 		struct dump_process *p = &d->processes[i];
 
+		/* Where the manifest has them, too. */
 		if (!p->zombie)
-			r = dump_areas(d, p, node_put_object(d->process_array, NULL), err);
+			r = dump_areas(d, p, node_put_object(node_put_object(d->process_array, NULL), "memory"), err);
 	}
 	if (r == 0)
 		r = dump_link_descriptors(d, err);

@@ -5,6 +5,7 @@
 
 #include "libct/base/error.h"
 #include "libct/kind.h"
+#include "libct/kind/aio.h"
 #include "libct/restore-steps.h"
 #include "libct/tree-plan.h"
 
@@ -131,6 +132,7 @@ static pid_t find_spare(const struct restore *r)
 int restore_parse(struct restore *r, struct ct_error *err)
 {
 	const struct node *list = node_array(r->root, "processes");
+	struct aio_needs aio = { 0 };
 	int e;
 
 	r->n_ofds = node_count(node_array(r->root, "descriptors"));
@@ -152,7 +154,10 @@ int restore_parse(struct restore *r, struct ct_error *err)
 	}
 	if (!r->n_processes)
 		return error_set(err, -EBADMSG, "manifest.json: a pod without processes");
+	aio_needs_add(&aio, list);
 	e = doc_check(r->doc, err);
+	if (e == 0)
+		e = aio_check_host(&aio, err);
 	r->spare_vpid = find_spare(r);
 	for (size_t i = 0; i < r->n_processes; i++)
 		for (size_t k = 0; k < r->processes[i].n_threads; k++)

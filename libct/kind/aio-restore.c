@@ -18,9 +18,6 @@
 #include "libct/kind/aio.h"
 #include "libct/kind/memory-restore.h"
 
-#define EVENTS_PER_PAGE (IMAGE_PAGE / sizeof(struct io_event))
-#define SPARE 3	       /* the ring's head is as large as an event, and two are never used */
-#define PER_CPU 4      /* requests for each CPU are the least that a ring is made for */
 #define BATCH 4096
 #define CPUS_MAX 8192
 
@@ -32,17 +29,7 @@ static uint64_t ring_pages(const struct restore_area *a)
 /* All that fit behind the head. */
 static uint64_t ring_events(const struct restore_area *a)
 {
-	return ring_pages(a) * EVENTS_PER_PAGE - 1;
-}
-
-/* The pages that fs/aio.c makes for a number of requests: twice as many as there may be at once. */
-static uint64_t pages_for(uint64_t requests)
-{
-	const long cpus = sysconf(_SC_NPROCESSORS_CONF);
-	const uint64_t least = cpus > 0 ? (uint64_t)cpus * PER_CPU : 0;
-
-	requests = requests < least ? least : requests;
-	return (requests * 2 + SPARE + EVENTS_PER_PAGE - 1) / EVENTS_PER_PAGE;
+	return ring_pages(a) * AIO_EVENTS_PER_PAGE - 1;
 }
 
 /* What to ask for: what the program did, or else the most for which the ring is as large; 0: it cannot be. */
@@ -50,11 +37,11 @@ static uint64_t requests_of(const struct restore_area *a)
 {
 	const struct node *aio = node_object(a->node, "aio");
 	const uint64_t asked = node_u64(node_object(aio, "volatile"), "requests", UINT32_MAX);
-	const uint64_t most = (ring_pages(a) * EVENTS_PER_PAGE - SPARE) / 2;
+	const uint64_t most = (ring_pages(a) * AIO_EVENTS_PER_PAGE - AIO_SPARE) / 2;
 
-	if (pages_for(asked) == ring_pages(a))
+	if (aio_pages(asked) == ring_pages(a))
 		return asked;
-	return pages_for(most) == ring_pages(a) ? most : 0;
+	return aio_pages(most) == ring_pages(a) ? most : 0;
 }
 
 void aio_parse(const struct node *n, struct restore_area *a)
@@ -68,16 +55,6 @@ void aio_parse(const struct node *n, struct restore_area *a)
 	node_u64(n, "unread", last);
 	if (!node_u64(node_object(n, "volatile"), "requests", UINT32_MAX))
 		node_complain(n, "asynchronous I/O of no requests");
-}
-
-int aio_check_area(const struct restore_area *a, struct ct_error *err)
-{
-	if (requests_of(a))
-		return 0;
-	return error_set(err, -ENOSYS,
-			 "a ring of asynchronous I/O (io_setup) of %llu pages cannot be made on this host, which has "
-			 "more CPUs; restore on one with fewer",
-			 (unsigned long long)ring_pages(a));
 }
 
 /* ---- on one CPU: each keeps some of the places in a ring for itself, and all may be needed ---- */
@@ -126,9 +103,7 @@ static int set_up(struct restore_process *p, const struct restore_area *a, uint6
 	call = tape_call(tape, SYS_io_setup, requests, room, 0, 0, 0, 0);
 	e = restore_run_keep(p, err);
 	if (e == 0 && tape->entries[call].result == -EAGAIN)
-		e = error_set(err, -ENOSYS,
-			      "asynchronous I/O of %llu requests is more than this host has left; raise the sysctl fs.aio-max-nr",
-			      (unsigned long long)requests);
+		e = error_set(err, -ENOSYS, AIO_NO_ROOM, requests);
 	else if (e == 0 && tape->entries[call].result < 0)
 		e = error_errno(err, (int)tape->entries[call].result, "io_setup");
 	if (e == 0)

@@ -24,7 +24,8 @@
 #define RING "/[aio]"
 #define CONTEXT_MAX 8192  /* a struct kioctx */
 #define CONTEXTS_MAX 65536
-#define END_TIMEOUT_MS 1000
+#define STUCK_NS 1000000000LL	 /* without an end of any */
+#define STOPPED_NS 10000000000LL /* that the pod is stopped for at the most */
 #define HELD 1	   /* by the context itself, while it is there */
 #define REF_FLAGS 3 /* of a struct percpu_ref: not counted by CPU, not any more */
 #define EVENT_SIZE 32
@@ -164,21 +165,28 @@ static int read_contexts(const struct reader *w, struct dump_process *p, struct 
 	return r < 0 ? error_errno(err, r, "read the kernel's memory") : 0;
 }
 
-/* Until none is under way, or only what may never end. */
+/* Until none is under way, or only what may never end. A slow disk is waited for as long as it does something. */
 static int settle(const struct reader *w, struct dump_process *p, struct ct_error *err)
 {
 	static const struct timespec pause = { .tv_nsec = 100000 };
-	const int64_t until = monotonic_ms() + END_TIMEOUT_MS;
+	const int64_t until = p->dump->frozen_at + STOPPED_NS;
+	uint64_t least = UINT64_MAX;
+	int64_t since = 0;
 
 	for (;;) {
-		bool waits = false;
+		const int64_t now = clock_now(CLOCK_MONOTONIC);
+		uint64_t left = 0;
 		int r = read_contexts(w, p, err);
 
 		if (r < 0)
 			return r;
 		for (size_t i = 0; i < p->n_aio; i++)
-			waits |= p->aio[i].under_way && !p->aio[i].polls;
-		if (!waits || p->dump->preflight || monotonic_ms() >= until)
+			left += p->aio[i].polls ? 0 : p->aio[i].under_way;
+		if (left < least) {
+			least = left;
+			since = now;
+		}
+		if (!left || p->dump->preflight || now >= until || now - since >= STUCK_NS)
 			return 0;
 		nanosleep(&pause, NULL);
 	}
@@ -283,6 +291,6 @@ const struct kind kind_aio = {
 	.carries = "contexts of asynchronous I/O (io_setup) with events not yet fetched; requests that are under way end first",
 	.refuses = "polls under way (IOCB_CMD_POLL), rings that a forked child has of its parent, all of it where the "
 		   "kernel's memory cannot be read",
-	.victims = "aio aio-inflight aio-full aio-poll aio-forked",
+	.victims = "aio aio-inflight aio-full aio-child aio-poll aio-forked",
 	.process_check = process_check,
 };

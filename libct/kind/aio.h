@@ -4,6 +4,7 @@
  * the pages of its process.
  */
 #pragma once
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -25,6 +26,27 @@ struct aio_context {
 	bool ending;	     /* io_destroy() */
 };
 
+#define AIO_EVENTS_PER_PAGE (4096 / 32)
+#define AIO_SPARE 3 /* the ring's head is as large as an event, and two are never used */
+#define AIO_NO_ROOM                                                                                \
+	"asynchronous I/O (io_setup) of %" PRIu64                                                  \
+	" requests is more than this host has left; raise the sysctl fs.aio-max-nr"
+
+/* What all contexts of a pod take of a host. */
+struct aio_needs {
+	uint64_t requests; /* sum */
+	uint64_t pages;	   /* of the smallest ring; 0: there are none */
+};
+/* Adds those of the "processes" of a manifest. */
+void aio_needs_add(struct aio_needs *needs, const struct node *processes);
+/* In an offer to another host ("aio"), and those of an offer added. */
+void aio_needs_put(const struct aio_needs *needs, struct node *offer);
+void aio_needs_get(struct aio_needs *needs, const struct node *offer);
+/* -ENOSYS with words: this host makes no ring so small, or has not so many requests left (sysctl fs.aio-max-nr). */
+int aio_check_host(const struct aio_needs *needs, struct ct_error *err);
+/* The pages of the ring that this host makes for a number of requests. */
+uint64_t aio_pages(uint64_t requests);
+
 /* In the first bytes of a ring is its number in a table of the kernel's. */
 #define AIO_NUMBER_SIZE 4
 
@@ -35,8 +57,6 @@ void aio_put(const struct aio_context *c, struct node *n);
 
 /* Reads "aio" of an area, which is otherwise there already. */
 void aio_parse(const struct node *n, struct restore_area *a);
-/* -ENOSYS with words: this host makes no ring of its size. */
-int aio_check_area(const struct restore_area *a, struct ct_error *err);
 /* Makes the context, its ring in its place, and in the ring as many events as there were. Runs the tape. */
 int aio_restore(struct restore_process *p, const struct restore_area *a, struct ct_error *err);
 /* Writes pages of the ring, but for its number. */

@@ -80,7 +80,6 @@ int memory_parse(struct restore_process *p, struct ct_error *err)
 	struct restore *r = p->restore;
 	const struct node *list = node_array(node_object(p->node, "memory"), "areas");
 	uint64_t last = lowest_address(r);
-	int e;
 
 	p->n_areas = node_count(list);
 	p->areas = calloc(p->n_areas ? p->n_areas : 1, sizeof(*p->areas));
@@ -92,11 +91,7 @@ int memory_parse(struct restore_process *p, struct ct_error *err)
 			node_complain(p->areas[i].node, "areas that overlap, are out of order or too low");
 		last = p->areas[i].end;
 	}
-	e = doc_check(r->doc, err);
-	for (size_t i = 0; e == 0 && i < p->n_areas; i++)
-		if (p->areas[i].aio)
-			e = aio_check_area(&p->areas[i], err);
-	return e;
+	return doc_check(r->doc, err);
 }
 
 static bool overlaps(uint64_t at, uint64_t size, uint64_t start, uint64_t end, uint64_t *next)

@@ -81,11 +81,14 @@ void check_features(struct verdict *v)
 void check_room(struct ct *ct, const struct needs *needs, struct verdict *v)
 {
 	uint64_t have = memory_available();
+	struct ct_error finding = { 0 };
 	struct statvfs fs;
 
 	if (needs->memory > have)
 		add(v, -ENOMEM, "the pod needs %" PRIu64 " MB of memory, %" PRIu64 " MB are available",
 		    megabytes(needs->memory), have >> 20);
+	if (aio_check_host(&needs->aio, &finding) < 0)
+		verdict_add(v, &finding);
 	if (statvfs(ct->root, &fs) < 0)
 		return;
 	have = (uint64_t)fs.f_bavail * fs.f_frsize;
@@ -196,6 +199,7 @@ int check_offer(struct ct *ct, const struct offer *offer, struct needs *needs, s
 
 	needs->memory += node_u64(offer->node, "memory", NEED_MAX);
 	needs->disk += node_u64(offer->node, "disk", NEED_MAX);
+	aio_needs_get(&needs->aio, offer->node);
 	if (format != IMAGE_FORMAT)
 		add(&own, -EPROTONOSUPPORT, "the image is of format %u, this version reads format %d",
 		    (unsigned int)format, IMAGE_FORMAT);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Can a pod come here? Everything that would not work, before anything is sent or stopped. */
 #pragma once
+#include "libct/kind/aio.h"
 #include "libct/migrate/message.h"
 #include "libct/pod/pod.h"
 
@@ -24,6 +25,7 @@ struct offer {
 /* Of all pods that come. */
 struct needs {
 	uint64_t memory, disk; /* bytes */
+	struct aio_needs aio;
 };
 
 /*

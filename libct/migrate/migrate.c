@@ -20,6 +20,7 @@
 #include "libct/base/error.h"
 #include "libct/checkpoint-steps.h"
 #include "libct/host.h"
+#include "libct/kind/aio.h"
 #include "libct/migrate/leaving.h"
 #include "libct/migrate/rights.h"
 #include "libct/migrate/send.h"
@@ -67,9 +68,11 @@ static int check_maps(const struct migration *m, const struct ct_migrate_options
 	return 0;
 }
 
-static int make_offer(struct leaver *p, const struct ct_migrate_options *options, struct ct_error *err)
+static int make_offer(struct leaver *p, const struct dump *found, const struct ct_migrate_options *options,
+		      struct ct_error *err)
 {
 	__cleanup(ids_release) struct ids ids = { 0 };
+	struct aio_needs aio = { 0 };
 	uint64_t disk = 0;
 	struct node *root;
 	int r = rights_take(p->pod, options, &p->rights, err);
@@ -88,6 +91,8 @@ static int make_offer(struct leaver *p, const struct ct_migrate_options *options
 	node_put_u64(root, "memory", leaving_memory(p->pod));
 	node_put_u64(root, "disk", disk);
 	ids_put(&ids, node_put_object(root, "ids"));
+	aio_needs_add(&aio, node_array(found->root, "processes"));
+	aio_needs_put(&aio, root);
 	pod_config_put(&p->pod->config, node_put_object(root, "pod"));
 	return host_put(root, err);
 }
@@ -312,7 +317,7 @@ static int begin_with(struct migration *m, struct ct *ct, const char *const *nam
 	if (r == 0)
 		r = check_maps(m, options, err);
 	for (size_t i = 0; r == 0 && i < m->n; i++) {
-		r = make_offer(&m->pods[i], options, err);
+		r = make_offer(&m->pods[i], m->checkpoint.of[i].found, options, err);
 		if (r < 0)
 			return which(m, i, r, err);
 	}

@@ -7,6 +7,7 @@
 #include "images/archive.h"
 #include "images/relay.h"
 #include "libct/base/error.h"
+#include "libct/kind/aio.h"
 #include "libct/migrate/ids.h"
 #include "libct/migrate/send.h"
 #include "libct/set-mark.h"
@@ -86,6 +87,7 @@ static int make_offer(struct consignment *c, size_t i, struct ct_error *err)
 	const struct node *root = doc_root(p->manifest);
 	__cleanup(ids_release) struct ids ids = { 0 };
 	struct relay_sizes sizes = { 0 };
+	struct aio_needs aio = { 0 };
 	struct node *to;
 	int r = set_mark_check(c->marks, c->n, i, c->options->alone, err);
 
@@ -103,6 +105,8 @@ static int make_offer(struct consignment *c, size_t i, struct ct_error *err)
 	node_put_u64(to, "memory", sizes.pages);
 	node_put_u64(to, "disk", sizes.files);
 	ids_put(&ids, node_put_object(to, "ids"));
+	aio_needs_add(&aio, node_array(root, "processes"));
+	aio_needs_put(&aio, to);
 	node_copy(to, "pod", node_object(root, "pod"));
 	node_copy(to, "host", node_object(root, "host"));
 	return doc_check(p->manifest, err);

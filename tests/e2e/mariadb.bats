@@ -4,25 +4,46 @@
 bats_require_minimum_version 1.5.0
 load helpers
 
+SESSIONS=8
+
 sql() {
 	podckpt exec -w / db -- mariadb --no-defaults -S /run/db/sock -N -B test -e "$1"
 }
 
+# What each session has heard of so far, in their order.
 confirmed() {
-	podckpt exec db -- sh -c "cat /run/db/confirmed.$1 | wc -l"
+	podckpt exec db -- sh -c 'for n in $(seq '"$SESSIONS"'); do wc -l </run/db/confirmed.$n; done'
 }
 
 more_confirmed() {
-	[ "$(confirmed "$1")" -ge "$2" ]
+	paste <(confirmed) <(echo "$1") | awk -v by="$2" '$1 < $2 + by { bad = 1 } END { exit bad }'
 }
 
 goes_on_by() {
-	local n before
+	local before
 
-	for n in 1 2; do
-		before=$(confirmed "$n")
-		until_ok 60 more_confirmed "$n" "$((before + $1))"
-	done
+	before=$(confirmed)
+	until_ok 180 more_confirmed "$before" "$1"
+}
+
+# A checkpoint that dies as soon as the pod is said to be in one, and so many milliseconds later.
+killed() {
+	"$PODCKPT" checkpoint -R -o killed.tar db &
+	until status_is db checkpointing || ! kill -0 $!; do :; done
+	sleep "0.$(printf %03d "$1")"
+	kill -KILL $! 2>/dev/null || :
+	wait $! || :
+}
+
+# One that dies when a part of the image is read, and the pod is stopped.
+killed_in_image() {
+	mkfifo pipe
+	"$PODCKPT" checkpoint -o - db >pipe &
+	exec 8<pipe
+	head -c 1000000 <&8 >part
+	kill -KILL $!
+	wait $! || :
+	exec 8<&-
 }
 
 has_ring() {
@@ -32,7 +53,7 @@ has_ring() {
 # Every confirmed row is there, no session has a gap, the table is whole, the log has no complaint.
 sound() {
 	# The last line may be half written.
-	podckpt exec db -- sh -c 'for n in 1 2; do head -n -1 /run/db/confirmed.$n; done' | sort >confirmed
+	podckpt exec db -- sh -c 'for n in $(seq '"$SESSIONS"'); do head -n -1 /run/db/confirmed.$n; done' | sort >confirmed
 	sql 'select id from t' | sort >there
 	run -0 comm -23 confirmed there
 	assert_output ''
@@ -45,24 +66,32 @@ sound() {
 }
 
 @test "MariaDB with asynchronous I/O loses nothing that it has confirmed, and its sessions go on" {
-	podckpt run -d --name db --net none -- bash "$BATS_TEST_DIRNAME/programs/mariadb.sh"
+	podckpt run -d --name db --net none -- bash "$BATS_TEST_DIRNAME/programs/mariadb.sh" "$SESSIONS"
 	until_ok 60 output_has db ready
-	goes_on_by 100
+	goes_on_by 20
 	for _ in 1 2 3 4 5 6 7 8; do
 		podckpt checkpoint -R -o copy.tar db
 	done
 	has_ring copy.tar
 	cycle db verify
-	goes_on_by 100
+	goes_on_by 20
+	sound
+	# Nor where podckpt dies.
+	killed_in_image
+	goes_on_by 20
+	for ms in 0 20 40 60 90; do
+		killed "$ms"
+		goes_on_by 1
+	done
 	sound
 	cycle db verify
-	goes_on_by 100
+	goes_on_by 20
 	sound
 	podckpt rm -f db
 	# The same from a copy that was made while it ran.
 	podckpt restore -d --verify copy.tar
 	remember db
-	goes_on_by 100
+	goes_on_by 20
 	sound
 	# It gives its contexts back.
 	sql shutdown

@@ -19,7 +19,7 @@ teardown() {
 	local path
 
 	# What a test has laid over something on hostb.
-	for path in /proc/meminfo /var/lib/podckpt; do
+	for path in /proc/meminfo /proc/sys/fs/aio-max-nr /var/lib/podckpt; do
 		while on hostb findmnt -n -o OPTIONS --mountpoint "$path" | grep -q . &&
 			[ -e "$BATS_TEST_TMPDIR/over${path//\//-}" ]; do
 			on hostb umount "$path" && rm "$BATS_TEST_TMPDIR/over${path//\//-}"
@@ -251,6 +251,29 @@ import struct, sys
 for line in sys.stdin:
     kind, text = line.split(" ", 1)
     sys.stdout.buffer.write(struct.pack("<IHH", len(text.strip()), int(kind), 0) + text.strip().encode())'
+}
+
+@test "asynchronous I/O of more requests than the other host has left is refused before the pod is stopped" {
+	make -s -C "$BUILD" tests/victims/aio
+	ona run -d --name c --net none -- "$BUILD/tests/victims/aio"
+	until_ok 30 ona exec c -- test -e /run/victim.ready
+	echo 200 >most
+	over /proc/sys/fs/aio-max-nr --bind "$PWD/most"
+	run there migrate c
+	assert_failure 5
+	assert_output "podckpt: migrate c: $HOSTB: asynchronous I/O (io_setup) of 201 requests is more than this host has left; raise the sysctl fs.aio-max-nr"
+	nothing_of_it
+	ona checkpoint -R -o "$PWD/c.tar" c
+	run there restore "$PWD/c.tar" --name other
+	assert_failure 5
+	assert_output "podckpt: restore $PWD/c.tar: $HOSTB: asynchronous I/O (io_setup) of 201 requests is more than this host has left; raise the sysctl fs.aio-max-nr"
+	nothing_of_it
+	ona exec c -- touch /run/victim.go
+	until_ok 30 says_pass
+}
+
+says_pass() {
+	ona logs c | grep -qx PASS
 }
 
 @test "another version of the protocol is refused by either side" {

@@ -16,6 +16,11 @@ static inline struct ring *ring_of(aio_context_t context)
 	return (struct ring *)context;
 }
 
+static inline size_t ring_size(aio_context_t context)
+{
+	return ((ring_of(context)->n + 1) * sizeof(struct io_event) + 4095) & -4096UL;
+}
+
 static inline void aio_set_up(unsigned int requests, aio_context_t *context)
 {
 	*context = 0;

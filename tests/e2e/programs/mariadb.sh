@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# MariaDB as its own user with the settings it comes with, on a disk, so that its pages go there by asynchronous I/O; and two
-# sessions that insert for as long as they are connected. What the server has confirmed to session N is in
+# MariaDB as its own user with the settings it comes with, on a disk, so that its pages go there by asynchronous I/O; and as many
+# sessions as are asked for that insert for as long as they are connected. What the server has confirmed to session N is in
 # /run/db/confirmed.N, a row's number a line.
 set -eu
 
@@ -31,7 +31,7 @@ mariadb --no-defaults -S /run/db/sock <<-SQL
 	-- What is written goes to the disk without delay.
 	set global innodb_max_dirty_pages_pct = 0, global innodb_max_dirty_pages_pct_lwm = 0;
 SQL
-for n in 1 2; do
+for n in $(seq "$1"); do
 	session "$n" &
 done
 echo ready
