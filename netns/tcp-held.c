@@ -653,3 +653,19 @@ int tcp_urgent_all(struct kernel *k, struct tcp_urgent **ret, size_t *ret_n, str
 	*ret_n = found;
 	return 0;
 }
+
+int tcp_pending_error(struct kernel *k, int fd, int *ret, struct ct_error *err)
+{
+	struct kernel_field sk, error;
+	struct reader w = { .k = k };
+	uint64_t socket = 0, address = 0;
+	int r = kernel_field(k, "socket.sk", &sk, err);
+
+	if (r == 0)
+		r = kernel_field(k, "sock.sk_err", &error, err);
+	if (r == 0)
+		r = kernel_file(k, fd, &socket, err);
+	if (r == 0)
+		r = fetch_pointer(&w, socket + sk.at / 8, &address, err);
+	return r < 0 ? r : fetch(&w, address + error.at / 8, ret, sizeof(*ret), err);
+}

@@ -26,6 +26,12 @@ struct tcp_held {
 int tcp_held_all(struct kernel *k, struct tcp_held **ret, size_t *ret_n, struct ct_error *err);
 void tcp_held_free(struct tcp_held *list, size_t n);
 
+/*
+ * The error of a connection that the next call will get (man 7 socket, SO_ERROR, which would take it); 0: none. `fd` is of the
+ * caller. Errors as above.
+ */
+int tcp_pending_error(struct kernel *k, int fd, int *ret, struct ct_error *err);
+
 /* The urgent byte that a connection has sent or is to send, and that the peer has not acknowledged. */
 struct tcp_urgent {
 	uint64_t cookie; /* SO_COOKIE of the connection, where that has been asked for one */

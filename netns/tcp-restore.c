@@ -283,6 +283,17 @@ static int end_both(int fd, const struct tcp_connection *c, uint32_t seq, struct
 	return r < 0 ? error_errno(err, r, "send a packet to ourselves") : tcp_await(fd, TCP_STATE_CLOSED, err);
 }
 
+/* The peer's reset, after its FIN or not. */
+static int end_by_reset(int fd, const struct tcp_connection *c, uint32_t seq, struct ct_error *err)
+{
+	const uint8_t fin = TCP_FLAG_BYTE_ACK | TCP_FLAG_BYTE_FIN, rst = TCP_FLAG_BYTE_ACK | TCP_FLAG_BYTE_RST;
+	int r = 0;
+
+	if (c->error == EPIPE)
+		r = tell(fd, c, seq++, c->snd_una, fin, TCP_STATE_CLOSE_WAIT, err);
+	return r < 0 ? r : tell(fd, c, seq, c->snd_una, rst, TCP_STATE_CLOSED, err);
+}
+
 /* From ESTABLISHED to where it was. `seq`: behind the last byte received. */
 static int end(int fd, const struct tcp_connection *c, uint32_t seq, struct ct_error *err)
 {
@@ -291,6 +302,8 @@ static int end(int fd, const struct tcp_connection *c, uint32_t seq, struct ct_e
 	const uint32_t spare = una - 1; /* not to be acknowledged yet */
 	int r = 0;
 
+	if (c->error)
+		return end_by_reset(fd, c, seq, err);
 	switch (c->state) {
 	case TCP_STATE_FIN_WAIT_1:
 		return end_ours(fd, c, err);

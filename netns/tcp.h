@@ -92,6 +92,7 @@ struct tcp_connection {
 	 */
 	bool urgent, urgent_read;
 	size_t urgent_at;
+	int error; /* CLOSED: what the next call gets, ECONNRESET or EPIPE; 0: nothing. Not told by TCP_REPAIR either. */
 	uint32_t round_trip; /* us, as it is estimated; 0: not known */
 	uint32_t max_segment;
 	bool timestamps, sack, scaling; /* what both ends have agreed on */

@@ -221,8 +221,7 @@ static int own_page(unsigned char **ret, uint64_t *ret_number, struct ct_error *
 	return 0;
 }
 
-/* The address of the pipe behind one of our descriptors (struct pipe_inode_info). */
-static int find_pipe(struct kernel *k, int fd, uint64_t *ret, struct ct_error *err)
+int kernel_file(struct kernel *k, int fd, uint64_t *ret, struct ct_error *err)
 {
 	cleanup_free struct kernel_file *files = NULL;
 	struct kernel_field f;
@@ -263,7 +262,7 @@ static int find_pages(struct kernel *k, unsigned char *page, uint64_t number, ui
 	if (r == 0)
 		r = kernel_size(k, "page", &k->page_size, err);
 	if (r == 0)
-		r = find_pipe(k, writer, ret_pipe, err);
+		r = kernel_file(k, writer, ret_pipe, err);
 	if (r < 0)
 		return r;
 	r = kernel_read(k, *ret_pipe + bufs.at / 8, &address, sizeof(address));

@@ -51,6 +51,9 @@ uint64_t kernel_get(const void *object, struct kernel_field f);
 /* The addresses of all TCP sockets of the caller's network namespace (struct sock_common); the caller frees. */
 int kernel_tcp_sockets(struct kernel *k, uint64_t **ret, size_t *ret_n, struct ct_error *err);
 
+/* The address of what is behind a descriptor of ours: a struct socket, a struct pipe_inode_info, ... */
+int kernel_file(struct kernel *k, int fd, uint64_t *ret, struct ct_error *err);
+
 /* The address of a task (struct task_struct), by its host TID. -ESRCH: there is none. */
 int kernel_task(struct kernel *k, pid_t tid, uint64_t *ret, struct ct_error *err);
 

@@ -9,8 +9,8 @@
  * until that is done: a task that is only traced would run on at once, and find a socket that neither sends nor receives.
  *
  * What begins anew in the restored connection: the congestion window, ECN. Where in the send queue an urgent byte is only the
- * kernel's memory tells; where that cannot be read it arrives as an ordinary one. An error that waits to be read is refused: the
- * only way to learn it takes it away.
+ * kernel's memory tells; where that cannot be read it arrives as an ordinary one. The error that a
+ * reset of the peer's has left to be read is made by another; any other error is refused.
  */
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -23,6 +23,7 @@
 #include "libct/kind/tcp.h"
 #include "netns/netlink.h"
 #include "netns/sockdiag.h"
+#include "netns/tcp-held.h"
 
 #define TRIES 10
 /* What a descriptor can be in. */
@@ -192,28 +193,52 @@ static int check_opening(struct dump *d, const struct fd_view *v, struct ct_erro
 	return 1;
 }
 
+/*
+ * 1: refused. What a peer's reset has left behind: a connection that nobody uses at the time may stay so for hours. To be asked
+ * before SO_ERROR is, which would take it.
+ */
+static int dump_error(struct dump *d, const struct fd_view *v, struct node *n, struct ct_error *err)
+{
+	struct pollfd events = { v->dup, 0, 0 };
+	struct ct_error words = { 0 };
+	struct sockaddr_storage local;
+	char text[INET_TEXT] = "?";
+	struct kernel *kernel;
+	int error = 0, r;
+
+	poll(&events, 1, 0);
+	if (!(events.revents & POLLERR))
+		return 0;
+	r = pod_kernel(d->pod, &kernel, &words);
+	if (r == 0)
+		r = tcp_pending_error(kernel, v->dup, &error, &words);
+	if (r < 0 && r != -EOPNOTSUPP && r != -EAGAIN)
+		return error_set(err, r, "%s", words.text);
+	if (tcp_state(v->dup) == TCP_STATE_CLOSED && (error == ECONNRESET || error == EPIPE)) {
+		node_put_i64(n, "error", error);
+		return 0;
+	}
+	if (inet_local(v->dup, &local) == 0)
+		inet_text(&local, text);
+	dump_refuse_fd(d, v, "an error that nobody has read yet is pending on a TCP connection (at "
+			     "%s), which is not carried; read it first", text);
+	dump_passing(d);
+	return 1;
+}
+
 static int connection_dump(struct dump *d, const struct fd_view *v, struct node *n,
 			   struct ct_error *err)
 {
-	struct pollfd events = { v->dup, 0, 0 };
-	struct sockaddr_storage local;
 	struct tcp_connection *c;
 	struct tcp_half *half;
-	char text[INET_TEXT] = "?";
 	uint32_t queued;
 	int r;
 
 	/* TCP_REPAIR and SO_ERROR would change what these say. */
 	tcp_options_put(d, v, true, inet_put(d, v, n));
-	poll(&events, 1, 0);
-	if (events.revents & POLLERR) {
-		if (inet_local(v->dup, &local) == 0)
-			inet_text(&local, text);
-		dump_refuse_fd(d, v, "an error that nobody has read yet is pending on a TCP connection (at "
-				     "%s), which is not carried; read it first", text);
-		dump_passing(d);
-		return 0;
-	}
+	r = dump_error(d, v, n, err);
+	if (r)
+		return r > 0 ? 0 : r;
 	if (tcp_state(v->dup) == TCP_STATE_SYN_RECEIVED) {
 		dump_refuse_fd(d, v, "a TCP connection that both ends open at once, or with data in the first packet, "
 				     "is not carried; try again");
@@ -426,10 +451,10 @@ const struct kind kind_tcp_connection = {
 	.carries = "TCP connections in every state, both ends in the pod or one outside: what was not sent, not "
 		   "acknowledged, not read; urgent bytes; windows, options. Where the kernel's memory cannot be read, an "
 		   "urgent byte that the peer has not acknowledged arrives as an ordinary one",
-	.refuses = "an error that waits to be read; data in the first packet (fast open); signed segments (TCP_MD5SIG, "
+	.refuses = "an error that waits to be read, but for the peer's reset; data in the first packet (fast open); signed segments (TCP_MD5SIG, "
 		   "TCP_AO); sends without copying (SO_ZEROCOPY); kernel TLS and other upper layer protocols",
 	.victims = "tcp-established tcp-queues tcp-unsent tcp-half-closed tcp-opening tcp-options tcp-shared-port "
-		   "tcp-urgent tcp-urgent-far tcp-error tcp-terminal tcp-fast-open tcp-signed tcp-zero-copy",
+		   "tcp-urgent tcp-urgent-far tcp-error tcp-error-other tcp-terminal tcp-fast-open tcp-signed tcp-zero-copy",
 	.fd_is = connection_is,
 	.fd_dump = connection_dump,
 	.fd_link = connection_link,

@@ -167,6 +167,15 @@ static size_t get_sent_urgent(const struct node *n, const struct tcp_connection 
 	return (size_t)node_u64(from, "urgent", c->sent_len - 1) + 1;
 }
 
+static int get_error(const struct node *n, const struct tcp_connection *c)
+{
+	int error = (int)node_i64(n, "error", EPIPE, ECONNRESET);
+
+	if ((error != EPIPE && error != ECONNRESET) || c->state != TCP_STATE_CLOSED)
+		node_complain(n, "an error %d of a connection that is %s", error, tcp_state_name(c->state));
+	return error;
+}
+
 int tcp_connection_get(struct restore *r, const struct node *n, int fd, unsigned int states,
 		       struct tcp_connection *c, struct ct_error *err)
 {
@@ -189,6 +198,8 @@ int tcp_connection_get(struct restore *r, const struct node *n, int fd, unsigned
 	}
 	if (state != TCP_STATE_SYN_SENT)
 		get_received(n, c);
+	if (node_has(n, "error"))
+		c->error = get_error(n, c);
 	if (state != TCP_STATE_SYN_SENT && state != TCP_STATE_CLOSED)
 		get_agreed(n, states & 1u << TCP_STATE_TIME_WAIT, c);
 	return e < 0 ? e : doc_check(r->doc, err);
