@@ -656,7 +656,7 @@ int tcp_urgent_all(struct kernel *k, struct tcp_urgent **ret, size_t *ret_n, str
 
 int tcp_pending_error(struct kernel *k, int fd, int *ret, struct ct_error *err)
 {
-	struct kernel_field sk, error;
+	struct kernel_field sk = { 0 }, error = { 0 };
 	struct reader w = { .k = k };
 	uint64_t socket = 0, address = 0;
 	int r = kernel_field(k, "socket.sk", &sk, err);
