@@ -47,3 +47,16 @@ int net_unlock(const char *host_name, struct ct_error *err)
 	r = rt_port_set(sock, link.index, true, BR_STATE_FORWARDING);
 	return r < 0 ? error_errno(err, r, "unlock link '%s'", host_name) : 0;
 }
+
+int net_mute(bool mute, struct ct_error *err)
+{
+	const struct rt_link_change change = { .no_arp = mute, .arp = !mute };
+	cleanup_sock struct nl_sock *sock = NULL;
+	struct rt_link link;
+	int r = get_link("eth0", &sock, &link, err);
+
+	if (r < 0)
+		return r;
+	r = rt_link_set(sock, link.index, &change);
+	return r < 0 ? error_errno(err, r, "set up link 'eth0' inside") : 0;
+}

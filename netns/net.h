@@ -144,6 +144,12 @@ int net_lock(const char *host_name, struct ct_error *err);
 int net_unlock(const char *host_name, struct ct_error *err);
 
 /*
+ * For whoever stands in the network of a pod whose link is locked: what is sent goes nowhere at all, instead of waiting for a
+ * neighbour's address until the link is open. Undone by a second call.
+ */
+int net_mute(bool mute, struct ct_error *err);
+
+/*
  * Announces the addresses from inside the namespace: gratuitous ARP, unsolicited neighbour advertisements. *ret_done, also of a
  * failure, is to be closed when nobody waits, for the kernel takes a grace period for that; -1: nothing.
  */

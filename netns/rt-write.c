@@ -109,8 +109,9 @@ int rt_link_set(struct nl_sock *sock, int index, const struct rt_link_change *ch
 {
 	struct ifinfomsg fixed = { .ifi_family = AF_UNSPEC,
 				   .ifi_index = index,
-				   .ifi_flags = change->up ? IFF_UP : 0,
-				   .ifi_change = change->up ? IFF_UP : 0 };
+				   .ifi_flags = (change->up ? IFF_UP : 0) | (change->no_arp ? IFF_NOARP : 0),
+				   .ifi_change = (change->up ? IFF_UP : 0) |
+						 (change->no_arp || change->arp ? IFF_NOARP : 0) };
 	cleanup_msg struct nl_msg *msg = netlink_message(RTM_SETLINK, 0, &fixed, sizeof(fixed));
 	int sum = 0;
 

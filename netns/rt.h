@@ -69,6 +69,7 @@ int rt_link_get(struct nl_sock *sock, const char *name, struct rt_link *ret);
 /* What rt_link_set() changes; fields left zero or NULL stay as they are. */
 struct rt_link_change {
 	bool up;
+	bool arp, no_arp; /* whether it asks for the hardware addresses of its neighbours; what waits for one is lost */
 	const char *alias;
 	int master;
 	bool no_ipv6_address; /* generates no link-local address */

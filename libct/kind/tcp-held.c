@@ -19,6 +19,7 @@
 #include "libct/base/cleanup.h"
 #include "libct/base/kernel.h"
 #include "libct/kind/tcp.h"
+#include "netns/net.h"
 #include "netns/netlink.h"
 #include "netns/sockdiag.h"
 #include "netns/tcp-held.h"
@@ -453,7 +454,7 @@ static int restore_waiting(struct restore *r, int listener, const struct node *a
 }
 
 /* Of those in the pod both ends must be there: what answers for the one would tell the other that it is not. */
-int tcp_held_restore(struct restore *r, const struct node *n, struct ct_error *err)
+static int restore_held(struct restore *r, const struct node *n, struct ct_error *err)
 {
 	int e = node_has(n, "orphans") ? restore_orphans(r, node_array(n, "orphans"), err) : 0;
 
@@ -469,6 +470,31 @@ int tcp_held_restore(struct restore *r, const struct node *n, struct ct_error *e
 			return error_prefix(err, e, "descriptors[%zu] (%s)", i, kind_tcp.name);
 	}
 	return e;
+}
+
+static bool has_held(struct restore *r, const struct node *n)
+{
+	bool has = node_has(n, "orphans") || node_has(n, "volatile");
+
+	for (size_t i = 0; !has && i < r->n_ofds; i++)
+		has = node_has(restore_ofd_node(r, (uint32_t)i, r->root), "waiting");
+	return has;
+}
+
+/*
+ * What the kernel answers to the packets that lead each to where it was, the peer has had long ago; and one that has gone would answer
+ * with a reset, which ends what waits for its time.
+ */
+int tcp_held_restore(struct restore *r, const struct node *n, struct ct_error *err)
+{
+	int e;
+
+	if (r->pod->config.net != CT_NET_BRIDGE || !has_held(r, n))
+		return restore_held(r, n, err);
+	e = net_mute(true, err);
+	if (e == 0)
+		e = restore_held(r, n, err);
+	return e < 0 ? e : net_mute(false, err);
 }
 
 static size_t count_outside(const struct node *array)

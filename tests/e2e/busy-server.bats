@@ -227,3 +227,36 @@ gets_the_rest() {
 	podckpt restore -d --verify web.tar
 	gets_the_rest
 }
+
+# remains: what is left in the pod of a connection whose client has gone.
+remains() {
+	nsenter -t "$(pod_field s pid)" -n ss -Hant state time-wait sport = :7300 | grep -q ':7300 '
+}
+
+@test "what is left of a connection waits for its time in the restored pod, too, though its peer has gone" {
+	local ip
+
+	cat >server.py <<-'EOF'
+		import socket
+		s = socket.create_server(("", 7300))
+		while True:
+		    s.accept()[0].close()
+	EOF
+	cat >client.py <<-'EOF'
+		import socket, sys
+		with socket.create_connection((sys.argv[1], 7300)) as s:
+		    assert not s.recv(1)
+	EOF
+	podckpt run -d --name s -- python3 "$PWD/server.py"
+	ip=$(pod_ip s)
+	until_ok 20 python3 client.py "$ip"
+	until_ok 20 remains
+	for _ in 1 2; do
+		podckpt checkpoint s
+		podckpt restore -d --verify s.tar
+		# Refused, by the pod: whatever was to be sent before that has been.
+		run curl -sm 30 "http://$ip:9/"
+		assert_equal "$status" 7
+		remains
+	done
+}
