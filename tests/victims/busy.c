@@ -1,24 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A little of everything, all at work: threads and processes that hand a number round through pipes, a unix
- * socket, a TCP connection and a shared page, each checking what it gets; a file without a name, a listening TCP socket, an
- * eventfd, a timer. tests/faults looks at the page: every task has a counter there that goes on.
+ * socket, a TCP connection and a shared page, each checking what it gets; a file without a name, listening TCP sockets, an
+ * eventfd, a timer, asynchronous I/O. tests/faults looks at the page: every task has a counter there that goes on. Its
+ * clients.py has the server keep connections that no descriptor leads to.
  */
-#include "victim.h"
+#include "aio.h"
+#include "tcp.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <sys/timerfd.h>
 
 #define PRIVATE_PAGES 64
+#define EVENTS 5 /* that nobody has fetched */
+#define AHEAD 5000 /* bytes of who waits to be accepted */
+#define REST 30000 /* bytes that are left to send when their sender closes */
 enum { MAIN, THREAD, PIPER, UNIXER, SERVER, TIMER, TALKER, N_TASKS };
 
 static volatile uint64_t *alive; /* of each task; a file, so that it is seen from outside */
 static int there[2], back[2], unix_ends[2], tcp_ends[2], semaphore;
+static aio_context_t context;
 static unsigned char *private;
 static volatile bool main_done; /* nothing more is taken from the semaphore */
 
@@ -100,20 +102,46 @@ static void connect_both(void)
 		CHECK_SYS(setsockopt(tcp_ends[i], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)));
 }
 
+static int listen_at(uint16_t port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
+	int one = 1, fd = CHECK_SYS(socket(AF_INET, SOCK_STREAM, 0));
+
+	CHECK_SYS(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)));
+	CHECK_SYS(bind(fd, (struct sockaddr *)&a, sizeof(a)));
+	CHECK_SYS(listen(fd, 5));
+	return fd;
+}
+
+/* What somebody asks for to be done with the next connection that waits. */
+static void serve(int listener, char what)
+{
+	int c = CHECK_SYS(accept(listener, NULL, NULL));
+	char byte;
+
+	if (what == 's') { /* serve it, at last */
+		tcp_expect(c, 0, AHEAD);
+		CHECK_EQ(tcp_put(c, 1, AHEAD), AHEAD);
+		while (recv(c, &byte, 1, 0) > 0)
+			;
+	} else if (what == 'o') { /* leave the rest to the kernel */
+		CHECK_EQ(tcp_put(c, 0, REST), REST);
+	} else {
+		CHECK_EQ(what, 't'); /* end first: what is left waits for its time */
+	}
+	CHECK_SYS(close(c));
+}
+
 /* Says a word to everybody who connects. */
 static void server(void *arg)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(4000) };
-	int one = 1, fd = CHECK_SYS(socket(AF_INET, SOCK_STREAM, 0));
+	int fd = listen_at(4000), waiting = listen_at(4001);
 	struct pollfd p = { fd, POLLIN, 0 };
-	char byte;
+	char what;
 
 	close(there[1]);
 	close(unix_ends[0]);
 	close(tcp_ends[0]);
-	CHECK_SYS(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)));
-	CHECK_SYS(bind(fd, (struct sockaddr *)&a, sizeof(a)));
-	CHECK_SYS(listen(fd, 5));
 	while (going_on()) {
 		int c = -1;
 
@@ -124,8 +152,10 @@ static void server(void *arg)
 			continue;
 		send(c, "here\n", 5, MSG_NOSIGNAL);
 		/* Who came closes first: no half-closed connection is left to be found by a checkpoint. */
-		while (recv(c, &byte, 1, 0) > 0)
-			;
+		while (recv(c, &what, 1, 0) > 0) {
+			serve(waiting, what);
+			send(c, &what, 1, MSG_NOSIGNAL);
+		}
 		close(c);
 	}
 }
@@ -169,6 +199,8 @@ static void round_trip(int file, uint64_t n)
 	memcpy(private + at, &n, sizeof(n));
 	CHECK_EQ(read(semaphore, &got, sizeof(got)), sizeof(got));
 	CHECK_EQ(got, 1);
+	CHECK_EQ(aio_get(context).data, n);
+	aio_submit(context, IOCB_CMD_PREAD, file, &got, sizeof(got), 0, n + EVENTS);
 	alive[MAIN]++;
 	CHECK_EQ(alive[MAIN], n + 1);
 }
@@ -201,6 +233,9 @@ int main(void)
 	children[3] = victim_fork(timer, NULL);
 	children[4] = victim_fork(talker, NULL);
 	close(tcp_ends[1]);
+	aio_set_up(2 * EVENTS, &context);
+	for (uint64_t event = 0; event < EVENTS; event++)
+		aio_submit(context, IOCB_CMD_PREAD, file, private, 8, 0, event);
 	CHECK_EQ(pthread_create(&t, NULL, thread, NULL), 0);
 	for (; n < 3; n++)
 		round_trip(file, n);
