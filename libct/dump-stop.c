@@ -126,7 +126,8 @@ int dump_read_thread(struct dump_thread *t, struct ct_error *err)
 		dump_shorten_wait(t);
 		t->t.dirty = true;
 	}
-	return 0;
+	/* At once: if we die while it is stopped, it goes on with what is there. */
+	return tracee_put_back(&t->t, err);
 }
 
 /*

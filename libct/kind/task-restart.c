@@ -55,7 +55,7 @@ const struct kind kind_interrupted = {
 	.name = "interrupted",
 	.carries = "system calls that a thread sleeps in, with what remains of their time (that of SO_RCVTIMEO, "
 		   "SO_SNDTIMEO and recvmmsg begins anew)",
-	.victims = "syscall-nanosleep syscall-poll syscall-futex syscall-again syscall-untimed syscall-stopped "
+	.victims = "syscall-nanosleep syscall-poll syscall-futex syscall-again syscall-thread syscall-untimed syscall-stopped "
 		   "syscall-forgetful",
 	.thread_dump = thread_dump,
 	.thread_restore = thread_restore,

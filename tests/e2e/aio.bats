@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Asynchronous I/O where a host cannot give it, and in images that somebody changed.
+# Asynchronous I/O where a host cannot give it, in images that somebody changed, and where podckpt dies.
 
 bats_require_minimum_version 1.5.0
 load helpers
@@ -7,7 +7,7 @@ load helpers
 # A pod with a ring of 200 requests, of which 100 events wait, and one of one request.
 setup_file() {
 	lib_setup aio
-	make -s -C "$BUILD" tests/victims/aio
+	make -s -C "$BUILD" faults tests/victims/aio tests/victims/syscall-thread
 	podckpt run -d --name aio --net none -- "$BUILD/tests/victims/aio"
 	until_ok 30 is_ready
 	podckpt checkpoint -R -o "$BATS_FILE_TMPDIR/aio.tar" aio
@@ -89,4 +89,21 @@ with() {
 	podckpt rm -f aio
 	run -7 podckpt restore -d --verify bad.tar
 	assert_equal "$(ls "$PODCKPT_ROOT/pods")" ""
+}
+
+@test "podckpt is killed while it looks at the kernel's memory: no thread that waits sees EINTR" {
+	local fault=$BUILD/tests/faults/fault place
+	local checkpoint=("$BUILD/.libs/podckpt" checkpoint -R -o again.tar aio)
+
+	podckpt run -d --name aio --net none -- "$BUILD/tests/victims/syscall-thread"
+	until_ok 30 is_ready
+	export LD_LIBRARY_PATH=$BUILD/.libs
+	"$fault" -l calls -w 0 -- "${checkpoint[@]}"
+	# bpf(2), behind the first ptrace(2): the pod is stopped, its threads were read, and no tape has run.
+	place=$(awk '$1 == "call" && $3 == 321 { place = $5 } END { print place }' calls)
+	run "$fault" -l hits -w 0 -f 101 -p "$place" -n 1 -k -- "${checkpoint[@]}"
+	assert_equal "$status" 137
+	grep -q '^hit 321 ' hits
+	until_ok 30 status_is aio running
+	passes
 }
