@@ -23,6 +23,7 @@
 #include "libct/host.h"
 #include "libct/kind/pagemap.h"
 #include "libct/task/helper.h"
+#include "netns/tcp.h"
 
 static inline void free_caps(cap_t *caps)
 {
@@ -142,6 +143,11 @@ static bool have_kernel_memory(void)
 	return kernel_open(&kernel, NULL) == 0;
 }
 
+static bool have_tcp_numbers(void)
+{
+	return tcp_can_enqueue(NULL) == 0;
+}
+
 static bool have_nf_tables(void)
 {
 	cleanup_fd int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
@@ -245,6 +251,8 @@ static const struct {
 	{ "BPF of the kernel's memory", have_kernel_memory, false,
 	  "asynchronous I/O (io_setup) is refused, and so are TCP connections that wait to be accepted or were closed while "
 	  "bytes are under way" },
+	{ "TCP numbers of TIME_WAIT", have_tcp_numbers, false,
+	  "TCP connections that wait to be accepted are refused (Linux 6.10 could make them again)" },
 	{ "nf_tables", have_nf_tables, false, "pods reach this host and each other, but nothing beyond" },
 	{ "IPv6", have_ipv6, false, "pods have no IPv6 address; those that had one need --ip6 none" },
 	{ "IPv6 forwarding", have_ipv6_forwarding, false,

@@ -442,6 +442,8 @@ int restore_check(struct restore *r, struct ct_error *err)
 		e = find_main(r, err);
 	if (e == 0)
 		e = tcp_check_address(r, err);
+	if (e == 0)
+		e = tcp_held_check(r, err);
 	return e < 0 ? e : check_grants(r, err);
 }
 

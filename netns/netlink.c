@@ -34,27 +34,35 @@ static void go_back(int own)
 		abort();
 }
 
-int netns_call(int netns_fd, int (*function)(void *arg), void *arg)
+/* `netns_fd` -1: a new one. */
+static int call_inside(int netns_fd, int (*function)(void *arg), void *arg)
 {
-	cleanup_fd int own = -1;
+	cleanup_fd int own = own_netns();
 	sigset_t all, old;
 	int r;
 
-	if (netns_fd < 0)
-		return function(arg);
-	own = own_netns();
 	if (own < 0)
 		return own;
 	/* The program's signal handlers must not find themselves in another namespace. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = setns(netns_fd, CLONE_NEWNET) < 0 ? -errno : 0;
+	r = (netns_fd < 0 ? unshare(CLONE_NEWNET) : setns(netns_fd, CLONE_NEWNET)) < 0 ? -errno : 0;
 	if (r == 0) {
 		r = function(arg);
 		go_back(own);
 	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return r;
+}
+
+int netns_call(int netns_fd, int (*function)(void *arg), void *arg)
+{
+	return netns_fd < 0 ? function(arg) : call_inside(netns_fd, function, arg);
+}
+
+int netns_call_new(int (*function)(void *arg), void *arg)
+{
+	return call_inside(-1, function, arg);
 }
 
 struct socket_call {

@@ -27,6 +27,8 @@ DEFINE_CLEANUP(struct nl_msg *, nlmsg_free)
  * cost a small checkpoint a dozen waits for the scheduler.) man 2 setns.
  */
 int netns_call(int netns_fd, int (*function)(void *arg), void *arg);
+/* The same in a new namespace, which ends with its last socket. */
+int netns_call_new(int (*function)(void *arg), void *arg);
 
 /*
  * socket(2) inside `netns_fd` (-1: the caller's): a descriptor (close-on-exec) or a negative errno.

@@ -5,7 +5,8 @@
  *
  * The peer goes by the numbers that it knows. Its own are in its packets. Ours the kernel chooses when the SYN arrives, at
  * random, but for one case (RFC 9293, 3.6.1): where the same two addresses have just had a connection, the new one
- * begins 65537 bytes behind the end of the old one. So first there was an old one.
+ * begins 65537 bytes behind the end of the old one. So first there was an old one. (Before Linux 6.10 it means to, but
+ * clears that number again on the way, in tcp_v4_fill_cb(). The number that it then chooses nothing leads to.)
  *
  * The clock that our timestamps show is the kernel's plus an offset for each pair of addresses, which is another after each
  * boot. It has to be ahead of what the peer has seen, which drops what seems older. A connection that is opened without
@@ -28,7 +29,6 @@
 
 #define ARRIVAL_MS 30000
 #define AGAIN_MS 100 /* after that a packet is taken to be lost */
-#define BEHIND 65537 /* from the old connection's end to the new one's first number */
 #define BEFORE 1000  /* so much older is the peer's side of the old one */
 
 struct entry {
@@ -136,7 +136,7 @@ static int leave_old_one(const struct entry *e, struct ct_error *err)
 {
 	const struct tcp_connection old = { .local = e->c.local, .remote = e->c.remote,
 					    .state = TCP_STATE_TIME_WAIT,
-					    .snd_una = e->ours - BEHIND, .rcv_nxt = e->theirs - BEFORE };
+					    .snd_una = e->ours - TCP_BEHIND, .rcv_nxt = e->theirs - BEFORE };
 
 	return tcp_restore_time_wait(&old, err);
 }

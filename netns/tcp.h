@@ -151,7 +151,10 @@ int tcp_restore(int fd, const struct tcp_connection *c, struct ct_error *err);
  * both addresses, snd_una, rcv_nxt (with all FINs counted), window.rcv_wnd, rcv_scale with scaling, timestamps
  * with both clocks. It stays as long as one that is new (man 7 tcp, tcp_fin_timeout).
  */
+#define TCP_BEHIND 65537 /* from the end of a connection in TIME_WAIT to the first number of the next one */
 int tcp_enqueue(int proc, int listener, const struct tcp_connection *c, struct ct_error *err);
+/* Whether tcp_enqueue() can on this kernel: tried in a network of its own. -EOPNOTSUPP with words: it cannot, before Linux 6.10. */
+int tcp_can_enqueue(struct ct_error *err);
 int tcp_restore_time_wait(const struct tcp_connection *c, struct ct_error *err);
 
 /* Between the two: its filter is ours. */

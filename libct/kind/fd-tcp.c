@@ -80,8 +80,8 @@ const struct kind kind_tcp = {
 	.name = "tcp",
 	.carries = "TCP sockets that are new, bound or listening, with their options and the connections that wait to be "
 		   "accepted, or to be made (SYN_RECEIVED)",
-	.refuses = "such connections on the host's own network, and where the kernel cannot be read by BPF, for longer than "
-		   "a moment",
+	.refuses = "such connections on the host's own network, and, for longer than a moment, where the kernel cannot be "
+		   "read by BPF or is older than Linux 6.10",
 	.victims = "tcp-listen tcp-listen-own tcp-listen-shared tcp-bound tcp-waiting tcp-request",
 	.fd_is = tcp_is,
 	.fd_dump = tcp_dump,

@@ -7,7 +7,8 @@
  *
  * They are read from the kernel's memory between the sending and the receiving sides of the others
  * (fd-tcp-connection.c). Where a kernel does not let itself be read they are refused, for longer than a moment: servers accept
- * within milliseconds, and peers acknowledge. On the host's network it is unknown whose they are.
+ * within milliseconds, and peers acknowledge; and so are those to be accepted where a kernel could not be led to make them
+ * again (tcp_can_enqueue()). On the host's network it is unknown whose they are.
  *
  * sock_diag(7) also tells the keys by which segments are signed (TCP_MD5SIG): they are seen once a socket has a port.
  */
@@ -77,30 +78,54 @@ static bool matters(const struct sockdiag_inet *s)
 	       (is_in(SENDING, (enum tcp_state)s->state) && s->wqlen);
 }
 
-static void refuse(struct dump *d, const struct sockdiag_inet *s, const char *why)
+static bool waits(const struct sockdiag_inet *s)
+{
+	return s->state == TCP_STATE_LISTENING || s->state == TCP_STATE_SYN_RECEIVED;
+}
+
+/* `what`: that cannot be done with it. */
+static void refuse(struct dump *d, const struct sockdiag_inet *s, const char *what, const char *why)
 {
 	struct fd_view v;
 
 	if (s->state != TCP_STATE_LISTENING)
-		dump_refuse(d, "a TCP connection (port %u to port %u of its peer) that %s cannot be read: %s; try again",
+		dump_refuse(d, "a TCP connection (port %u to port %u of its peer) that %s cannot be %s: %s; try again",
 			    s->local_port, s->remote_port,
 			    s->state == TCP_STATE_SYN_RECEIVED ? "is just being made"
 							       : "was closed while bytes are under way",
-			    why);
+			    what, why);
 	else if (dump_find_fd(d, s->ino, &kind_tcp, &v))
-		dump_refuse_fd(d, &v, "a TCP connection that waits to be accepted (at port %u) cannot be read: %s; accept "
-				      "it before the checkpoint", s->local_port, why);
+		dump_refuse_fd(d, &v, "a TCP connection that waits to be accepted (at port %u) cannot be %s: %s; accept "
+				      "it before the checkpoint", s->local_port, what, why);
 	else
-		dump_refuse(d, "a TCP connection that waits to be accepted (at port %u) cannot be read: %s; try again",
-			    s->local_port, why);
+		dump_refuse(d, "a TCP connection that waits to be accepted (at port %u) cannot be %s: %s; try again",
+			    s->local_port, what, why);
 	dump_passing(d);
 }
 
-static void refuse_all(struct dump *d, const struct held_registry *h, const char *why)
+static void refuse_all(struct dump *d, const struct held_registry *h, bool (*which)(const struct sockdiag_inet *s),
+		       const char *what, const char *why)
 {
 	for (size_t i = 0; i < h->n_sockets; i++)
-		if (is_held(&h->sockets[i]) && matters(&h->sockets[i]))
-			refuse(d, &h->sockets[i], why);
+		if (is_held(&h->sockets[i]) && which(&h->sockets[i]))
+			refuse(d, &h->sockets[i], what, why);
+}
+
+/* An image of what this host could not make again would be of little use: its pod is over. */
+static int check_waiting(struct dump *d, const struct held_registry *h, struct ct_error *err)
+{
+	struct ct_error words = { 0 };
+	bool any = false;
+	int r;
+
+	for (size_t i = 0; i < h->n_sockets; i++)
+		any |= is_held(&h->sockets[i]) && waits(&h->sockets[i]);
+	r = any ? tcp_can_enqueue(&words) : 0;
+	if (r == -EOPNOTSUPP)
+		refuse_all(d, h, waits, "made again", words.text);
+	else if (r < 0)
+		return error_set(err, r, "%s", words.text);
+	return 0;
 }
 
 struct look {
@@ -207,9 +232,11 @@ int tcp_held_look(struct dump *d, struct ct_error *err)
 		return r;
 	r = read_held(d, h, &words);
 	if (r == -EOPNOTSUPP || (r == -EAGAIN && !d->preflight))
-		refuse_all(d, h, words.text);
+		refuse_all(d, h, matters, "read", words.text);
 	else if (r < 0 && r != -EAGAIN)
 		return error_set(err, r, "%s", words.text);
+	else
+		return check_waiting(d, h, err);
 	return 0;
 }
 
@@ -369,6 +396,29 @@ int tcp_held_put(struct dump *d, struct node *n, struct ct_error *err)
 static bool is_given_up(const struct restore *r, const struct node *n)
 {
 	return tcp_leads_outside(n) && (r->options->tcp_close || r->moved);
+}
+
+int tcp_held_check(struct restore *r, struct ct_error *err)
+{
+	struct ct_error words = { 0 };
+	bool any = false;
+	int e;
+
+	for (size_t i = 0; i < r->n_ofds; i++) {
+		const struct node *n = restore_ofd_node(r, (uint32_t)i, r->root), *array;
+
+		if (strcmp(node_str(n, "kind"), kind_tcp.name) || !node_has(n, "waiting"))
+			continue;
+		array = node_array(n, "waiting");
+		for (size_t k = 0; k < node_count(array); k++)
+			any |= !is_given_up(r, node_at(array, k));
+	}
+	e = doc_check(r->doc, err);
+	if (e < 0 || !any)
+		return e;
+	e = tcp_can_enqueue(&words);
+	return e < 0 ? error_set(err, e, "a TCP connection that waits to be accepted cannot be made again: %s", words.text)
+		     : 0;
 }
 
 static int restore_orphan(struct restore *r, const struct node *n, struct ct_error *err)

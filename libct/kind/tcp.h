@@ -45,6 +45,8 @@ int tcp_held_settle(struct dump *d, struct ct_error *err);
 /* Says of a connection whose sending side was read which of its bytes is urgent. */
 void tcp_held_urgent(const struct dump *d, int fd, struct tcp_connection *c);
 int tcp_held_put(struct dump *d, struct node *n, struct ct_error *err);
+/* Can this host make them? -EOPNOTSUPP with words. */
+int tcp_held_check(struct restore *r, struct ct_error *err);
 /* Makes them, in the pod's network, when all descriptors are there; and lets them go on. */
 int tcp_held_restore(struct restore *r, const struct node *n, struct ct_error *err);
 int tcp_held_release(struct restore *r, struct ct_error *err);

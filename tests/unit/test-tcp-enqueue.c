@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* netns/tcp-enqueue.c: connections wait to be accepted again, and their peers notice nothing. */
 #include <linux/filter.h>
+#include <sys/utsname.h>
 
 #include "libct/base/io.h"
 #include "tests/unit/tcp-pod.h"
@@ -391,9 +392,26 @@ static void test_inside_alone(bool left)
 	tcp_connection_release(&w.c);
 }
 
+/* Where it cannot be done the others need not be tried. */
+static void test_able(void)
+{
+	struct utsname this;
+	int major = 0, minor = 0, r = tcp_can_enqueue(&err);
+
+	uname(&this);
+	sscanf(this.release, "%d.%d", &major, &minor);
+	if (r == -EOPNOTSUPP && (major < 6 || (major == 6 && minor < 10))) {
+		printf("1..0 # SKIP %s\n", err.text);
+		exit(77);
+	}
+	if (!CHECK("this kernel goes on from the numbers of TIME_WAIT", r == 0))
+		printf("# %s\n", err.text);
+}
+
 int main(void)
 {
 	enter_pod();
+	test_able();
 	test_waiting(FOUR, 0, false);
 	test_waiting(FOUR, 5, true);
 	test_waiting(FOUR, 100000, false);

@@ -107,7 +107,9 @@ static void test_orphan(enum tcp_state state)
 	hold_packets(false);
 	REQUIRE("it goes on", !tcp_release(again, &c, 1, &err));
 	fd_close(take_fd(&again));
-	CHECK("nobody has it", state_of(-1, &c, false) != TCP_STATE_LISTENING);
+	/* The last of LAST_ACK may be over by now. */
+	if (state != TCP_STATE_LAST_ACK)
+		CHECK("nobody has it", state_of(-1, &c, false) != TCP_STATE_LISTENING);
 	CHECK("the peer gets all", read_pattern(client, 60000, 6));
 	CHECK("... and the end", at_end(client) && !error_of(client));
 	shutdown(client, SHUT_WR);

@@ -28,6 +28,7 @@ static struct stream begin(int family, bool ended, bool urgent)
 		CHECK_SYS(shutdown(s.reader, SHUT_WR));
 		tcp_expect_end(writer);
 	}
+	CHECK_SYS(setsockopt(writer, SOL_SOCKET, SO_SNDBUF, &(int){ 2 * MUCH }, sizeof(int)));
 	s.len = tcp_put(writer, 0, MUCH);
 	CHECK_EQ(s.len, MUCH);
 	if (urgent)
