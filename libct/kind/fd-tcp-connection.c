@@ -452,7 +452,8 @@ const struct kind kind_tcp_connection = {
 		   "acknowledged, not read; urgent bytes; windows, options. Where the kernel's memory cannot be read, an "
 		   "urgent byte that the peer has not acknowledged arrives as an ordinary one",
 	.refuses = "an error that waits to be read, but for the peer's reset; data in the first packet (fast open); signed segments (TCP_MD5SIG, "
-		   "TCP_AO); sends without copying (SO_ZEROCOPY); kernel TLS and other upper layer protocols",
+		   "TCP_AO); sends without copying (SO_ZEROCOPY); before Linux 6.9 received bytes on both sides of an urgent one; "
+		   "kernel TLS and other upper layer protocols",
 	.victims = "tcp-established tcp-queues tcp-unsent tcp-half-closed tcp-opening tcp-options tcp-shared-port "
 		   "tcp-urgent tcp-urgent-far tcp-error tcp-error-other tcp-terminal tcp-fast-open tcp-signed tcp-zero-copy",
 	.fd_is = connection_is,

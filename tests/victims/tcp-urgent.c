@@ -3,6 +3,7 @@
  * Urgent bytes (MSG_OOB) that were received: not taken, taken with the mark still ahead, in line (SO_OOBINLINE); at the
  * head of what is to be read, in the middle, and last, alone and before the end of file. No signal comes again.
  */
+/* needs: uname -r | awk -F. '$1 > 6 || $1 == 6 && $2 >= 9 { ok = 1 } END { exit !ok }' */
 /* undisturbed: by checkpoint -R */
 #include "tcp.h"
 
