@@ -76,10 +76,22 @@ bool tcp_has_spare(int fd, enum tcp_state state);
 
 int tcp_set_window(int fd, const struct tcp_window *w, struct ct_error *err);
 
-/* Loopback delivers at once, but for a busy machine: waits for a packet of our own to have its effect. */
-int tcp_await(int fd, enum tcp_state state, struct ct_error *err);
-int tcp_await_received(int fd, uint32_t rcv_nxt, struct ct_error *err);
-int tcp_await_acknowledged(int fd, int left, struct ct_error *err);
+/* What a packet is to bring about. */
+struct tcp_effect {
+	enum {
+		TCP_BECOMES,	  /* the connection is in the state `value` */
+		TCP_ACKNOWLEDGED, /* at most `value` bytes are left in its send queue */
+		TCP_RECEIVED,	  /* `value` is the next number it receives; it is in repair mode */
+	} what;
+	uint32_t value;
+};
+
+/*
+ * Says something in the peer's name until it has its effect. Loopback delivers at once, but a busy machine takes its
+ * time, and drops packets.
+ */
+int tcp_tell(int fd, const struct tcp_connection *c, const struct tcp_segment *segment,
+	     const struct tcp_effect *effect, struct ct_error *err);
 
 /* Drops every packet but those of tcp_inject(), unless the socket has a filter already. Undone by tcp_hear(). */
 int tcp_deafen(int fd, struct ct_error *err);

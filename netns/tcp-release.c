@@ -11,6 +11,7 @@
 #include "netns/tcp-impl.h"
 
 #define ARRIVAL_MS 30000
+#define AGAIN_MS 100 /* after that a packet is taken to be lost */
 
 int tcp_set_window(int fd, const struct tcp_window *w, struct ct_error *err)
 {
@@ -19,46 +20,46 @@ int tcp_set_window(int fd, const struct tcp_window *w, struct ct_error *err)
 	return 0;
 }
 
-int tcp_await(int fd, enum tcp_state state, struct ct_error *err)
+/* 1: so it is, 0: not yet. */
+static int has_come(int fd, const struct tcp_effect *effect)
 {
-	int64_t until = monotonic_ms() + ARRIVAL_MS;
-	int is;
-
-	while ((is = tcp_state(fd)) != (int)state) {
-		if (is < 0 || monotonic_ms() > until)
-			return error_set(err, -ETIMEDOUT, "it stays %s and does not become %s",
-					 tcp_state_name((enum tcp_state)is), tcp_state_name(state));
-		sched_yield();
-	}
-	return 0;
-}
-
-int tcp_await_received(int fd, uint32_t rcv_nxt, struct ct_error *err)
-{
-	int64_t until = monotonic_ms() + ARRIVAL_MS;
-	uint32_t now = 0;
-
-	if (tcp_set_int(fd, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE) < 0)
-		return error_errno(err, -errno, "TCP_REPAIR_QUEUE");
-	while (tcp_get(fd, TCP_QUEUE_SEQ, &now, sizeof(now)) == 0 && now != rcv_nxt) {
-		if (monotonic_ms() > until)
-			return error_set(err, -ETIMEDOUT, "it does not hear our own packets");
-		sched_yield();
-	}
-	return 0;
-}
-
-int tcp_await_acknowledged(int fd, int left, struct ct_error *err)
-{
-	int64_t until = monotonic_ms() + ARRIVAL_MS;
+	uint32_t next;
 	int n = 0;
 
-	while (ioctl(fd, SIOCOUTQ, &n) == 0 && n > left) {
-		if (monotonic_ms() > until)
-			return error_set(err, -ETIMEDOUT, "it does not hear our own packets");
+	switch (effect->what) {
+	case TCP_BECOMES:
+		return tcp_state(fd) == (int)effect->value;
+	case TCP_ACKNOWLEDGED:
+		return ioctl(fd, SIOCOUTQ, &n) < 0 ? -errno : (uint32_t)n <= effect->value;
+	default:
+		return tcp_get(fd, TCP_QUEUE_SEQ, &next, sizeof(next)) < 0 ? -errno : next == effect->value;
+	}
+}
+
+int tcp_tell(int fd, const struct tcp_connection *c, const struct tcp_segment *segment,
+	     const struct tcp_effect *effect, struct ct_error *err)
+{
+	int64_t now = monotonic_ms(), until = now + ARRIVAL_MS, again = now;
+	int r = 0;
+
+	if (effect->what == TCP_RECEIVED && tcp_set_int(fd, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE) < 0)
+		return error_errno(err, -errno, "TCP_REPAIR_QUEUE");
+	for (; now <= until; now = monotonic_ms()) {
+		if (now >= again) {
+			r = tcp_inject(&c->remote, &c->local, segment);
+			if (r < 0)
+				return error_errno(err, r, "send a packet to ourselves");
+			again = now + AGAIN_MS;
+		}
+		r = has_come(fd, effect);
+		if (r)
+			return r < 0 ? error_errno(err, r, "its queue") : 0;
 		sched_yield();
 	}
-	return 0;
+	if (effect->what != TCP_BECOMES)
+		return error_set(err, -ETIMEDOUT, "it does not hear our own packets");
+	return error_set(err, -ETIMEDOUT, "it stays %s and does not become %s",
+			 tcp_state_name((enum tcp_state)tcp_state(fd)), tcp_state_name((enum tcp_state)effect->value));
 }
 
 bool tcp_has_spare(int fd, enum tcp_state state)
@@ -72,17 +73,13 @@ static int acknowledge_spare(int fd, const struct tcp_connection *c, struct ct_e
 {
 	const struct tcp_segment s = { .seq = c->rcv_nxt, .ack = c->snd_una, .flags = TCP_FLAG_BYTE_ACK,
 				       .window = (uint16_t)(c->window.snd_wnd >> c->snd_scale) };
-	int queued = 0, r;
+	/* All but the spare byte, if the peer itself has not been faster. */
+	const struct tcp_effect heard = { TCP_ACKNOWLEDGED, (uint32_t)c->sent_len + tcp_fin_sent(c->state) };
 
-	if (ioctl(fd, SIOCOUTQ, &queued) < 0)
-		return error_errno(err, -errno, "SIOCOUTQ");
 	/* The kernel puts out what is to be sent only where the queue is that of no repair. */
 	if (tcp_set_int(fd, TCP_REPAIR_QUEUE, TCP_NO_QUEUE) < 0)
 		return error_errno(err, -errno, "TCP_REPAIR_QUEUE");
-	r = tcp_inject(&c->remote, &c->local, &s);
-	if (r < 0)
-		return error_errno(err, r, "send a packet to ourselves");
-	return tcp_await_acknowledged(fd, queued - 1, err);
+	return tcp_tell(fd, c, &s, &heard, err);
 }
 
 int tcp_release(int fd, const struct tcp_connection *c, int reuse_address, struct ct_error *err)
@@ -125,16 +122,14 @@ int tcp_abort(int fd, const struct tcp_connection *c, int reuse_address, bool te
 	const struct tcp_segment theirs = { .seq = c->rcv_nxt,
 					    .ack = c->snd_una + opening, /* a reset acknowledges a SYN */
 					    .flags = TCP_FLAG_BYTE_RST | TCP_FLAG_BYTE_ACK };
+	const struct tcp_effect over = { TCP_BECOMES, TCP_STATE_CLOSED };
 	int r;
 
 	if (c->state == TCP_STATE_CLOSED)
 		return tcp_release(fd, c, reuse_address, err);
-	r = tcp_inject(&c->remote, &c->local, &theirs);
-	if (r < 0)
-		return error_errno(err, r, "send a reset");
 	r = tell ? tcp_reset_peer(c, err) : 0;
 	if (r == 0)
-		r = tcp_await(fd, TCP_STATE_CLOSED, err);
+		r = tcp_tell(fd, c, &theirs, &over, err);
 	if (r == 0)
 		r = tcp_hear(fd, err);
 	if (r == 0 && tcp_repairing(fd))

@@ -125,14 +125,11 @@ static int open_window(int fd, uint32_t rcv_nxt, struct ct_error *err)
 }
 
 static int inject(int fd, const struct tcp_connection *c, const struct tcp_segment *s,
-		  struct ct_error *err)
+		  const struct tcp_effect *effect, struct ct_error *err)
 {
 	int r = open_window(fd, s->seq, err);
 
-	if (r < 0)
-		return r;
-	r = tcp_inject(&c->remote, &c->local, s);
-	return r < 0 ? error_errno(err, r, "send a packet to ourselves") : 0;
+	return r < 0 ? r : tcp_tell(fd, c, s, effect, err);
 }
 
 /* Our FIN is the last that is sent. */
@@ -183,9 +180,9 @@ static int tell(int fd, const struct tcp_connection *c, uint32_t seq, uint32_t a
 	const struct tcp_segment s = { .seq = seq, .ack = ack, .flags = flags,
 				       .timestamps = c->timestamps && c->peer_timestamp,
 				       .time = c->peer_timestamp };
-	int r = inject(fd, c, &s, err);
+	const struct tcp_effect effect = { TCP_BECOMES, becomes };
 
-	return r < 0 ? r : tcp_await(fd, becomes, err);
+	return inject(fd, c, &s, &effect, err);
 }
 
 /*
@@ -197,12 +194,11 @@ static int put_urgent(int fd, const struct tcp_connection *c, uint32_t snd, uint
 	const uint8_t *byte = (const uint8_t *)c->received + c->urgent_at;
 	const struct tcp_segment s = { .seq = seq, .ack = snd, .data = byte, .len = 1,
 				       .flags = TCP_FLAG_BYTE_ACK | TCP_FLAG_BYTE_URG };
-	int in_line = 0, r = inject(fd, c, &s, err);
+	const struct tcp_effect effect = { TCP_RECEIVED, seq + 1 };
+	int in_line = 0, r = inject(fd, c, &s, &effect, err);
 	socklen_t len = sizeof(in_line);
 	uint8_t taken;
 
-	if (r == 0)
-		r = tcp_await_received(fd, seq + 1, err);
 	if (r < 0 || !c->urgent_read)
 		return r;
 	if (getsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &in_line, &len) < 0 ||
@@ -249,6 +245,7 @@ static int put_spare(int fd, const struct tcp_connection *c, uint32_t snd, uint3
 		     struct ct_error *err)
 {
 	struct tcp_segment s = { .seq = seq, .ack = snd + 1, .flags = TCP_FLAG_BYTE_ACK };
+	const struct tcp_effect effect = { TCP_ACKNOWLEDGED, 0 };
 	static const char none[2];
 	int r = fill(fd, TCP_SEND_QUEUE, none, 1, err);
 
@@ -256,9 +253,7 @@ static int put_spare(int fd, const struct tcp_connection *c, uint32_t snd, uint3
 		r = find_echo(fd, c, &s.echo, err);
 	s.timestamps = s.echo;
 	if (r == 0)
-		r = inject(fd, c, &s, err);
-	if (r == 0)
-		r = tcp_await_acknowledged(fd, 0, err);
+		r = inject(fd, c, &s, &effect, err);
 	return r < 0 ? r : fill(fd, TCP_SEND_QUEUE, none, 1, err);
 }
 
@@ -269,6 +264,8 @@ static int put_spare(int fd, const struct tcp_connection *c, uint32_t snd, uint3
 static int end_both(int fd, const struct tcp_connection *c, uint32_t seq, struct ct_error *err)
 {
 	const struct tcp_segment ack = { .seq = c->rcv_nxt, .ack = c->snd_una, .flags = TCP_FLAG_BYTE_ACK };
+	/* The socket is no longer part of it. */
+	const struct tcp_effect over = { TCP_BECOMES, TCP_STATE_CLOSED };
 	int r = end_ours(fd, c, err);
 
 	if (r == 0)
@@ -276,11 +273,7 @@ static int end_both(int fd, const struct tcp_connection *c, uint32_t seq, struct
 			 TCP_STATE_CLOSING, err);
 	if (r == 0)
 		r = tcp_set_window(fd, &c->window, err);
-	if (r < 0)
-		return r;
-	r = tcp_inject(&c->remote, &c->local, &ack);
-	/* The socket is no longer part of it. */
-	return r < 0 ? error_errno(err, r, "send a packet to ourselves") : tcp_await(fd, TCP_STATE_CLOSED, err);
+	return r < 0 ? r : tcp_tell(fd, c, &ack, &over, err);
 }
 
 /* The peer's reset, after its FIN or not. */

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* netns/tcp-time-wait.c, and orphans: connections of closed sockets are there again, for their peers. */
+#include <linux/bpf.h>
+#include <linux/if_link.h>
+#include <net/if.h>
+#include <sys/syscall.h>
+
 #include "tests/unit/tcp-pod.h"
 
 static int error_of(int fd)
@@ -121,6 +126,41 @@ static void test_orphan(enum tcp_state state)
 	tcp_connection_release(&c);
 }
 
+/* As a busy machine does it: three of four packets that we send to ourselves are lost, until the descriptor is closed. */
+static int lose_packets(void)
+{
+	const struct bpf_insn code[] = {
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_get_prandom_u32 },
+		{ .code = BPF_ALU64 | BPF_AND | BPF_K, .dst_reg = BPF_REG_0, .imm = 3 },
+		{ .code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = BPF_REG_0, .off = 2, .imm = 0 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_DROP },
+		{ .code = BPF_JMP | BPF_EXIT },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	union bpf_attr load = { .prog_type = BPF_PROG_TYPE_XDP, .insn_cnt = sizeof(code) / sizeof(code[0]),
+				.insns = (uintptr_t)code, .license = (uintptr_t) "Apache-2.0" };
+	union bpf_attr link = { .link_create.target_ifindex = if_nametoindex("lo"),
+				.link_create.attach_type = BPF_XDP };
+	cleanup_fd int program = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof(load));
+
+	link.link_create.prog_fd = (uint32_t)program;
+	link.link_create.flags = XDP_FLAGS_SKB_MODE;
+	return program < 0 ? -1 : (int)syscall(SYS_bpf, BPF_LINK_CREATE, &link, sizeof(link));
+}
+
+static void test_lossy(void)
+{
+	cleanup_fd int loss = lose_packets();
+
+	REQUIRE("packets are lost", loss >= 0);
+	test_orphan(TCP_STATE_FIN_WAIT_1);
+	test_orphan(TCP_STATE_LAST_ACK);
+	test_orphan(TCP_STATE_CLOSING);
+	test_left(FOUR, true, world);
+	test_left(SIX, false, world);
+}
+
 int main(void)
 {
 	enter_pod();
@@ -136,6 +176,7 @@ int main(void)
 	test_orphan(TCP_STATE_FIN_WAIT_1);
 	test_orphan(TCP_STATE_LAST_ACK);
 	test_orphan(TCP_STATE_CLOSING);
+	test_lossy();
 	kernel_close(kernel);
 	return UNIT_DONE();
 }
