@@ -120,7 +120,9 @@ static int check_waiting(struct dump *d, const struct held_registry *h, struct c
 
 	for (size_t i = 0; i < h->n_sockets; i++)
 		any |= is_held(&h->sockets[i]) && waits(&h->sockets[i]);
-	r = any ? tcp_can_enqueue(&words) : 0;
+	r = any && !d->pod->can_enqueue ? tcp_can_enqueue(&words) : 0;
+	/* Not to be tried again while the pod is stopped. */
+	d->pod->can_enqueue |= any && r == 0;
 	if (r == -EOPNOTSUPP)
 		refuse_all(d, h, waits, "made again", words.text);
 	else if (r < 0)

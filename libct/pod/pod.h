@@ -137,6 +137,7 @@ struct pod {
 	int pid1_pidfd; /* of PID 1, -1 when ended */
 	int monitor_fd; /* from pod_make() to pod_release(); closed before: the monitor removes everything */
 	struct kernel *kernel; /* of pod_kernel() */
+	bool can_enqueue;      /* tcp_can_enqueue() has said so */
 };
 
 /* 1-63 characters, letters, digits and "_.-", beginning with a letter or digit: also good as a file name. */
