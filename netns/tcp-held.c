@@ -10,11 +10,10 @@
 #include "libct/base/clock.h"
 #include "libct/base/error.h"
 #include "libct/base/kernel.h"
+#include "netns/skb.h"
 
 #define STATE_NEW_SYN_RECEIVED 12 /* net/tcp_states.h: a request, which is no socket yet */
 #define OBJECT_MAX 8192
-#define BUFFER_MAX 512 /* a struct sk_buff */
-#define FRAGMENTS_MAX 64
 #define QUEUE_MAX (1u << 30)
 #define LIST_MAX 10000000 /* of a list that somebody changes under us */
 #define DEPTH_MAX 128
@@ -35,7 +34,6 @@
 	X(receive_queue, "sock.sk_receive_queue")                                                  \
 	X(write_queue, "sock.sk_write_queue")                                                      \
 	X(sent_queue, "sock.tcp_rtx_queue")                                                        \
-	X(queue_next, "sk_buff_head.next")                                                         \
 	X(accept_queue, "inet_connection_sock.icsk_accept_queue.rskq_accept_head")                 \
 	X(request_next, "request_sock.dl_next")                                                    \
 	X(request_sock, "request_sock.sk")                                                         \
@@ -79,36 +77,21 @@
 	X(snd_scale, "tcp_sock.rx_opt.snd_wscale")                                                 \
 	X(rcv_scale, "tcp_sock.rx_opt.rcv_wscale")                                                 \
 	X(mss, "tcp_sock.rx_opt.mss_clamp")                                                        \
-	X(skb_next, "sk_buff.next")                                                                \
 	X(skb_node, "sk_buff.rbnode")                                                              \
-	X(skb_len, "sk_buff.len")                                                                  \
-	X(skb_rest, "sk_buff.data_len")                                                            \
-	X(skb_data, "sk_buff.data")                                                                \
-	X(skb_head, "sk_buff.head")                                                                \
-	X(skb_end, "sk_buff.end")                                                                  \
-	X(skb_control, "sk_buff.cb")                                                               \
 	X(node_left, "rb_node.rb_left")                                                            \
 	X(node_right, "rb_node.rb_right")                                                          \
 	X(segment_seq, "tcp_skb_cb.seq")                                                           \
-	X(shared_n, "skb_shared_info.nr_frags")                                                    \
-	X(shared_list, "skb_shared_info.frag_list")                                                \
-	X(shared_fragments, "skb_shared_info.frags")                                               \
 	X(micro, "?tcp_sock.tcp_usec_ts")                                                          \
 	X(request_micro, "?tcp_request_sock.req_usec_ts")                                          \
-	X(wait_micro, "?inet_timewait_sock.tw_usec_ts")                                            \
-	X(fragment_memory, "?skb_frag.netmem")                                                     \
-	X(fragment_len, "?skb_frag.len")                                                           \
-	X(fragment_at, "?skb_frag.offset")                                                         \
-	X(vector_page, "bio_vec.bv_page")                                                          \
-	X(vector_len, "bio_vec.bv_len")                                                            \
-	X(vector_at, "bio_vec.bv_offset")
+	X(wait_micro, "?inet_timewait_sock.tw_usec_ts")
 
 struct reader {
 	struct kernel *k;
+	struct skb_reader skb;
 #define X(name, path) struct kernel_field name;
 	FIELDS(X)
 #undef X
-	size_t sock_size, tcp_size, request_size, wait_size, skb_size, shared_size, common_size, fragment_size;
+	size_t sock_size, tcp_size, request_size, wait_size, common_size;
 	struct tcp_held *list;
 	size_t n, max;
 };
@@ -131,8 +114,7 @@ static int find_fields(struct reader *w, struct ct_error *err)
 	} sizes[] = {
 		{ "sock_common", &w->common_size }, { "sock", &w->sock_size },
 		{ "tcp_sock", &w->tcp_size }, { "tcp_request_sock", &w->request_size },
-		{ "tcp_timewait_sock", &w->wait_size }, { "sk_buff", &w->skb_size },
-		{ "skb_shared_info", &w->shared_size },
+		{ "tcp_timewait_sock", &w->wait_size },
 	};
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
@@ -147,32 +129,20 @@ static int find_fields(struct reader *w, struct ct_error *err)
 
 		if (r < 0)
 			return r;
-		if (*sizes[i].size > (sizes[i].size == &w->skb_size ? BUFFER_MAX : OBJECT_MAX))
+		if (*sizes[i].size > OBJECT_MAX)
 			return error_set(err, -EOPNOTSUPP, "this kernel's struct %s is too large", sizes[i].name);
 	}
-	/* Until Linux 6.10 a fragment was a struct bio_vec. */
-	if (!w->fragment_memory.width) {
-		w->fragment_memory = w->vector_page;
-		w->fragment_len = w->vector_len;
-		w->fragment_at = w->vector_at;
-	}
-	w->fragment_size = 16;
-	return 0;
+	return skb_reader_init(&w->skb, w->k, err);
 }
 
 static int changed(struct ct_error *err)
 {
-	return error_set(err, -EAGAIN, "it changed while it was read");
+	return kernel_changed(err);
 }
 
 static int fetch(struct reader *w, uint64_t address, void *to, size_t len, struct ct_error *err)
 {
-	int r = kernel_read(w->k, address, to, len);
-
-	/* What was freed meanwhile may lead nowhere. */
-	if (r == -EFAULT || r == -ERANGE)
-		return changed(err);
-	return r < 0 ? error_errno(err, r, "read the kernel's memory") : 0;
+	return kernel_fetch(w->k, address, to, len, err);
 }
 
 static int fetch_pointer(struct reader *w, uint64_t address, uint64_t *ret, struct ct_error *err)
@@ -194,110 +164,56 @@ struct part {
 	size_t len, found;
 };
 
-static int take_bytes(struct reader *w, uint64_t address, size_t len, uint32_t seq, struct part *part,
-		      struct ct_error *err)
-{
-	const uint32_t before = part->first - seq; /* which are not wanted, where it begins earlier */
-	size_t skip = (int32_t)before > 0 ? before : 0, at = skip ? 0 : seq - part->first;
+/* A segment that is being taken. */
+struct segment {
+	struct reader *w;
+	struct part *part;
+	uint32_t seq; /* of the next byte */
+};
 
+static int take_bytes(void *context, uint64_t address, size_t len, struct ct_error *err)
+{
+	struct segment *s = context;
+	struct part *part = s->part;
+	const uint32_t before = part->first - s->seq; /* which are not wanted, where it begins earlier */
+	size_t skip = (int32_t)before > 0 ? before : 0, at = skip ? 0 : s->seq - part->first;
+
+	s->seq += (uint32_t)len;
 	if (skip >= len)
 		return 0;
 	len -= skip;
 	if (at >= part->len || len > part->len - at)
 		return changed(err);
 	part->found += len;
-	return fetch(w, address + skip, part->bytes + at, len, err);
+	return fetch(s->w, address + skip, part->bytes + at, len, err);
 }
 
-static int take_fragments(struct reader *w, uint64_t shared, uint32_t *seq, struct part *part,
-			  uint64_t *ret_list, struct ct_error *err)
+static int take_segment(void *context, const uint8_t *skb, struct ct_error *err)
 {
-	uint8_t info[OBJECT_MAX];
-	uint32_t n;
-	int r = fetch(w, shared, info, w->shared_size, err);
+	struct segment *s = context;
 
-	if (r < 0)
-		return r;
-	n = get(info, w->shared_n);
-	*ret_list = kernel_get(info, w->shared_list);
-	if (n > FRAGMENTS_MAX || w->shared_fragments.at / 8 + n * w->fragment_size > w->shared_size)
-		return changed(err);
-	for (uint32_t i = 0; r == 0 && i < n; i++) {
-		const uint8_t *f = info + w->shared_fragments.at / 8 + i * w->fragment_size;
-		uint64_t page = kernel_get(f, w->fragment_memory);
-
-		/* Of a device: no page. */
-		if (page & 1)
-			return error_set(err, -EOPNOTSUPP, "it has bytes in the memory of a device");
-		r = take_bytes(w, kernel_page(w->k, page) + get(f, w->fragment_at), get(f, w->fragment_len), *seq,
-			       part, err);
-		*seq += get(f, w->fragment_len);
-	}
-	return r;
+	s->seq = get(skb + s->w->skb.control.at / 8, s->w->segment_seq);
+	return skb_bytes(&s->w->skb, skb, take_bytes, s, err);
 }
 
-/* One buffer: its head, its fragments, and the buffers behind it, of which each begins where the last one ended. */
-static int take_buffer(struct reader *w, const uint8_t *skb, uint32_t *seq, struct part *part, int depth,
-		       struct ct_error *err)
-{
-	const uint32_t len = get(skb, w->skb_len), rest = get(skb, w->skb_rest);
-	uint64_t list = 0;
-	int r;
-
-	if (rest > len || depth > DEPTH_MAX)
-		return changed(err);
-	r = take_bytes(w, kernel_get(skb, w->skb_data), len - rest, *seq, part, err);
-	*seq += len - rest;
-	if (r == 0 && rest)
-		r = take_fragments(w, kernel_get(skb, w->skb_head) + kernel_get(skb, w->skb_end), seq, part, &list,
-				   err);
-	while (r == 0 && list) {
-		uint8_t next[BUFFER_MAX];
-
-		r = fetch(w, list, next, w->skb_size, err);
-		if (r == 0)
-			r = take_buffer(w, next, seq, part, depth + 1, err);
-		list = kernel_get(next, w->skb_next);
-	}
-	return r;
-}
-
-/* A segment of a queue; *ret_skb has room for a struct sk_buff. */
-static int take_segment(struct reader *w, uint64_t address, struct part *part, uint8_t *skb, struct ct_error *err)
-{
-	uint32_t seq;
-	int r = fetch(w, address, skb, w->skb_size, err);
-
-	if (r < 0)
-		return r;
-	seq = get(skb + w->skb_control.at / 8, w->segment_seq);
-	return take_buffer(w, skb, &seq, part, 0, err);
-}
-
-/* sk_buff_head: a ring through its own head. */
 static int take_list(struct reader *w, uint64_t head, struct part *part, struct ct_error *err)
 {
-	uint8_t skb[BUFFER_MAX];
-	uint64_t at = 0;
-	int r = fetch_pointer(w, head + w->queue_next.at / 8, &at, err);
+	struct segment s = { w, part, 0 };
 
-	for (size_t i = 0; r == 0 && at != head; i++) {
-		if (i == LIST_MAX)
-			return changed(err);
-		r = take_segment(w, at, part, skb, err);
-		at = kernel_get(skb, w->skb_next);
-	}
-	return r;
+	return skb_queue(&w->skb, head, take_segment, &s, err);
 }
 
 /* What was sent and not acknowledged is in a tree by number. */
 static int take_tree(struct reader *w, uint64_t node, struct part *part, int depth, struct ct_error *err)
 {
 	while (node) {
-		uint8_t skb[BUFFER_MAX];
+		struct segment s = { w, part, 0 };
+		uint8_t skb[SKB_MAX];
 		int r = depth > DEPTH_MAX ? changed(err)
-					  : take_segment(w, node - w->skb_node.at / 8, part, skb, err);
+					  : fetch(w, node - w->skb_node.at / 8, skb, w->skb.size, err);
 
+		if (r == 0)
+			r = take_segment(&s, skb, err);
 		if (r == 0)
 			r = take_tree(w, kernel_get(skb + w->skb_node.at / 8, w->node_left), part, depth + 1, err);
 		if (r < 0)

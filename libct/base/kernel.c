@@ -66,6 +66,20 @@ int kernel_read(struct kernel *k, uint64_t address, void *buf, size_t len)
 	return 0;
 }
 
+int kernel_changed(struct ct_error *err)
+{
+	return error_set(err, -EAGAIN, "it changed while it was read");
+}
+
+int kernel_fetch(struct kernel *k, uint64_t address, void *buf, size_t len, struct ct_error *err)
+{
+	int r = kernel_read(k, address, buf, len);
+
+	if (r == -EFAULT || r == -ERANGE)
+		return kernel_changed(err);
+	return r < 0 ? error_errno(err, r, "read the kernel's memory") : 0;
+}
+
 uint64_t kernel_page(const struct kernel *k, uint64_t page)
 {
 	return k->memory + (page - k->pages) / k->page_size * PAGE;

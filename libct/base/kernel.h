@@ -29,6 +29,12 @@ DEFINE_CLEANUP(struct kernel *, kernel_close)
 
 /* Copies `len` bytes from an address of the kernel's. -EFAULT: there is nothing; *err may be NULL. */
 int kernel_read(struct kernel *k, uint64_t address, void *buf, size_t len);
+/*
+ * The same for what may be changed or freed meanwhile: -EAGAIN with words where there is nothing. kernel_changed() is for the
+ * caller who sees it by what was read.
+ */
+int kernel_fetch(struct kernel *k, uint64_t address, void *buf, size_t len, struct ct_error *err);
+int kernel_changed(struct ct_error *err);
 /* Where the memory of a `struct page` is. */
 uint64_t kernel_page(const struct kernel *k, uint64_t page);
 
