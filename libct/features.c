@@ -250,7 +250,7 @@ static const struct {
 	  "programs that have their system calls sent to themselves are not noticed and lose that" },
 	{ "BPF of the kernel's memory", have_kernel_memory, false,
 	  "asynchronous I/O (io_setup) is refused, and so are TCP connections that wait to be accepted or were closed while "
-	  "bytes are under way" },
+	  "bytes are under way, and unix connections that wait to be accepted with bytes in them" },
 	{ "TCP numbers of TIME_WAIT", have_tcp_numbers, false,
 	  "TCP connections that wait to be accepted are refused (Linux 6.10 could make them again)" },
 	{ "nf_tables", have_nf_tables, false, "pods reach this host and each other, but nothing beyond" },

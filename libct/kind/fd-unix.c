@@ -5,9 +5,7 @@
  *
  * unix_diag knows state, peer, backlog and the sockets that wait to be accepted; SIOCUNIXFILE the
  * file that a path is bound to. The restore makes all of them together: see unix-restore.c.
- *
- * Of a connection that was not accepted yet the kernel does not tell who made it: it is restored as
- * made by the process that holds it. What was sent into it cannot be read, so that is refused.
+ * For connections that nobody has accepted yet see unix-waiting.c.
  */
 #include <fcntl.h>
 #include <linux/sockios.h>
@@ -71,6 +69,8 @@ int unix_registry(struct dump *d, struct unix_registry **ret, struct ct_error *e
 
 			if (client)
 				client->pending_on = u->entries[i].diag.ino;
+			/* What was sent and not read counts for the sender. */
+			u->entries[i].held |= !u->entries[i].diag.icons[k] || (client && client->diag.wqlen);
 		}
 	*ret = d->unix_sockets = take_ptr(u);
 	return 0;
@@ -222,52 +222,6 @@ static int unix_dump(struct dump *d, const struct fd_view *v, struct node *n, st
 
 /* ---- what they are connected to ---- */
 
-static void link_listening(struct dump *d, const struct fd_view *v, struct unix_registry *u,
-			   const struct unix_entry *e, struct node *n)
-{
-	struct node *pending = node_put_array(n, "pending");
-
-	for (size_t i = 0; i < e->diag.n_icons; i++) {
-		struct unix_entry *client = unix_find(u, e->diag.icons[i]);
-
-		if (!e->diag.icons[i]) {
-			dump_refuse_fd(d, v, "a connection waits to be accepted whose other end is closed "
-					     "already, which cannot be looked into; accept it first");
-			dump_passing(d);
-			return;
-		}
-		if (!client || (client->id == UINT32_MAX && !(d->preflight && u->in_flight))) {
-			dump_refuse_fd(d, v, "a connection from outside the pod waits to be accepted; "
-					     "accept and close it first");
-			return;
-		}
-		/* The end that accept(2) will give belongs to nobody yet, but what was sent counts for the sender. */
-		if (client->diag.wqlen) {
-			dump_refuse_fd(d, v, "a connection that waits to be accepted has bytes in it "
-					     "already, which cannot be read from outside; accept it first");
-			dump_passing(d);
-			return;
-		}
-		node_put_u64(pending, NULL, client->id);
-	}
-}
-
-/* Who will be said to have made a connection that waits. */
-static void put_connector(struct dump *d, const struct unix_entry *e, struct node *n)
-{
-	const struct dump_process *p = dump_by_pid(d, e->holder);
-	struct unix_who who = { .known = true };
-
-	if (!p)
-		p = &d->processes[0];
-	who.vpid = p->vpid;
-	who.uid = p->status.uid[1];
-	who.gid = p->status.gid[1];
-	who.groups = p->status.groups;
-	who.n_groups = p->status.n_groups;
-	unix_who_put(n, "connector", &who);
-}
-
 /*
  * Connected to a socket without a number, which waits at none of the pod's network: that one is closed,
  * and then nothing goes either way, or nobody has accepted it yet.
@@ -292,8 +246,7 @@ static int unix_link(struct dump *d, const struct fd_view *v, struct node *n, st
 	if (!e)
 		return 0;
 	if (sock_int(v->dup, SOL_SOCKET, SO_ACCEPTCONN, 0)) {
-		link_listening(d, v, u, e, n);
-		return 0;
+		return unix_waiting_link(d, v, u, e, n, err);
 	}
 	if (!e->diag.connected)
 		return 0;
@@ -317,7 +270,8 @@ static int unix_link(struct dump *d, const struct fd_view *v, struct node *n, st
 	}
 	if (listening) {
 		node_put_u64(n, "waits_at", listening->id);
-		put_connector(d, e, n);
+		if (!listening->held)
+			unix_connector_put(d, e, n);
 		return 0;
 	}
 	node_put_bool(n, "peer_gone", true);
@@ -330,14 +284,17 @@ static int unix_link(struct dump *d, const struct fd_view *v, struct node *n, st
 
 const struct kind kind_unix = {
 	.name = "unix",
-	.carries = "unix sockets: names, peers, queues, descriptors under way, pending connections, credentials. "
+	.carries = "unix sockets: names, peers, queues, descriptors under way, credentials, connections that wait to be "
+		   "accepted and what was sent into them. "
 		   "Not an empty datagram that an earlier checkpoint -R or restore --verify has looked at: the "
 		   "kernel does not show it twice, and it is lost",
-	.refuses = "peers outside the pod, out-of-band bytes, bytes sent before a connection is accepted",
+	.refuses = "peers outside the pod, out-of-band bytes, descriptors sent before a connection is accepted, and where the "
+		   "kernel's memory cannot be read bytes, too",
 	.victims = "unix-stream-pair unix-listen unix-pending unix-dgram unix-dgram-senders unix-seqpacket "
 		   "unix-half-closed unix-peer-gone unix-names unix-path unix-path-removed unix-rights "
-		   "unix-credentials unix-options unix-oob unix-pending-data unix-pending-passing unix-hard-link "
-		   "unix-rights-others",
+		   "unix-credentials unix-options unix-oob unix-pending-data unix-pending-packets "
+		   "unix-pending-credentials unix-pending-options unix-pending-refused unix-pending-passing "
+		   "unix-hard-link unix-rights-others",
 	.fd_is = unix_is,
 	.fd_dump = unix_dump,
 	.fd_link = unix_link,

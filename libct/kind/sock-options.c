@@ -373,6 +373,17 @@ int sock_get_unsized(const struct node *n, int fd, struct ct_error *err)
 	return e < 0 ? e : get_filter(fd, from, err);
 }
 
+int sock_get_passes(const struct node *n, int fd, struct ct_error *err)
+{
+	const struct node *from = node_object(n, "options");
+	int e = 0;
+
+	for (size_t i = 0; e == 0 && i < N_OPTIONS; i++)
+		if (!strncmp(options[i].name, "pass_", strlen("pass_")))
+			e = sock_options_get(fd, &options[i], 1, from, err);
+	return e;
+}
+
 int sock_get(const struct node *n, int fd, struct ct_error *err)
 {
 	int e = sock_get_unsized(n, fd, err);

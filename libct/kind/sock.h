@@ -45,6 +45,8 @@ int sock_make(const struct node *n, int family, int *ret_fd, struct ct_error *er
 int sock_own(const struct node *n, int fd, struct ct_error *err);
 /* The options of SOL_SOCKET. A family whose own options change some of these (IP_TOS, SO_PRIORITY) sets them before. */
 int sock_get(const struct node *n, int fd, struct ct_error *err);
+/* Only those that say what it passes (SO_PASSCRED and its like). */
+int sock_get_passes(const struct node *n, int fd, struct ct_error *err);
 /* All but the sizes of its buffers. */
 int sock_get_unsized(const struct node *n, int fd, struct ct_error *err);
 

@@ -128,11 +128,24 @@ static int send_message(struct unix_world *w, int from, const struct node *messa
 	return 0;
 }
 
+int unix_send_all(struct unix_world *w, int from, const struct node *queue, bool stream, struct ct_error *err)
+{
+	int e = widen(from, err);
+
+	for (size_t i = 0; e == 0 && i < node_count(queue); i++) {
+		struct unix_name ignored;
+
+		unix_name_get(node_at(queue, i), "sender", &ignored);
+		e = send_message(w, from, node_at(queue, i), NULL, 0, stream, err);
+	}
+	return e;
+}
+
 /* Streams, and sequenced packets: all comes from the other end. */
 static int fill_connected(struct unix_world *w, struct unix_socket *s, struct ct_error *err)
 {
 	const struct node *queue = queue_of(s);
-	int from = other_end(s), e = 0;
+	int from = other_end(s);
 
 	if (node_count(queue) == 0)
 		return 0;
@@ -140,14 +153,7 @@ static int fill_connected(struct unix_world *w, struct unix_socket *s, struct ct
 		node_complain(queue, "data in a socket that is not connected");
 		return doc_check(w->r->doc, err);
 	}
-	e = widen(from, err);
-	for (size_t i = 0; e == 0 && i < node_count(queue); i++) {
-		struct unix_name ignored;
-
-		unix_name_get(node_at(queue, i), "sender", &ignored);
-		e = send_message(w, from, node_at(queue, i), NULL, 0, s->type == SOCK_STREAM, err);
-	}
-	return e;
+	return unix_send_all(w, from, queue, s->type == SOCK_STREAM, err);
 }
 
 /* Who sends a datagram to `s`: its peer, the one that has that name, or a new one of ours (*ret_ours, to be closed). */

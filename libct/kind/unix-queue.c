@@ -225,43 +225,39 @@ static void peek_round(void *context)
 
 /* ---- into the manifest ---- */
 
-struct stretch { /* bytes of a stream that make one piece */
-	char *data;
-	size_t len;
-	struct unix_who who;
-};
-
-static void stretch_flush(struct stretch *s, struct node *queue)
+void unix_stretch_end(struct unix_stretch *s, struct node *queue)
 {
 	struct node *to;
 
-	if (!s->len)
+	if (!s->open)
 		return;
 	to = node_put_object(queue, NULL);
 	unix_who_put(to, "credentials", &s->who);
 	node_put_blob(to, "data", s->data, s->len);
 	s->len = 0;
+	s->open = false;
 }
 
-static int stretch_add(struct stretch *s, const struct message *m, const struct unix_who *who,
-		       struct node *queue, struct ct_error *err)
+int unix_stretch_add(struct unix_stretch *s, const void *data, size_t len, const struct unix_who *who,
+		     struct node *queue, struct ct_error *err)
 {
 	char *grown;
 
-	if (s->len && !unix_who_equal(&s->who, who))
-		stretch_flush(s, queue);
-	grown = realloc(s->data, s->len + m->len);
+	if (s->open && !unix_who_equal(&s->who, who))
+		unix_stretch_end(s, queue);
+	grown = realloc(s->data, s->len + len + 1);
 	if (!grown)
 		return error_errno(err, -ENOMEM, "its queue");
 	s->data = grown;
-	memcpy(grown + s->len, m->data, m->len);
-	s->len += m->len;
+	memcpy(grown + s->len, data, len);
+	s->len += len;
 	s->who = *who;
+	s->open = true;
 	return 0;
 }
 
 static int put_message(struct dump *d, const struct round *q, const struct message *m,
-		       struct stretch *s, struct node *queue, struct ct_error *err)
+		       struct unix_stretch *s, struct node *queue, struct ct_error *err)
 {
 	const struct ucred *c = &m->credentials;
 	struct unix_who who = { .known = c->pid || c->uid != OVERFLOW_ID, .vpid = c->pid, .uid = c->uid,
@@ -269,8 +265,8 @@ static int put_message(struct dump *d, const struct round *q, const struct messa
 	struct node *to, *fds;
 
 	if (q->type == SOCK_STREAM && !m->n_fds)
-		return stretch_add(s, m, &who, queue, err);
-	stretch_flush(s, queue);
+		return unix_stretch_add(s, m->data, m->len, &who, queue, err);
+	unix_stretch_end(s, queue);
 	to = node_put_object(queue, NULL);
 	unix_who_put(to, "credentials", &who);
 	if (q->type != SOCK_STREAM)
@@ -290,7 +286,7 @@ static int put_message(struct dump *d, const struct round *q, const struct messa
 	return 0;
 }
 
-static int put_round(struct dump *d, struct round *q, struct stretch *s, struct node *queue,
+static int put_round(struct dump *d, struct round *q, struct unix_stretch *s, struct node *queue,
 		     struct ct_error *err)
 {
 	size_t at = sizeof(*q);
@@ -308,7 +304,7 @@ static int put_round(struct dump *d, struct round *q, struct stretch *s, struct 
 }
 
 /* One round: a child fills shared memory of `size` bytes. */
-static int round_run(struct dump *d, struct round *state, size_t size, struct stretch *s,
+static int round_run(struct dump *d, struct round *state, size_t size, struct unix_stretch *s,
 		     struct node *queue, struct ct_error *err)
 {
 	struct round *q;
@@ -336,7 +332,7 @@ int unix_queue_dump(struct dump *d, const struct fd_view *v, const struct sockdi
 		    struct node *n, struct ct_error *err)
 {
 	struct round state = { .fd = v->dup, .type = diag->type, .offset = -1, .left = diag->rqlen };
-	struct stretch s = { 0 };
+	struct unix_stretch s = { 0 };
 	struct node *queue;
 	int r = 0;
 
@@ -348,7 +344,7 @@ int unix_queue_dump(struct dump *d, const struct fd_view *v, const struct sockdi
 
 		r = round_run(d, &state, ROUND_SIZE + size + sizeof(struct round), &s, queue, err);
 	}
-	stretch_flush(&s, queue);
+	unix_stretch_end(&s, queue);
 	free(s.data);
 	return r;
 }

@@ -323,39 +323,6 @@ static int make_connections(struct unix_world *w, bool ours, struct ct_error *er
 	return 0;
 }
 
-static int make_pending(struct unix_world *w, struct ct_error *err)
-{
-	for (size_t i = 0; i < w->n; i++) {
-		struct unix_socket *l = &w->s[i];
-		const struct node *list;
-
-		if (l->state != UNIX_LISTENING)
-			continue;
-		list = node_array(l->n, "pending");
-		for (size_t k = 0; k < node_count(list); k++) {
-			uint64_t id = node_at_u64(list, k, UINT32_MAX);
-			struct unix_socket *s = NULL;
-			int e;
-
-			for (size_t m = 0; m < w->n; m++)
-				if (w->s[m].id == id && w->s[m].pending_on == l && w->s[m].fd < 0)
-					s = &w->s[m];
-			if (!s) {
-				node_complain(list, "%u does not wait here", (unsigned int)id);
-				return doc_check(w->r->doc, err);
-			}
-			e = new_socket(w, s, &s->fd, err);
-			if (e == 0)
-				e = unix_bind(w, s->fd, &s->name, s->file, err);
-			if (e == 0)
-				e = unix_connect(w->r, &s->connector, s->fd, l->fd, err);
-			if (e < 0)
-				return error_prefix(err, e, "descriptors[%u]", s->id);
-		}
-	}
-	return 0;
-}
-
 /* ---- 2: all others ---- */
 
 static int make_others(struct unix_world *w, struct ct_error *err)
@@ -471,8 +438,9 @@ static int build(struct unix_world *w, struct ct_error *err)
 		e = make_others(w, err);
 	if (e == 0)
 		e = make_connections(w, false, err);
-	if (e == 0)
-		e = make_pending(w, err);
+	for (size_t i = 0; e == 0 && i < w->n; i++)
+		if (w->s[i].state == UNIX_LISTENING)
+			e = unix_waiting_restore(w, &w->s[i], err);
 	return e;
 }
 

@@ -46,6 +46,7 @@ struct unix_entry {
 	uint32_t id;	 /* UINT32_MAX: not met yet */
 	pid_t holder;	 /* a host PID that has it */
 	uint32_t pending_on; /* inode of the listening socket that it waits at; 0 */
+	bool held;	     /* something waits at it that only the kernel's memory tells of */
 };
 
 struct unix_registry {
@@ -74,6 +75,49 @@ int unix_inside(struct dump *d, void (*work)(void *), void *context, struct ct_e
 /* Puts what is in the receive queue as "queue". Nothing is changed, but see the comment there. */
 int unix_queue_dump(struct dump *d, const struct fd_view *v, const struct sockdiag_unix *diag,
 		    struct node *n, struct ct_error *err);
+
+/* What goes into a queue of the manifest: bytes of a stream by one sender make one piece. */
+struct unix_stretch {
+	char *data; /* to be freed */
+	size_t len;
+	bool open;
+	struct unix_who who;
+};
+int unix_stretch_add(struct unix_stretch *s, const void *data, size_t len, const struct unix_who *who,
+		     struct node *queue, struct ct_error *err);
+/* What comes is another piece, or there is none. */
+void unix_stretch_end(struct unix_stretch *s, struct node *queue);
+
+/* A message, or some bytes of a stream. */
+struct unix_said {
+	uint8_t *data; /* owned */
+	size_t len;
+	struct unix_who who;
+};
+
+/* A connection that waits to be accepted, as the kernel has it in its memory. */
+struct unix_held {
+	uint32_t client;	/* the inode of who connected; 0: it is closed */
+	struct unix_name name; /* of one that is closed */
+	struct unix_who connector;
+	struct unix_said *said; /* the oldest first */
+	size_t n_said;
+	bool rights, urgent; /* there are descriptors, an out-of-band byte in it */
+	bool passes_other;   /* it was made when the listening socket had other options of the SO_PASSCRED sort */
+};
+
+/*
+ * Those of the listening socket behind our descriptor `fd`, in its order. -EAGAIN with words: something came or went
+ * meanwhile; -EOPNOTSUPP with words: this kernel cannot be read. unix_held_free() frees.
+ */
+int unix_held_read(struct dump *d, int fd, struct unix_held **ret, size_t *ret_n, struct ct_error *err);
+void unix_held_free(struct unix_held *list, size_t n);
+
+/* Puts what waits at the listening socket `e`, which `v` is, into its node and into those of the clients. */
+int unix_waiting_link(struct dump *d, const struct fd_view *v, struct unix_registry *u, const struct unix_entry *e,
+		      struct node *n, struct ct_error *err);
+/* Who will be said to have made a connection that waits, as far as is known without that. */
+void unix_connector_put(struct dump *d, const struct unix_entry *e, struct node *n);
 
 /* ---- restore ---- */
 
@@ -135,5 +179,9 @@ int unix_host_pid(struct restore *r, pid_t vpid, pid_t *ret, struct ct_error *er
 
 /* Fills the receive queue, once. */
 int unix_queue_restore(struct unix_world *w, struct unix_socket *s, struct ct_error *err);
+/* Sends the messages of a queue from a connected end, whose send buffer is wide from then on. */
+int unix_send_all(struct unix_world *w, int from, const struct node *queue, bool stream, struct ct_error *err);
+/* Makes the connections that wait at `l`, which listens. */
+int unix_waiting_restore(struct unix_world *w, const struct unix_socket *l, struct ct_error *err);
 /* Do all messages come from the peer? Then it can be filled when it is connected. */
 bool unix_queue_of_peer(const struct unix_socket *s);

@@ -56,7 +56,7 @@ is_ready() {
 	for name in aio epoll-edge file-deleted-shared file-memfd fifo fs-cwd-removed inotify lock-ofd lock-posix \
 		    netlink-route pidfd pipe-packets process-attributes sched-policy seccomp-strict \
 		    signal-altstack signal-pending signalfd tcp-half-closed tcp-listen tcp-orphan tcp-request tcp-time-wait tcp-waiting thread-rseq timer-posix timerfd-ticks \
-		    tty-input udp-multicast unix-peer-gone unix-pending unix-rights; do
+		    tty-input udp-multicast unix-peer-gone unix-pending unix-pending-data unix-rights; do
 		echo "-- $name"
 		mapfile -t options < <(sed -n 's,^/\* run: \(.*\) \*/$,\1,p' "$VICTIMS/$name.c" | xargs -rn1)
 		podckpt run -d --name victim --net none -w /var/tmp "${options[@]}" -- "$BUILD/tests/victims/$name"

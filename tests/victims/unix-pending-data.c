@@ -1,43 +1,90 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bytes in a connection that nobody has accepted cannot be read from outside; nor a closed one. */
-/* refused: pid 2 (unix-pending-da) fd 3: a connection that waits to be accepted has bytes in it already, which cannot be read from outside; accept it first */
-/* refused: pid 2 (unix-pending-da) fd 5: a connection waits to be accepted whose other end is closed already, which cannot be looked into; accept it first */
-#include "victim.h"
+/*
+ * Connections that nobody has accepted yet, and what their clients have sent already: nothing, some bytes, more than a page,
+ * more than a buffer's head holds, pages of a file; by one that has shut down its writing side, and by one that is closed. By path and by abstract name.
+ */
+#include "unix-pending.h"
 
-#include <sys/socket.h>
-#include <sys/un.h>
+#define N 7
 
-static int listening(const char *name)
+static const size_t lengths[N] = { 0, 5, 5000, 100000, 150000, 17, 9000 };
+enum { FROM_FILE = 3, SHUT = 5, CLOSED = 6, CLOSED_EMPTY = N, ALL };
+
+struct place {
+	struct sockaddr_un a;
+	socklen_t len;
+	int listening, clients[N];
+};
+
+static void fill(struct place *p, const char *name, size_t len)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	int fd = CHECK_SYS(socket(AF_UNIX, SOCK_STREAM, 0));
+	int fd;
 
-	strcpy(a.sun_path, name);
-	CHECK_SYS(bind(fd, (struct sockaddr *)&a, sizeof(a)));
-	CHECK_SYS(listen(fd, 1));
-	return fd;
+	p->listening = pending_listen(SOCK_STREAM, name, len, ALL - 1, &p->a, &p->len);
+	for (int i = 0; i < N; i++) {
+		p->clients[i] = pending_connect(SOCK_STREAM, NULL, &p->a, p->len);
+		/* In pieces, of which none begins where a page does. */
+		for (size_t done = 0, n; done < lengths[i]; done += n) {
+			n = lengths[i] - done < 33333 ? lengths[i] - done : 33333;
+			if (i == FROM_FILE)
+				pending_send_file(p->clients[i], i, done, n);
+			else
+				pending_send(p->clients[i], i, done, n);
+		}
+	}
+	CHECK_SYS(shutdown(p->clients[SHUT], SHUT_WR));
+	CHECK_SYS(close(p->clients[CLOSED]));
+	fd = pending_connect(SOCK_STREAM, "gone", &p->a, p->len);
+	CHECK_SYS(close(fd));
 }
 
-static int client(const char *name)
+static void serve(struct place *p)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	int fd = CHECK_SYS(socket(AF_UNIX, SOCK_STREAM, 0));
+	struct sockaddr_un peer;
+	socklen_t len;
+	int s, more;
+	char c;
 
-	strcpy(a.sun_path, name);
-	CHECK_SYS(connect(fd, (struct sockaddr *)&a, sizeof(a)));
-	return fd;
+	more = CHECK_SYS(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
+	CHECK_ERRNO(connect(more, (struct sockaddr *)&p->a, p->len), EAGAIN);
+	for (int i = 0; i < N; i++) {
+		struct ucred u;
+
+		s = CHECK_SYS(accept(p->listening, NULL, NULL));
+		len = sizeof(u);
+		CHECK_SYS(getsockopt(s, SOL_SOCKET, SO_PEERCRED, &u, &len));
+		CHECK_EQ(u.pid, getpid());
+		if (i != SHUT && i != CLOSED)
+			pending_send(p->clients[i], i, lengths[i], 3000);
+		pending_expect(s, i, 0, lengths[i] + (i == SHUT || i == CLOSED ? 0 : 3000));
+		if (i == SHUT || i == CLOSED) {
+			CHECK_EQ(read(s, &c, 1), 0);
+		}
+		if (i != CLOSED) {
+			CHECK_EQ(write(s, "x", 1), 1);
+			CHECK_EQ(read(p->clients[i], &c, 1), 1);
+		} else {
+			CHECK_ERRNO(send(s, "x", 1, MSG_NOSIGNAL), EPIPE);
+		}
+		CHECK_SYS(close(s));
+	}
+	len = sizeof(peer);
+	s = CHECK_SYS(accept(p->listening, (struct sockaddr *)&peer, &len));
+	CHECK_EQ(len, sizeof(sa_family_t) + 5);
+	CHECK_EQ(memcmp(peer.sun_path, "\0gone", 5), 0);
+	CHECK_EQ(read(s, &c, 1), 0);
+	CHECK_SYS(fcntl(p->listening, F_SETFL, O_NONBLOCK));
+	CHECK_ERRNO(accept(p->listening, NULL, NULL), EAGAIN);
 }
 
 int main(void)
 {
-	int l = listening("/run/victim.data"), c = client("/run/victim.data"), gone;
-	char text[8];
+	struct place path, abstract;
 
-	gone = listening("/run/victim.gone");
-	CHECK_SYS(close(client("/run/victim.gone")));
-	CHECK_EQ(write(c, "hello", 5), 5);
+	fill(&path, "/run/victim.sock", strlen("/run/victim.sock"));
+	fill(&abstract, "\0victim", sizeof("\0victim") - 1);
 	victim_ready();
-	CHECK_EQ(read(CHECK_SYS(accept(l, NULL, NULL)), text, sizeof(text)), 5);
-	CHECK_EQ(read(CHECK_SYS(accept(gone, NULL, NULL)), text, sizeof(text)), 0);
+	serve(&path);
+	serve(&abstract);
 	victim_pass();
 }

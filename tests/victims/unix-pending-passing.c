@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A connection with bytes in it that its server accepts a moment later: the checkpoint waits for that, and goes on. */
+/* A connection with bytes in it that its server accepts a moment later, before a checkpoint looks at it, meanwhile or after the restore. */
 #include "victim.h"
 
 #include <pthread.h>
