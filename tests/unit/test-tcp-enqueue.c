@@ -401,8 +401,8 @@ static void test_able(void)
 	uname(&this);
 	sscanf(this.release, "%d.%d", &major, &minor);
 	if (r == -EOPNOTSUPP && (major < 6 || (major == 6 && minor < 10))) {
-		printf("1..0 # SKIP %s\n", err.text);
-		exit(77);
+		printf("ok 1 - waiting connections are made again # SKIP %s\n1..1\n", err.text);
+		exit(0);
 	}
 	if (!CHECK("this kernel goes on from the numbers of TIME_WAIT", r == 0))
 		printf("# %s\n", err.text);
