@@ -231,6 +231,47 @@ static bool is_waiting(const struct unix_entry *e)
 	return e->diag.type != SOCK_DGRAM && (e->diag.shutdown & 3) != 3;
 }
 
+static bool process_has(struct dump *d, const struct dump_process *p, const char *link)
+{
+	cleanup_free int *list = NULL;
+	ssize_t n = proc_numbers(d->proc, p->pid, "fd", &list);
+	bool found = false;
+
+	for (ssize_t i = 0; !found && i < n; i++) {
+		cleanup_free char *is = NULL;
+		char name[32];
+
+		snprintf(name, sizeof(name), "fd/%d", list[i]);
+		found = proc_readlink(d->proc, p->pid, name, &is) == 0 && !strcmp(is, link);
+	}
+	return found;
+}
+
+static bool belong_together(struct dump *d, uint32_t ino, uint32_t other)
+{
+	cleanup_free struct sockdiag_unix *diag = NULL;
+
+	if (sockdiag_unix_one(d->netns, ino, &diag, NULL) < 0)
+		return false;
+	for (size_t i = 0; i < diag->n_icons; i++)
+		if (diag->icons[i] == other)
+			return true;
+	return diag->peer == other;
+}
+
+bool unix_passing(struct dump *d, uint32_t ino, uint32_t other, uint32_t unmet)
+{
+	char link[32];
+
+	if (!d->preflight)
+		return false;
+	snprintf(link, sizeof(link), "socket:[%u]", unmet);
+	for (size_t i = 0; belong_together(d, ino, other) && i < d->n_processes; i++)
+		if (process_has(d, &d->processes[i], link))
+			return true;
+	return !belong_together(d, ino, other);
+}
+
 static int unix_link(struct dump *d, const struct fd_view *v, struct node *n, struct ct_error *err)
 {
 	struct unix_entry *e, *peer, *listening;
@@ -257,11 +298,15 @@ static int unix_link(struct dump *d, const struct fd_view *v, struct node *n, st
 	}
 	if (peer && d->preflight && u->in_flight)
 		return 0; /* perhaps it is under way */
+	if (e->diag.peer && unix_passing(d, e->diag.ino, e->diag.peer, e->diag.peer))
+		return 0;
 	if (e->diag.peer) {
 		dump_refuse_fd(d, v, "it is connected to a process outside the pod; close it first");
 		return 0;
 	}
 	listening = unix_find(u, e->pending_on);
+	if (listening && listening->id == UINT32_MAX && unix_passing(d, e->pending_on, e->diag.ino, e->pending_on))
+		return 0;
 	if (listening ? listening->id == UINT32_MAX && !(d->preflight && u->in_flight) : is_waiting(e)) {
 		dump_refuse_fd(d, v, "it waits to be accepted by a process outside the pod; close it first");
 		/* Accepted or closed while the list was read, perhaps. */
@@ -294,7 +339,7 @@ const struct kind kind_unix = {
 		   "unix-half-closed unix-peer-gone unix-names unix-path unix-path-removed unix-rights "
 		   "unix-credentials unix-options unix-oob unix-pending-data unix-pending-packets "
 		   "unix-pending-credentials unix-pending-options unix-pending-refused unix-pending-passing "
-		   "unix-hard-link unix-rights-others",
+		   "unix-turnover unix-hard-link unix-rights-others",
 	.fd_is = unix_is,
 	.fd_dump = unix_dump,
 	.fd_link = unix_link,

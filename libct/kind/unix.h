@@ -60,6 +60,11 @@ struct unix_registry {
 int unix_registry(struct dump *d, struct unix_registry **ret, struct ct_error *err);
 struct unix_entry *unix_find(struct unix_registry *u, uint32_t ino);
 void unix_registry_free(struct unix_registry *u);
+/*
+ * Socket `other` is the peer of socket `ino`, or waits to be accepted there, and one of them, `unmet`, no process was seen to have. Is that
+ * over by now, or has a process of the pod got it since? Never while the pod is stopped. If not it is of a process outside.
+ */
+bool unix_passing(struct dump *d, uint32_t ino, uint32_t other, uint32_t unmet);
 
 /* SO_PEERCRED of our descriptor `fd`. */
 int unix_who_read(struct dump *d, const struct fd_view *v, struct unix_who *ret, struct ct_error *err);

@@ -2,7 +2,7 @@
 /*
  * A little of everything, all at work: threads and processes that hand a number round through pipes, a unix
  * socket, a TCP connection and a shared page, each checking what it gets; a file without a name, listening TCP sockets, an
- * eventfd, a timer, asynchronous I/O. tests/faults looks at the page: every task has a counter there that goes on. Its
+ * eventfd, a timer, asynchronous I/O, a connection to a unix socket that waits with what was sent. tests/faults looks at the page: every task has a counter there that goes on. Its
  * clients.py has the server keep connections that no descriptor leads to.
  */
 #include "aio.h"
@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
+#include <sys/un.h>
 
 #define PRIVATE_PAGES 64
 #define EVENTS 5 /* that nobody has fetched */
@@ -20,6 +21,7 @@ enum { MAIN, THREAD, PIPER, UNIXER, SERVER, TIMER, TALKER, N_TASKS };
 
 static volatile uint64_t *alive; /* of each task; a file, so that it is seen from outside */
 static int there[2], back[2], unix_ends[2], tcp_ends[2], semaphore;
+static int unix_listener, unix_client; /* who waits there until the next round */
 static aio_context_t context;
 static unsigned char *private;
 static volatile bool main_done; /* nothing more is taken from the semaphore */
@@ -177,6 +179,38 @@ static void timer(void *arg)
 	}
 }
 
+static const struct sockaddr_un door = { AF_UNIX, "\0busy" };
+
+/* A client that says `n` many times. */
+static int come(uint64_t n)
+{
+	uint64_t words[AHEAD / sizeof(n)];
+	int fd = CHECK_SYS(socket(AF_UNIX, SOCK_STREAM, 0));
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		words[i] = n;
+	CHECK_SYS(connect(fd, (const struct sockaddr *)&door, sizeof(door)));
+	CHECK_EQ(send(fd, words, sizeof(words), MSG_NOSIGNAL), sizeof(words));
+	return fd;
+}
+
+/* The one who has waited is served when the next one waits. */
+static void serve_who_waits(uint64_t n)
+{
+	int client = come(n + 1), served = CHECK_SYS(accept(unix_listener, NULL, NULL));
+	uint64_t words[AHEAD / sizeof(n)];
+
+	CHECK_EQ(recv(served, words, sizeof(words), MSG_WAITALL), sizeof(words));
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		CHECK_EQ(words[i], n);
+	CHECK_EQ(send(served, &n, sizeof(n), MSG_NOSIGNAL), sizeof(n));
+	CHECK_EQ(recv(unix_client, words, sizeof(words), 0), sizeof(n));
+	CHECK_EQ(words[0], n);
+	CHECK_SYS(close(served));
+	CHECK_SYS(close(unix_client));
+	unix_client = client;
+}
+
 /* One round of everything that main is a part of. */
 static void round_trip(int file, uint64_t n)
 {
@@ -199,6 +233,7 @@ static void round_trip(int file, uint64_t n)
 	memcpy(private + at, &n, sizeof(n));
 	CHECK_EQ(read(semaphore, &got, sizeof(got)), sizeof(got));
 	CHECK_EQ(got, 1);
+	serve_who_waits(n);
 	CHECK_EQ(aio_get(context).data, n);
 	aio_submit(context, IOCB_CMD_PREAD, file, &got, sizeof(got), 0, n + EVENTS);
 	alive[MAIN]++;
@@ -233,6 +268,10 @@ int main(void)
 	children[3] = victim_fork(timer, NULL);
 	children[4] = victim_fork(talker, NULL);
 	close(tcp_ends[1]);
+	unix_listener = CHECK_SYS(socket(AF_UNIX, SOCK_STREAM, 0));
+	CHECK_SYS(bind(unix_listener, (const struct sockaddr *)&door, sizeof(door)));
+	CHECK_SYS(listen(unix_listener, 5));
+	unix_client = come(n);
 	aio_set_up(2 * EVENTS, &context);
 	for (uint64_t event = 0; event < EVENTS; event++)
 		aio_submit(context, IOCB_CMD_PREAD, file, private, 8, 0, event);
