@@ -27,21 +27,9 @@ static int find_fragments(struct skb_reader *s, struct ct_error *err)
 	return r < 0 ? r : kernel_field(s->k, "skb_frag.offset", &s->fragment_at, err);
 }
 
-static int find_size(struct skb_reader *s, const char *type, size_t max, size_t *ret, struct ct_error *err)
-{
-	int r = kernel_size(s->k, type, ret, err);
-
-	if (r < 0 || *ret <= max)
-		return r;
-	return error_set(err, -EOPNOTSUPP, "this kernel's struct %s is too large", type);
-}
-
 int skb_reader_init(struct skb_reader *ret, struct kernel *k, struct ct_error *err)
 {
-	const struct {
-		struct kernel_field *to;
-		const char *path;
-	} fields[] = {
+	const struct kernel_path fields[] = {
 		{ &ret->next, "sk_buff.next" },
 		{ &ret->len, "sk_buff.len" },
 		{ &ret->rest, "sk_buff.data_len" },
@@ -56,18 +44,17 @@ int skb_reader_init(struct skb_reader *ret, struct kernel *k, struct ct_error *e
 		{ &ret->shared_list, "skb_shared_info.frag_list" },
 		{ &ret->fragments, "skb_shared_info.frags" },
 	};
-	int r = 0;
+	int r;
 
 	*ret = (struct skb_reader){ .k = k };
-	for (size_t i = 0; r == 0 && i < sizeof(fields) / sizeof(fields[0]); i++)
-		r = kernel_field(k, fields[i].path, fields[i].to, err);
+	r = kernel_fields(k, fields, sizeof(fields) / sizeof(fields[0]), err);
 	if (r == 0)
 		r = find_fragments(ret, err);
 	if (r == 0)
-		r = find_size(ret, "sk_buff", SKB_MAX, &ret->size, err);
+		r = kernel_size(k, "sk_buff", SKB_MAX, &ret->size, err);
 	if (r == 0)
-		r = find_size(ret, "sk_buff_head", HEAD_MAX, &ret->head_size, err);
-	return r < 0 ? r : find_size(ret, "skb_shared_info", SHARED_MAX, &ret->shared_size, err);
+		r = kernel_size(k, "sk_buff_head", HEAD_MAX, &ret->head_size, err);
+	return r < 0 ? r : kernel_size(k, "skb_shared_info", SHARED_MAX, &ret->shared_size, err);
 }
 
 static bool same_queue(const struct skb_reader *s, const uint8_t *a, const uint8_t *b)

@@ -98,13 +98,8 @@ struct reader {
 
 static int find_fields(struct reader *w, struct ct_error *err)
 {
-	static const char *const paths[] = {
-#define X(name, path) path,
-		FIELDS(X)
-#undef X
-	};
-	struct kernel_field *const fields[] = {
-#define X(name, path) &w->name,
+	const struct kernel_path fields[] = {
+#define X(name, path) { &w->name, path },
 		FIELDS(X)
 #undef X
 	};
@@ -117,22 +112,11 @@ static int find_fields(struct reader *w, struct ct_error *err)
 		{ "tcp_timewait_sock", &w->wait_size },
 	};
 
-	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-		bool optional = *paths[i] == '?';
-		int r = kernel_field(w->k, paths[i] + optional, fields[i], optional ? NULL : err);
+	int r = kernel_fields(w->k, fields, sizeof(fields) / sizeof(fields[0]), err);
 
-		if (r < 0 && !optional)
-			return r;
-	}
-	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		int r = kernel_size(w->k, sizes[i].name, sizes[i].size, err);
-
-		if (r < 0)
-			return r;
-		if (*sizes[i].size > OBJECT_MAX)
-			return error_set(err, -EOPNOTSUPP, "this kernel's struct %s is too large", sizes[i].name);
-	}
-	return skb_reader_init(&w->skb, w->k, err);
+	for (size_t i = 0; r == 0 && i < sizeof(sizes) / sizeof(sizes[0]); i++)
+		r = kernel_size(w->k, sizes[i].name, OBJECT_MAX, sizes[i].size, err);
+	return r < 0 ? r : skb_reader_init(&w->skb, w->k, err);
 }
 
 static int changed(struct ct_error *err)

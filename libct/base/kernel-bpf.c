@@ -132,11 +132,13 @@ static int iterate(const struct btf *btf, const char *target, const struct bpf_i
 /* What the context of an iterator has: a `struct bpf_iter_meta`, whose first is the file to write to, and the object. */
 #define ITER_META 0
 
-int kernel_bpf_tcp(const struct btf *btf, uint64_t **ret, size_t *ret_n, struct ct_error *err)
+/* The addresses of what an iterator goes through, where the object is the first of its context. */
+static int list_objects(const struct btf *btf, const char *target, const struct bpf_link_create_opts *which,
+			uint64_t **ret, size_t *ret_n, struct ct_error *err)
 {
 	const struct bpf_insn text[] = {
 		MOVE(BPF_REG_6, BPF_REG_1),
-		LOAD(BPF_DW, BPF_REG_2, BPF_REG_6, 8), /* struct sock_common *; NULL: all were there */
+		LOAD(BPF_DW, BPF_REG_2, BPF_REG_6, 8), /* NULL: all were there */
 		INSN(BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_2, 0, 7, 0),
 		STORE(BPF_DW, BPF_REG_10, -8, BPF_REG_2),
 		LOAD(BPF_DW, BPF_REG_1, BPF_REG_6, ITER_META),
@@ -148,10 +150,15 @@ int kernel_bpf_tcp(const struct btf *btf, uint64_t **ret, size_t *ret_n, struct 
 		SET(BPF_REG_0, 0),
 		EXIT,
 	};
-	int r = iterate(btf, "bpf_iter_tcp", text, COUNT(text), NULL, (void **)ret, ret_n, err);
+	int r = iterate(btf, target, text, COUNT(text), which, (void **)ret, ret_n, err);
 
 	*ret_n /= sizeof(**ret);
 	return r;
+}
+
+int kernel_bpf_tcp(const struct btf *btf, uint64_t **ret, size_t *ret_n, struct ct_error *err)
+{
+	return list_objects(btf, "bpf_iter_tcp", NULL, ret, ret_n, err);
 }
 
 int kernel_bpf_files(const struct btf *btf, pid_t pid, struct kernel_file **ret, size_t *ret_n,
@@ -183,29 +190,15 @@ int kernel_bpf_files(const struct btf *btf, pid_t pid, struct kernel_file **ret,
 
 int kernel_bpf_task(const struct btf *btf, pid_t tid, uint64_t *ret, struct ct_error *err)
 {
-	const struct bpf_insn text[] = {
-		MOVE(BPF_REG_6, BPF_REG_1),
-		LOAD(BPF_DW, BPF_REG_2, BPF_REG_6, 8), /* struct task_struct *; NULL: all were there */
-		INSN(BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_2, 0, 7, 0),
-		STORE(BPF_DW, BPF_REG_10, -8, BPF_REG_2),
-		LOAD(BPF_DW, BPF_REG_1, BPF_REG_6, ITER_META),
-		LOAD(BPF_DW, BPF_REG_1, BPF_REG_1, 0),
-		MOVE(BPF_REG_2, BPF_REG_10),
-		ADD(BPF_REG_2, -8),
-		SET(BPF_REG_3, sizeof(*ret)),
-		CALL(BPF_FUNC_seq_write),
-		SET(BPF_REG_0, 0),
-		EXIT,
-	};
 	union bpf_iter_link_info which_one = { .task = { .tid = (uint32_t)tid } };
 	LIBBPF_OPTS(bpf_link_create_opts, which, .iter_info = &which_one, .iter_info_len = sizeof(which_one));
 	cleanup_free uint64_t *found = NULL;
-	size_t len = 0;
-	int r = iterate(btf, "bpf_iter_task", text, COUNT(text), &which, (void **)&found, &len, err);
+	size_t n = 0;
+	int r = list_objects(btf, "bpf_iter_task", &which, &found, &n, err);
 
 	if (r < 0)
 		return r;
-	if (len != sizeof(*ret))
+	if (n != 1)
 		return error_errno(err, -ESRCH, "task %d", tid);
 	*ret = *found;
 	return 0;

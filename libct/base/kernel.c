@@ -17,7 +17,7 @@
 #define BASE_STEP (1ULL << 30)
 #define BASES_MAX 65536 /* 64 TB */
 #define PATH_PART 64
-#define CACHE_MAX 128
+#define CACHE_MAX 256
 
 struct kernel {
 	struct btf *btf;
@@ -152,14 +152,14 @@ static const struct btf_type *find_struct(struct kernel *k, const char *name, si
 	return t;
 }
 
-int kernel_size(struct kernel *k, const char *type, size_t *ret, struct ct_error *err)
+int kernel_size(struct kernel *k, const char *type, size_t max, size_t *ret, struct ct_error *err)
 {
 	const struct btf_type *t = find_struct(k, type, strlen(type), err);
 
 	if (!t)
 		return -EOPNOTSUPP;
 	*ret = t->size;
-	return 0;
+	return *ret <= max ? 0 : error_set(err, -EOPNOTSUPP, "this kernel's struct %s is too large", type);
 }
 
 static int look_up(struct kernel *k, const char *path, struct kernel_field *ret, struct ct_error *err)
@@ -201,6 +201,18 @@ int kernel_field(struct kernel *k, const char *path, struct kernel_field *ret, s
 	return r;
 }
 
+int kernel_fields(struct kernel *k, const struct kernel_path *list, size_t n, struct ct_error *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		const bool optional = *list[i].path == '?';
+		int r = kernel_field(k, list[i].path + optional, list[i].to, optional ? NULL : err);
+
+		if (r < 0 && !optional)
+			return r;
+	}
+	return 0;
+}
+
 uint64_t kernel_get(const void *object, struct kernel_field f)
 {
 	const uint8_t *at = (const uint8_t *)object + f.at / 8;
@@ -211,6 +223,19 @@ uint64_t kernel_get(const void *object, struct kernel_field f)
 		value |= (uint64_t)at[i] << i * 8;
 	value >>= shift;
 	return f.width < 64 ? value & ((1ULL << f.width) - 1) : value;
+}
+
+int kernel_get_at(struct kernel *k, uint64_t object, struct kernel_field f, uint64_t *ret, struct ct_error *err)
+{
+	uint8_t bytes[9] = { 0 };
+	int r;
+
+	if (f.width > 64)
+		return error_set(err, -EOPNOTSUPP, "this kernel has a field of %u bits where a number is expected", f.width);
+	r = kernel_fetch(k, object + f.at / 8, bytes, (f.at % 8 + f.width + 7) / 8, err);
+	f.at %= 8;
+	*ret = kernel_get(bytes, f);
+	return r;
 }
 
 /* ---- where the memory is ---- */
@@ -274,7 +299,7 @@ static int find_pages(struct kernel *k, unsigned char *page, uint64_t number, ui
 	if (r == 0)
 		r = kernel_field(k, "pipe_buffer.page", &first, err);
 	if (r == 0)
-		r = kernel_size(k, "page", &k->page_size, err);
+		r = kernel_size(k, "page", PAGE, &k->page_size, err);
 	if (r == 0)
 		r = kernel_file(k, writer, ret_pipe, err);
 	if (r < 0)

@@ -38,8 +38,8 @@ int kernel_changed(struct ct_error *err);
 /* Where the memory of a `struct page` is. */
 uint64_t kernel_page(const struct kernel *k, uint64_t page);
 
-/* The size of a struct; -EOPNOTSUPP with words: there is none of this name. */
-int kernel_size(struct kernel *k, const char *type, size_t *ret, struct ct_error *err);
+/* The size of a struct; -EOPNOTSUPP with words: there is none of this name, or it is larger than `max`, which there is room for. */
+int kernel_size(struct kernel *k, const char *type, size_t max, size_t *ret, struct ct_error *err);
 
 /* A field of a struct: its place in bits and its width, which is 0 where there is none of that name. */
 struct kernel_field {
@@ -51,8 +51,17 @@ struct kernel_field {
  * kept: the second time the answer is at hand.
  */
 int kernel_field(struct kernel *k, const char *path, struct kernel_field *ret, struct ct_error *err);
+
+/* Several at once. Where a path begins with "?", there need not be such a field. */
+struct kernel_path {
+	struct kernel_field *to;
+	const char *path;
+};
+int kernel_fields(struct kernel *k, const struct kernel_path *list, size_t n, struct ct_error *err);
 /* The number in it, of at most 64 bits; `object` is a copy of the whole struct. */
 uint64_t kernel_get(const void *object, struct kernel_field f);
+/* The same of an object at an address; errors as of kernel_fetch(). */
+int kernel_get_at(struct kernel *k, uint64_t object, struct kernel_field f, uint64_t *ret, struct ct_error *err);
 
 /* The addresses of all TCP sockets of the caller's network namespace (struct sock_common); the caller frees. */
 int kernel_tcp_sockets(struct kernel *k, uint64_t **ret, size_t *ret_n, struct ct_error *err);

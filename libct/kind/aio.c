@@ -65,10 +65,7 @@ struct reader {
 
 static int reader_init(struct reader *w, struct pod *pod, struct ct_error *err)
 {
-	struct {
-		struct kernel_field *to;
-		const char *path;
-	} fields[] = {
+	const struct kernel_path fields[] = {
 #define X(name, path) { &w->name, path },
 		FIELDS(X)
 #undef X
@@ -77,24 +74,9 @@ static int reader_init(struct reader *w, struct pod *pod, struct ct_error *err)
 
 	if (r == 0)
 		r = kernel_per_cpu(w->k, &w->per_cpu, &w->n_cpus, err);
-	for (size_t i = 0; r == 0 && i < sizeof(fields) / sizeof(fields[0]); i++)
-		r = kernel_field(w->k, fields[i].path, fields[i].to, err);
 	if (r == 0)
-		r = kernel_size(w->k, "kioctx", &w->context_size, err);
-	if (r == 0 && w->context_size > CONTEXT_MAX)
-		r = error_set(err, -EOPNOTSUPP, "this kernel has other contexts of asynchronous I/O");
-	return r;
-}
-
-/* The number in a field of the object at an address. */
-static int get_at(const struct reader *w, uint64_t object, struct kernel_field f, uint64_t *ret)
-{
-	uint8_t bytes[8] = { 0 };
-	int r = kernel_read(w->k, object + f.at / 8, bytes, (f.width + 7) / 8);
-
-	f.at = 0;
-	*ret = kernel_get(bytes, f);
-	return r;
+		r = kernel_fields(w->k, fields, sizeof(fields) / sizeof(fields[0]), err);
+	return r < 0 ? r : kernel_size(w->k, "kioctx", CONTEXT_MAX, &w->context_size, err);
 }
 
 /*
@@ -147,11 +129,11 @@ static int read_contexts(const struct reader *w, struct dump_process *p, struct 
 		return r;
 	free(take_ptr(p->aio));
 	p->n_aio = 0;
-	r = get_at(w, at, w->mm, &at);
+	r = kernel_get_at(w->k, at, w->mm, &at, NULL);
 	if (r == 0 && at)
-		r = get_at(w, at, w->contexts, &at);
+		r = kernel_get_at(w->k, at, w->contexts, &at, NULL);
 	if (r == 0 && at)
-		r = get_at(w, at, w->count, &n);
+		r = kernel_get_at(w->k, at, w->count, &n, NULL);
 	if (r == 0 && n > CONTEXTS_MAX)
 		r = -EFAULT;
 	p->aio = r == 0 ? calloc(n + 1, sizeof(*p->aio)) : NULL;

@@ -13,6 +13,7 @@
 #include "netns/skb.h"
 
 #define SOCK_MAX 8192
+#define NUMBER_MAX 64
 #define LEVELS_MAX 33	    /* of PID namespaces */
 #define LEN_MAX (256 << 20) /* of a message, by a socket buffer of any size */
 #define WAITING_MAX (1 << 20)
@@ -63,10 +64,7 @@ struct reader {
 
 static int reader_init(struct reader *w, struct dump *d, struct ct_error *err)
 {
-	struct {
-		struct kernel_field *to;
-		const char *path;
-	} fields[] = {
+	const struct kernel_path fields[] = {
 #define X(name, path) { &w->name, path },
 		FIELDS(X)
 #undef X
@@ -79,33 +77,13 @@ static int reader_init(struct reader *w, struct dump *d, struct ct_error *err)
 		return error_errno(err, namespace < 0 ? namespace : -errno, "the pod's PID namespace");
 	w->namespace_ino = st.st_ino;
 	r = pod_kernel(d->pod, &w->k, err);
-	for (size_t i = 0; r == 0 && i < sizeof(fields) / sizeof(fields[0]); i++) {
-		bool optional = *fields[i].path == '?';
-
-		r = kernel_field(w->k, fields[i].path + optional, fields[i].to, optional ? NULL : err);
-		if (optional)
-			r = 0;
-	}
+	if (r == 0)
+		r = kernel_fields(w->k, fields, sizeof(fields) / sizeof(fields[0]), err);
 	if (r == 0)
 		r = skb_reader_init(&w->skb, w->k, err);
 	if (r == 0)
-		r = kernel_size(w->k, "upid", &w->number_size, err);
-	if (r == 0)
-		r = kernel_size(w->k, "unix_sock", &w->sock_size, err);
-	if (r == 0 && (w->sock_size > SOCK_MAX || w->number_size > sizeof(struct kernel_field) * 8))
-		r = error_set(err, -EOPNOTSUPP, "this kernel has other unix sockets");
-	return r;
-}
-
-/* The field of an object at an address. */
-static int get_at(struct reader *w, uint64_t object, struct kernel_field f, uint64_t *ret, struct ct_error *err)
-{
-	uint8_t bytes[8] = { 0 };
-	int r = kernel_fetch(w->k, object + f.at / 8, bytes, (f.width + 7) / 8, err);
-
-	f.at %= 8;
-	*ret = kernel_get(bytes, f);
-	return r;
+		r = kernel_size(w->k, "upid", NUMBER_MAX, &w->number_size, err);
+	return r < 0 ? r : kernel_size(w->k, "unix_sock", SOCK_MAX, &w->sock_size, err);
 }
 
 /* ---- who ---- */
@@ -119,19 +97,19 @@ static int read_pid(struct reader *w, uint64_t pid, pid_t *ret, struct ct_error 
 	*ret = 0;
 	if (!pid)
 		return 0;
-	r = get_at(w, pid, w->level, &level, err);
+	r = kernel_get_at(w->k, pid, w->level, &level, err);
 	if (r == 0 && level >= LEVELS_MAX)
 		return kernel_changed(err);
 	for (uint64_t i = 0; r == 0 && i <= level; i++) {
 		const uint64_t at = pid + w->numbers.at / 8 + (level - i) * w->number_size;
 		uint64_t namespace = 0, ino = 0, number = 0;
 
-		r = get_at(w, at, w->namespace, &namespace, err);
+		r = kernel_get_at(w->k, at, w->namespace, &namespace, err);
 		if (r == 0)
-			r = get_at(w, namespace, w->namespace_inode, &ino, err);
+			r = kernel_get_at(w->k, namespace, w->namespace_inode, &ino, err);
 		if (r < 0 || ino != w->namespace_ino)
 			continue;
-		r = get_at(w, at, w->number, &number, err);
+		r = kernel_get_at(w->k, at, w->number, &number, err);
 		*ret = (pid_t)number;
 		return r;
 	}
@@ -141,7 +119,7 @@ static int read_pid(struct reader *w, uint64_t pid, pid_t *ret, struct ct_error 
 static int read_groups(struct reader *w, uint64_t info, struct unix_who *ret, struct ct_error *err)
 {
 	uint64_t n = 0;
-	int r = get_at(w, info, w->n_groups, &n, err);
+	int r = kernel_get_at(w->k, info, w->n_groups, &n, err);
 
 	if (r < 0 || !n)
 		return r;
@@ -162,11 +140,11 @@ static int read_connector(struct reader *w, const uint8_t *sock, struct unix_who
 	int r = cred ? read_pid(w, kernel_get(sock, w->peer_pid), &ret->vpid, err) : kernel_changed(err);
 
 	if (r == 0)
-		r = get_at(w, cred, w->uid, &uid, err);
+		r = kernel_get_at(w->k, cred, w->uid, &uid, err);
 	if (r == 0)
-		r = get_at(w, cred, w->gid, &gid, err);
+		r = kernel_get_at(w->k, cred, w->gid, &gid, err);
 	if (r == 0)
-		r = get_at(w, cred, w->group_info, &groups, err);
+		r = kernel_get_at(w->k, cred, w->group_info, &groups, err);
 	ret->known = true;
 	ret->uid = (uid_t)uid;
 	ret->gid = (gid_t)gid;
@@ -245,16 +223,16 @@ static int read_client(struct reader *w, uint64_t client, struct unix_held *h, s
 {
 	struct sockaddr_storage name = { 0 };
 	uint64_t socket = 0, ino = 0, address = 0, len = 0;
-	int r = get_at(w, client, w->socket, &socket, err);
+	int r = kernel_get_at(w->k, client, w->socket, &socket, err);
 
 	if (r == 0 && socket)
-		r = get_at(w, socket, w->inode, &ino, err);
+		r = kernel_get_at(w->k, socket, w->inode, &ino, err);
 	h->client = (uint32_t)ino;
 	if (r == 0)
-		r = get_at(w, client, w->address, &address, err);
+		r = kernel_get_at(w->k, client, w->address, &address, err);
 	if (r < 0 || socket || !address)
 		return r;
-	r = get_at(w, address, w->address_len, &len, err);
+	r = kernel_get_at(w->k, address, w->address_len, &len, err);
 	if (r == 0 && len > sizeof(struct sockaddr_un))
 		return kernel_changed(err);
 	if (r == 0)
@@ -314,9 +292,9 @@ int unix_held_read(struct dump *d, int fd, struct unix_held **ret, size_t *ret_n
 	if (r == 0)
 		r = kernel_file(w.k, fd, &address, err);
 	if (r == 0)
-		r = get_at(&w, address, w.sock, &address, err);
+		r = kernel_get_at(w.k, address, w.sock, &address, err);
 	if (r == 0 && w.passes.width)
-		r = get_at(&w, address, w.passes, &w.listener_passes, err);
+		r = kernel_get_at(w.k, address, w.passes, &w.listener_passes, err);
 	if (r == 0)
 		r = skb_queue(&w.skb, address + w.receive_queue.at / 8, read_waiting, &w, err);
 	if (r < 0) {
