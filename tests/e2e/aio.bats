@@ -26,7 +26,8 @@ is_ready() {
 # It finds all as it was.
 passes() {
 	: >"$(pod_path aio /run/victim.go)"
-	wait_output aio PASS
+	assert_equal "$(podckpt wait aio)" 0
+	assert_equal "$(podckpt logs aio)" PASS
 	podckpt rm aio
 }
 
