@@ -2,14 +2,12 @@
 /* Segments that we give to a socket in the name of its peer, and the filter that lets only these through. */
 #include <arpa/inet.h>
 #include <linux/filter.h>
-#include <netinet/ip.h>
-#include <netinet/ip6.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "libct/base/cleanup.h"
 #include "libct/base/error.h"
-#include "netns/checksum.h"
+#include "netns/raw.h"
 #include "netns/tcp-impl.h"
 
 /* SO_MARK of what we send: nothing else in a network that is closed has it. */
@@ -76,79 +74,6 @@ struct wire {
 	uint8_t options[40];
 };
 
-struct packet {
-	struct wire head;
-	size_t head_len;
-	const void *data;
-	size_t len;
-};
-
-/* RFC 9293, 3.1: over both addresses, protocol, length, and the segment. */
-static void set_checksum(struct packet *p, const void *from, const void *to, size_t address_len)
-{
-	uint32_t sum = IPPROTO_TCP + (uint32_t)(p->head_len + p->len);
-
-	sum = checksum_add(sum, from, address_len);
-	sum = checksum_add(sum, to, address_len);
-	sum = checksum_add(sum, &p->head, p->head_len);
-	sum = checksum_add(sum, p->data, p->len);
-	p->head.check = htons((uint16_t)~sum);
-}
-
-static int send_raw(int family, const void *ip, size_t ip_len, const struct packet *p, const void *to,
-		    socklen_t to_len)
-{
-	struct iovec iov[] = { { (void *)ip, ip_len },
-			       { (void *)&p->head, p->head_len },
-			       { (void *)p->data, p->len } };
-	struct msghdr h = { .msg_name = (void *)to, .msg_namelen = to_len, .msg_iov = iov, .msg_iovlen = 3 };
-	cleanup_fd int fd = socket(family, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
-	uint32_t mark = MARK;
-
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) < 0)
-		return -errno;
-	return sendmsg(fd, &h, 0) < 0 ? -errno : 0;
-}
-
-static int inject_ipv4(struct in_addr from, struct in_addr to, struct packet *p)
-{
-	struct sockaddr_in name = { .sin_family = AF_INET, .sin_addr = to };
-	struct iphdr ip = { .version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_TCP,
-			    .saddr = from.s_addr, .daddr = to.s_addr,
-			    .tot_len = htons((uint16_t)(sizeof(ip) + p->head_len + p->len)) };
-
-	set_checksum(p, &from, &to, sizeof(from));
-	return send_raw(AF_INET, &ip, sizeof(ip), p, &name, sizeof(name));
-}
-
-static int inject_ipv6(const struct sockaddr_in6 *from, const struct sockaddr_in6 *to, struct packet *p)
-{
-	struct sockaddr_in6 name = { .sin6_family = AF_INET6, .sin6_addr = to->sin6_addr,
-				     .sin6_scope_id = to->sin6_scope_id };
-	struct ip6_hdr ip = { .ip6_src = from->sin6_addr, .ip6_dst = to->sin6_addr };
-
-	ip.ip6_flow = htonl(6U << 28);
-	ip.ip6_plen = htons((uint16_t)(p->head_len + p->len));
-	ip.ip6_nxt = IPPROTO_TCP;
-	ip.ip6_hlim = 64;
-	set_checksum(p, &from->sin6_addr, &to->sin6_addr, sizeof(from->sin6_addr));
-	return send_raw(AF_INET6, &ip, sizeof(ip), p, &name, sizeof(name));
-}
-
-/* The IPv4 address, also a mapped one; false: it is of IPv6. */
-static bool ipv4_of(const struct sockaddr_storage *a, struct in_addr *ret)
-{
-	const struct in6_addr *six = &((const struct sockaddr_in6 *)a)->sin6_addr;
-
-	if (a->ss_family == AF_INET)
-		*ret = ((const struct sockaddr_in *)a)->sin_addr;
-	else if (IN6_IS_ADDR_V4MAPPED(six))
-		memcpy(ret, six->s6_addr + 12, sizeof(*ret));
-	else
-		return false;
-	return true;
-}
-
 /* `len`: with the two bytes of its head. */
 static size_t put_option(uint8_t *to, uint8_t kind, uint8_t len, uint64_t value)
 {
@@ -182,16 +107,14 @@ int tcp_inject(const struct sockaddr_storage *from, const struct sockaddr_storag
 	       const struct tcp_segment *segment)
 {
 	/* The port stands at the same place in both. */
-	struct packet p = { .head = { .source = ((const struct sockaddr_in *)from)->sin_port,
-				      .dest = ((const struct sockaddr_in *)to)->sin_port,
-				      .seq = htonl(segment->seq), .ack = htonl(segment->ack),
-				      .flags = segment->flags, .window = htons(segment->window) },
-			    .data = segment->data, .len = segment->len };
-	struct in_addr from4, to4;
+	struct wire head = { .source = ((const struct sockaddr_in *)from)->sin_port,
+			     .dest = ((const struct sockaddr_in *)to)->sin_port,
+			     .seq = htonl(segment->seq), .ack = htonl(segment->ack),
+			     .flags = segment->flags, .window = htons(segment->window) };
+	size_t len = offsetof(struct wire, options) + put_options(head.options, segment);
+	const struct iovec parts[] = { { &head, len }, { (void *)segment->data, segment->len } };
 
-	p.head_len = offsetof(struct wire, options) + put_options(p.head.options, segment);
-	p.head.offset = (uint8_t)(p.head_len / 4 << 4);
-	if (ipv4_of(from, &from4) && ipv4_of(to, &to4))
-		return inject_ipv4(from4, to4, &p);
-	return inject_ipv6((const struct sockaddr_in6 *)from, (const struct sockaddr_in6 *)to, &p);
+	head.offset = (uint8_t)(len / 4 << 4);
+	head.check = raw_checksum(from, to, IPPROTO_TCP, parts, 2);
+	return raw_send(from, to, IPPROTO_TCP, parts, 2, MARK);
 }

@@ -5,117 +5,37 @@
  * so the message is sent once more, by ourselves over the loopback link of the pod: in a dump at
  * once by the same child that has asked, in a restore to the new socket.
  */
-#include <netinet/icmp6.h>
-#include <netinet/ip.h>
-#include <netinet/ip6.h>
-#include <netinet/ip_icmp.h>
 #include <netinet/udp.h>
 #include <poll.h>
 #include <sched.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "libct/base/cleanup.h"
 #include "libct/kind/udp.h"
 #include "libct/kind/unix.h"
+#include "netns/icmp.h"
 
 #define ARRIVAL_MS 10000
-
-/* Those that the kernel hands to a socket without IP_RECVERR. */
-static const struct {
-	int error, code, code6; /* of "destination unreachable"; -1: none */
-} errors[] = {
-	{ ECONNREFUSED, ICMP_PORT_UNREACH, ICMP6_DST_UNREACH_NOPORT },
-	{ ENOPROTOOPT, ICMP_PROT_UNREACH, -1 },
-	{ EHOSTUNREACH, ICMP_PKT_FILTERED, -1 },
-	{ EACCES, -1, ICMP6_DST_UNREACH_ADMIN },
-	{ EHOSTDOWN, ICMP_HOST_UNKNOWN, -1 },
-};
-
-static int code_of(int error, bool six)
-{
-	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
-		if (errors[i].error == error)
-			return six ? errors[i].code6 : errors[i].code;
-	return -1;
-}
-
-static uint16_t checksum(const void *data, size_t len)
-{
-	const uint16_t *p = data;
-	uint32_t sum = 0;
-
-	for (size_t i = 0; i < len / 2; i++)
-		sum += p[i];
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)~sum;
-}
-
-/* The message quotes the head of the datagram that did not arrive. */
-static int raise_ipv4(const struct sockaddr_storage *local, const struct sockaddr_storage *remote,
-		      int code)
-{
-	struct {
-		struct icmphdr icmp;
-		struct iphdr ip;
-		struct udphdr udp;
-	} __attribute__((packed, aligned(4))) m = {
-		.icmp = { .type = ICMP_DEST_UNREACH, .code = (uint8_t)code },
-		.ip = { .version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_UDP, .saddr = inet_ipv4(local),
-			.daddr = inet_ipv4(remote), .tot_len = htons(28) },
-		.udp = { .source = inet_port(local), .dest = inet_port(remote), .len = htons(8) },
-	};
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = inet_ipv4(local) };
-	cleanup_fd int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
-
-	m.ip.check = checksum(&m.ip, sizeof(m.ip));
-	m.icmp.checksum = checksum(&m, sizeof(m));
-	return fd < 0 || sendto(fd, &m, sizeof(m), 0, (struct sockaddr *)&to, sizeof(to)) < 0 ? -errno : 0;
-}
-
-static int raise_ipv6(const struct sockaddr_storage *local, const struct sockaddr_storage *remote,
-		      int code)
-{
-	struct {
-		struct icmp6_hdr icmp;
-		struct ip6_hdr ip;
-		struct udphdr udp;
-	} __attribute__((packed, aligned(4))) m = {
-		.icmp = { .icmp6_type = ICMP6_DST_UNREACH, .icmp6_code = (uint8_t)code },
-		.ip = { .ip6_src = ((const struct sockaddr_in6 *)local)->sin6_addr,
-			.ip6_dst = ((const struct sockaddr_in6 *)remote)->sin6_addr },
-		.udp = { .source = inet_port(local), .dest = inet_port(remote), .len = htons(8) },
-	};
-	struct sockaddr_in6 to = *(const struct sockaddr_in6 *)local;
-	cleanup_fd int fd = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMPV6);
-
-	m.ip.ip6_flow = htonl(6U << 28);
-	m.ip.ip6_plen = htons(8);
-	m.ip.ip6_nxt = IPPROTO_UDP;
-	m.ip.ip6_hlim = 64;
-	to.sin6_port = 0; /* the kernel fills in the checksum */
-	return fd < 0 || sendto(fd, &m, sizeof(m), 0, (struct sockaddr *)&to, sizeof(to)) < 0 ? -errno : 0;
-}
 
 /* In the network namespace of the socket. */
 static int raise_error(int fd, int error)
 {
 	struct pollfd p = { fd, 0, 0 };
 	struct sockaddr_storage local, remote;
-	bool six;
-	int code, r = inet_local(fd, &local);
+	struct icmp_report report;
+	struct udphdr head = { .len = htons(8) };
+	int r = inet_local(fd, &local);
 
 	if (r == 0)
 		r = inet_remote(fd, &remote);
 	if (r < 0)
 		return r;
-	six = local.ss_family == AF_INET6 && !inet_ipv4(&remote);
-	code = code_of(error, six);
-	if (code < 0)
+	if (!icmp_report_of(error, icmp_is_six(&local, &remote), &report))
 		return -EOPNOTSUPP;
-	r = six ? raise_ipv6(&local, &remote, code) : raise_ipv4(&local, &remote, code);
+	head.source = inet_port(&local);
+	head.dest = inet_port(&remote);
+	r = icmp_report_send(&report, &local, &remote, IPPROTO_UDP, &head, sizeof(head));
 	if (r < 0)
 		return r;
 	return poll(&p, 1, ARRIVAL_MS) == 1 ? 0 : -ETIMEDOUT;
