@@ -31,6 +31,7 @@
 	X(bound_link, "sock_common.skc_bound_dev_if")                                              \
 	X(cookie, "sock_common.skc_cookie")                                                        \
 	X(socket, "sock.sk_socket")                                                                \
+	X(soft_error, "sock.sk_err_soft")                                                          \
 	X(receive_queue, "sock.sk_receive_queue")                                                  \
 	X(write_queue, "sock.sk_write_queue")                                                      \
 	X(sent_queue, "sock.tcp_rtx_queue")                                                        \
@@ -514,20 +515,24 @@ static bool may_send(enum tcp_state state)
 
 static int read_urgent(struct reader *w, uint64_t address, struct tcp_urgent *ret, struct ct_error *err)
 {
-	uint8_t common[OBJECT_MAX];
-	uint32_t una = 0;
-	int r = fetch(w, address, common, w->common_size, err);
+	uint8_t sk[OBJECT_MAX];
+	uint32_t una;
+	int r = fetch(w, address, sk, w->common_size, err);
 
 	*ret = (struct tcp_urgent){ 0 };
-	if (r == 0 && may_send((enum tcp_state)get(common, w->state))) {
-		r = fetch(w, address + w->snd_una.at / 8, &una, sizeof(una), err);
-		if (r == 0)
-			r = fetch(w, address + w->snd_up.at / 8, &ret->end, sizeof(ret->end), err);
-		if (r == 0 && una != ret->end)
-			ret->cookie = kernel_get(common, w->cookie);
-	}
-	/* Gone meanwhile: nobody has it. */
-	return r == -EAGAIN ? 0 : r;
+	if (r < 0 || !may_send((enum tcp_state)get(sk, w->state)))
+		return r == -EAGAIN ? 0 : r; /* gone meanwhile: nobody has it */
+	r = fetch(w, address, sk, w->tcp_size, err);
+	if (r < 0)
+		return r == -EAGAIN ? 0 : r;
+	una = get(sk, w->snd_una);
+	ret->end = get(sk, w->snd_up);
+	ret->urgent = ret->end != una;
+	if (get(sk, w->snd_nxt) != una)
+		ret->soft_error = (int)get(sk, w->soft_error);
+	if (ret->urgent || ret->soft_error)
+		ret->cookie = kernel_get(sk, w->cookie);
+	return 0;
 }
 
 int tcp_urgent_all(struct kernel *k, struct tcp_urgent **ret, size_t *ret_n, struct ct_error *err)
@@ -552,20 +557,4 @@ int tcp_urgent_all(struct kernel *k, struct tcp_urgent **ret, size_t *ret_n, str
 	*ret = take_ptr(list);
 	*ret_n = found;
 	return 0;
-}
-
-int tcp_pending_error(struct kernel *k, int fd, int *ret, struct ct_error *err)
-{
-	struct kernel_field sk = { 0 }, error = { 0 };
-	struct reader w = { .k = k };
-	uint64_t socket = 0, address = 0;
-	int r = kernel_field(k, "socket.sk", &sk, err);
-
-	if (r == 0)
-		r = kernel_field(k, "sock.sk_err", &error, err);
-	if (r == 0)
-		r = kernel_file(k, fd, &socket, err);
-	if (r == 0)
-		r = fetch_pointer(&w, socket + sk.at / 8, &address, err);
-	return r < 0 ? r : fetch(&w, address + error.at / 8, ret, sizeof(*ret), err);
 }

@@ -9,6 +9,7 @@
  *					FIN_WAIT_2, TIME_WAIT: the kernel keeps little more than the numbers
  */
 #pragma once
+#include "netns/icmp.h"
 #include "netns/tcp.h"
 
 struct kernel;
@@ -26,16 +27,26 @@ struct tcp_held {
 int tcp_held_all(struct kernel *k, struct tcp_held **ret, size_t *ret_n, struct ct_error *err);
 void tcp_held_free(struct tcp_held *list, size_t n);
 
-/*
- * The error of a connection that the next call will get (man 7 socket, SO_ERROR, which would take it); 0: none. `fd` is of the
- * caller. Errors as above.
- */
-int tcp_pending_error(struct kernel *k, int fd, int *ret, struct ct_error *err);
+/* What waits to be told to a program, and is gone when it was told. */
+struct tcp_pending {
+	int error;	 /* what the next call gets, whichever (man 7 socket, SO_ERROR); 0: none */
+	int soft_error;	 /* what SO_ERROR tells where there is none: of a connection that may yet recover */
+	bool opening;	 /* connect(2), that did not wait, has not told yet how it ended */
+	bool ended;	 /* the peer's FIN had come before */
+	size_t reports;	 /* in its error queue (man 7 ip, IP_RECVERR), */
+	bool foreign;	 /* also others than messages of ICMP */
+	struct icmp_report report; /* the first */
+};
 
-/* The urgent byte that a connection has sent or is to send, and that the peer has not acknowledged. */
+/* Of a TCP socket of the caller's, or another. Errors as above. */
+int tcp_pending(struct kernel *k, int fd, struct tcp_pending *ret, struct ct_error *err);
+
+/* What a connection has sent or is to send, and the peer has not acknowledged. */
 struct tcp_urgent {
 	uint64_t cookie; /* SO_COOKIE of the connection, where that has been asked for one */
-	uint32_t end;	 /* the number of the byte behind it */
+	uint32_t end;	 /* the number of the byte behind the urgent one, */
+	bool urgent;	 /* if there is one */
+	int soft_error;	 /* what was reported of it, as above */
 };
 
 /* Of all connections in the caller's network namespace, whoever has them. Errors as above; the caller frees. */

@@ -48,6 +48,11 @@ static inline int tcp_set_int(int fd, int option, int value)
 	return tcp_set(fd, option, &value, sizeof(value));
 }
 
+/* Newer than the headers (Linux 6.15). */
+#ifndef TCP_RTO_MIN_US
+#define TCP_RTO_MIN_US 45
+#endif
+
 struct tcp_segment {
 	uint32_t seq, ack;
 	uint8_t flags;
@@ -73,6 +78,27 @@ int tcp_inject(const struct sockaddr_storage *from, const struct sockaddr_storag
  * and not after the timeout of a connection that it knows nothing about (3 seconds).
  */
 bool tcp_has_spare(int fd, enum tcp_state state);
+
+/* ---- steps of tcp_restore() ---- */
+
+/* In repair mode, both ways and all numbers; no packet. The local address is filled in. */
+int tcp_make(int fd, struct tcp_connection *c, uint32_t snd, uint32_t rcv, struct ct_error *err);
+/* `seq`: the number behind the last of it. */
+int tcp_fill_received(int fd, const struct tcp_connection *c, uint32_t snd, uint32_t seq, struct ct_error *err);
+int tcp_put_spare(int fd, const struct tcp_connection *c, uint32_t snd, uint32_t seq, struct ct_error *err);
+/* Our FIN, and what was not sent before it. */
+int tcp_end_ours(int fd, const struct tcp_connection *c, struct ct_error *err);
+/* The peer says so, and it becomes that. */
+int tcp_become(int fd, const struct tcp_connection *c, uint32_t seq, uint32_t ack, uint8_t flags,
+	       enum tcp_state becomes, struct ct_error *err);
+/* A SYN goes out; not in repair mode. */
+int tcp_open_again(int fd, const struct tcp_connection *c, struct ct_error *err);
+
+/* One that is over, in repair mode and deaf (tcp-end.c). */
+int tcp_restore_closed(int fd, const struct tcp_connection *c, struct ct_error *err);
+/* The error of a connection that lives, as the last step; and its soft one, when nothing is heard of the peer any more. */
+int tcp_raise_error(int fd, const struct tcp_connection *c, struct ct_error *err);
+int tcp_raise_soft_error(const struct tcp_connection *c, struct ct_error *err);
 
 int tcp_set_window(int fd, const struct tcp_window *w, struct ct_error *err);
 

@@ -93,7 +93,12 @@ int tcp_release(int fd, const struct tcp_connection *c, int reuse_address, struc
 		r = tcp_set_window(fd, &c->window, err);
 	if (r == 0 && spare)
 		r = acknowledge_spare(fd, c, err);
-	return r < 0 ? r : tcp_repair_off(fd, reuse_address, true, err);
+	if (r == 0)
+		r = tcp_repair_off(fd, reuse_address, true, err);
+	/* The next word of the peer's would make it forget. */
+	if (r == 0 && c->soft_error && c->state != TCP_STATE_CLOSED)
+		r = tcp_raise_soft_error(c, err);
+	return r;
 }
 
 int tcp_release_unknown(int fd, int reuse_address, struct ct_error *err)

@@ -9,7 +9,6 @@
 #include "netns/tcp-impl.h"
 
 #define CHUNK (32 << 10) /* bytes put into a queue at a time */
-#define MSS_DEFAULT 536
 #define MSS_MAX 32767 /* that can be asked for */
 #define ROOM 65535 /* a receive window, for the peer's FIN to be heard */
 
@@ -165,7 +164,7 @@ static int put_unsent(int fd, const struct tcp_connection *c, bool fin, struct c
 }
 
 /* In repair mode the FIN stands in the queue as one that was sent. */
-static int end_ours(int fd, const struct tcp_connection *c, struct ct_error *err)
+int tcp_end_ours(int fd, const struct tcp_connection *c, struct ct_error *err)
 {
 	if (c->unsent)
 		return put_unsent(fd, c, true, err);
@@ -174,7 +173,7 @@ static int end_ours(int fd, const struct tcp_connection *c, struct ct_error *err
 	return 0;
 }
 
-static int tell(int fd, const struct tcp_connection *c, uint32_t seq, uint32_t ack, uint8_t flags,
+int tcp_become(int fd, const struct tcp_connection *c, uint32_t seq, uint32_t ack, uint8_t flags,
 		enum tcp_state becomes, struct ct_error *err)
 {
 	const struct tcp_segment s = { .seq = seq, .ack = ack, .flags = flags,
@@ -209,7 +208,7 @@ static int put_urgent(int fd, const struct tcp_connection *c, uint32_t snd, uint
 	return 0;
 }
 
-static int fill_received(int fd, const struct tcp_connection *c, uint32_t snd, uint32_t seq,
+int tcp_fill_received(int fd, const struct tcp_connection *c, uint32_t snd, uint32_t seq,
 			 struct ct_error *err)
 {
 	const char *data = c->received;
@@ -241,7 +240,7 @@ static int find_echo(int fd, const struct tcp_connection *c, uint32_t *ret, stru
  * Two bytes of no meaning in front of the queue. The first is acknowledged at once: from that the kernel has a
  * round-trip time, and timeouts that go with it. The second is the spare one.
  */
-static int put_spare(int fd, const struct tcp_connection *c, uint32_t snd, uint32_t seq,
+int tcp_put_spare(int fd, const struct tcp_connection *c, uint32_t snd, uint32_t seq,
 		     struct ct_error *err)
 {
 	struct tcp_segment s = { .seq = seq, .ack = snd + 1, .flags = TCP_FLAG_BYTE_ACK };
@@ -266,67 +265,48 @@ static int end_both(int fd, const struct tcp_connection *c, uint32_t seq, struct
 	const struct tcp_segment ack = { .seq = c->rcv_nxt, .ack = c->snd_una, .flags = TCP_FLAG_BYTE_ACK };
 	/* The socket is no longer part of it. */
 	const struct tcp_effect over = { TCP_BECOMES, TCP_STATE_CLOSED };
-	int r = end_ours(fd, c, err);
+	int r = tcp_end_ours(fd, c, err);
 
 	if (r == 0)
-		r = tell(fd, c, seq, c->snd_una - 1, TCP_FLAG_BYTE_ACK | TCP_FLAG_BYTE_FIN,
+		r = tcp_become(fd, c, seq, c->snd_una - 1, TCP_FLAG_BYTE_ACK | TCP_FLAG_BYTE_FIN,
 			 TCP_STATE_CLOSING, err);
 	if (r == 0)
 		r = tcp_set_window(fd, &c->window, err);
 	return r < 0 ? r : tcp_tell(fd, c, &ack, &over, err);
 }
 
-/* The peer's reset, after its FIN or not. */
-static int end_by_reset(int fd, const struct tcp_connection *c, uint32_t seq, struct ct_error *err)
-{
-	const uint8_t fin = TCP_FLAG_BYTE_ACK | TCP_FLAG_BYTE_FIN, rst = TCP_FLAG_BYTE_ACK | TCP_FLAG_BYTE_RST;
-	int r = 0;
-
-	if (c->error == EPIPE)
-		r = tell(fd, c, seq++, c->snd_una, fin, TCP_STATE_CLOSE_WAIT, err);
-	return r < 0 ? r : tell(fd, c, seq, c->snd_una, rst, TCP_STATE_CLOSED, err);
-}
-
 /* From ESTABLISHED to where it was. `seq`: behind the last byte received. */
 static int end(int fd, const struct tcp_connection *c, uint32_t seq, struct ct_error *err)
 {
 	const uint8_t ack = TCP_FLAG_BYTE_ACK, fin = TCP_FLAG_BYTE_ACK | TCP_FLAG_BYTE_FIN;
-	const uint32_t una = c->snd_una, all = una + (uint32_t)c->sent_len + 1;
+	const uint32_t una = c->snd_una;
 	const uint32_t spare = una - 1; /* not to be acknowledged yet */
 	int r = 0;
 
-	if (c->error)
-		return end_by_reset(fd, c, seq, err);
 	switch (c->state) {
 	case TCP_STATE_FIN_WAIT_1:
-		return end_ours(fd, c, err);
+		return tcp_end_ours(fd, c, err);
 	case TCP_STATE_FIN_WAIT_2:
-		r = end_ours(fd, c, err);
-		return r < 0 ? r : tell(fd, c, seq, una, ack, TCP_STATE_FIN_WAIT_2, err);
+		r = tcp_end_ours(fd, c, err);
+		return r < 0 ? r : tcp_become(fd, c, seq, una, ack, TCP_STATE_FIN_WAIT_2, err);
 	case TCP_STATE_TIME_WAIT:
 		return end_both(fd, c, seq, err);
 	case TCP_STATE_CLOSE_WAIT:
-		r = tell(fd, c, seq, spare, fin, TCP_STATE_CLOSE_WAIT, err);
+		r = tcp_become(fd, c, seq, spare, fin, TCP_STATE_CLOSE_WAIT, err);
 		return r < 0 || !c->unsent ? r : put_unsent(fd, c, false, err);
 	case TCP_STATE_CLOSING:
-		r = end_ours(fd, c, err);
-		return r < 0 ? r : tell(fd, c, seq, spare, fin, TCP_STATE_CLOSING, err);
+		r = tcp_end_ours(fd, c, err);
+		return r < 0 ? r : tcp_become(fd, c, seq, spare, fin, TCP_STATE_CLOSING, err);
 	case TCP_STATE_LAST_ACK:
-	case TCP_STATE_CLOSED:
-		r = tell(fd, c, seq, c->state == TCP_STATE_CLOSED ? una : spare, fin,
-			 TCP_STATE_CLOSE_WAIT, err);
-		if (r == 0)
-			r = end_ours(fd, c, err);
-		if (r == 0 && c->state == TCP_STATE_CLOSED)
-			r = tell(fd, c, seq + 1, all, ack, TCP_STATE_CLOSED, err);
-		return r;
+		r = tcp_become(fd, c, seq, spare, fin, TCP_STATE_CLOSE_WAIT, err);
+		return r < 0 ? r : tcp_end_ours(fd, c, err);
 	default:
 		return c->unsent ? put_unsent(fd, c, false, err) : 0;
 	}
 }
 
 /* Both ways and all numbers; no packet. */
-static int make(int fd, struct tcp_connection *c, uint32_t snd, uint32_t rcv, struct ct_error *err)
+int tcp_make(int fd, struct tcp_connection *c, uint32_t snd, uint32_t rcv, struct ct_error *err)
 {
 	socklen_t len = sizeof(c->local);
 	int r = set_number(fd, TCP_SEND_QUEUE, snd, err);
@@ -353,7 +333,7 @@ static int make(int fd, struct tcp_connection *c, uint32_t snd, uint32_t rcv, st
 }
 
 /* The same SYN once more: whether the first arrived or not, the answer fits. */
-static int open_again(int fd, const struct tcp_connection *c, struct ct_error *err)
+int tcp_open_again(int fd, const struct tcp_connection *c, struct ct_error *err)
 {
 	int flags = fcntl(fd, F_GETFL), r = set_number(fd, TCP_SEND_QUEUE, c->snd_una, err);
 
@@ -374,7 +354,7 @@ int tcp_restore(int fd, const struct tcp_connection *c, struct ct_error *err)
 {
 	/* Our FIN, where it was acknowledged, is the last byte before snd_una: it is sent and acknowledged again. */
 	bool again = c->state == TCP_STATE_FIN_WAIT_2 || c->state == TCP_STATE_TIME_WAIT;
-	bool bare = again || c->state == TCP_STATE_CLOSED;
+	bool bare = again;
 	uint32_t snd;
 	const uint32_t seq = c->rcv_nxt - tcp_fin_received(c->state);
 	struct tcp_connection mine = *c;
@@ -384,29 +364,25 @@ int tcp_restore(int fd, const struct tcp_connection *c, struct ct_error *err)
 	if (r == 0)
 		r = tcp_deafen(fd, err);
 	if (r == 0 && c->state == TCP_STATE_SYN_SENT)
-		return open_again(fd, c, err);
-	/* Where a connection that is over led to, nobody can tell any more. */
-	if (c->state == TCP_STATE_CLOSED) {
-		mine.remote = c->local;
-		((struct sockaddr_in *)&mine.remote)->sin_port ^= htons(1);
-		mine.max_segment = MSS_DEFAULT;
-	}
+		return tcp_open_again(fd, c, err);
+	if (r == 0 && c->state == TCP_STATE_CLOSED)
+		return tcp_restore_closed(fd, c, err);
 	/* A filter of the program's would not let our own packets through for certain. */
 	bare |= !tcp_is_deaf(fd);
 	snd = c->snd_una - again - (bare ? 0 : 2);
 	if (r == 0)
-		r = make(fd, &mine, snd, seq - (uint32_t)c->received_len, err);
+		r = tcp_make(fd, &mine, snd, seq - (uint32_t)c->received_len, err);
 	if (r == 0)
-		r = fill_received(fd, &mine, snd, seq, err);
+		r = tcp_fill_received(fd, &mine, snd, seq, err);
 	if (r == 0 && !bare)
-		r = put_spare(fd, &mine, snd, seq, err);
+		r = tcp_put_spare(fd, &mine, snd, seq, err);
 	if (r == 0)
 		r = fill_sent(fd, c, c->sent_len - unsent_bytes(c), err);
 	if (r == 0)
 		r = end(fd, &mine, seq, err);
 	/* The peer's room is for the release to tell. */
 	window.snd_wnd = 0;
-	if (r == 0 && c->state != TCP_STATE_CLOSED && c->state != TCP_STATE_TIME_WAIT)
+	if (r == 0 && c->state != TCP_STATE_TIME_WAIT)
 		r = tcp_set_window(fd, &window, err);
-	return r;
+	return r == 0 && c->error ? tcp_raise_error(fd, &mine, err) : r;
 }

@@ -52,6 +52,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "netns/icmp.h"
+
 struct ct_error;
 
 /* RFC 9293, numbered as in struct tcp_info; <netinet/tcp.h> has the same, but does not go with <linux/tcp.h>. */
@@ -92,7 +94,13 @@ struct tcp_connection {
 	 */
 	bool urgent, urgent_read;
 	size_t urgent_at;
-	int error; /* CLOSED: what the next call gets, ECONNRESET or EPIPE; 0: nothing. Not told by TCP_REPAIR either. */
+	/*
+	 * What waits to be told, as tcp_pending() of netns/tcp-held.h has it; TCP_REPAIR does not tell that either. `ended` and
+	 * `opening` are of CLOSED ones, `report` is of those that were being opened: what ended that, in the error queue.
+	 */
+	int error, soft_error;
+	bool ended, opening, reported;
+	struct icmp_report report;
 	uint32_t round_trip; /* us, as it is estimated; 0: not known */
 	uint32_t max_segment;
 	bool timestamps, sack, scaling; /* what both ends have agreed on */
@@ -135,6 +143,12 @@ int tcp_unsent(int fd, size_t *ret, struct ct_error *err);
  * buffers are large for the time being: set their sizes behind it.
  */
 int tcp_restore(int fd, const struct tcp_connection *c, struct ct_error *err);
+
+/*
+ * Can it end, or be told, as it says? Errors come of a reset of the peer's, of its silence (ETIMEDOUT; restoring one takes some
+ * milliseconds, before Linux 6.15 0.2 s and of one that was being opened a second), or of messages of ICMP.
+ */
+bool tcp_can_restore_error(const struct tcp_connection *c);
 
 /*
  * What no descriptor leads to, in the caller's network namespace, while no packet gets in or out. Where the other end

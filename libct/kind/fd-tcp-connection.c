@@ -9,8 +9,8 @@
  * until that is done: a task that is only traced would run on at once, and find a socket that neither sends nor receives.
  *
  * What begins anew in the restored connection: the congestion window, ECN. Where in the send queue an urgent byte is only the
- * kernel's memory tells; where that cannot be read it arrives as an ordinary one. The error that a
- * reset of the peer's has left to be read is made by another; any other error is refused.
+ * kernel's memory tells; where that cannot be read it arrives as an ordinary one. Errors that wait to be told are read there too, and are
+ * made as they were the first time (netns/tcp-end.c). What a message of ICMP in the error queue quotes is not carried.
  */
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -193,37 +193,70 @@ static int check_opening(struct dump *d, const struct fd_view *v, struct ct_erro
 	return 1;
 }
 
+/* Who reports is told like every other address of the socket. */
+static void to_family(int family, struct sockaddr_storage *a)
+{
+	struct sockaddr_in6 six = { .sin6_family = AF_INET6 };
+
+	if (family == AF_INET || a->ss_family == AF_INET6)
+		return;
+	six.sin6_addr.s6_addr[10] = six.sin6_addr.s6_addr[11] = 0xff;
+	memcpy(six.sin6_addr.s6_addr + 12, &((struct sockaddr_in *)a)->sin_addr, 4);
+	memcpy(a, &six, sizeof(six));
+}
+
+static int refuse_error(struct dump *d, const struct fd_view *v, const struct sockaddr_storage *local,
+			const struct tcp_pending *p)
+{
+	char text[INET_TEXT];
+
+	if (p->foreign || p->reports > 1)
+		dump_refuse_fd(d, v, "messages that nobody has read yet are in the error queue (MSG_ERRQUEUE) of a TCP connection "
+				     "(at %s), which are not carried; read them first", inet_text(local, text));
+	else
+		dump_refuse_fd(d, v, "an error that nobody has read yet is pending on a TCP connection (at "
+				     "%s), which is not carried; read it first", inet_text(local, text));
+	dump_passing(d);
+	return 1;
+}
+
 /*
- * 1: refused. What a peer's reset has left behind: a connection that nobody uses at the time may stay so for hours. To be asked
- * before SO_ERROR is, which would take it.
+ * 1: refused. What waits to be told, of a connection that nobody uses at the time for hours perhaps. To be asked before
+ * SO_ERROR is, which would take it.
  */
 static int dump_error(struct dump *d, const struct fd_view *v, struct node *n, struct ct_error *err)
 {
 	struct pollfd events = { v->dup, 0, 0 };
+	const int state = tcp_state(v->dup);
 	struct ct_error words = { 0 };
-	struct sockaddr_storage local;
-	char text[INET_TEXT] = "?";
+	struct tcp_connection c = { .state = (enum tcp_state)state };
+	struct tcp_pending p = { 0 };
 	struct kernel *kernel;
-	int error = 0, r;
+	int r;
 
 	poll(&events, 1, 0);
-	if (!(events.revents & POLLERR))
+	if (!(events.revents & POLLERR) && state != TCP_STATE_CLOSED)
 		return 0;
 	r = pod_kernel(d->pod, &kernel, &words);
 	if (r == 0)
-		r = tcp_pending_error(kernel, v->dup, &error, &words);
+		r = tcp_pending(kernel, v->dup, &p, &words);
 	if (r < 0 && r != -EOPNOTSUPP && r != -EAGAIN)
 		return error_set(err, r, "%s", words.text);
-	if (tcp_state(v->dup) == TCP_STATE_CLOSED && (error == ECONNRESET || error == EPIPE)) {
-		node_put_i64(n, "error", error);
-		return 0;
-	}
-	if (inet_local(v->dup, &local) == 0)
-		inet_text(&local, text);
-	dump_refuse_fd(d, v, "an error that nobody has read yet is pending on a TCP connection (at "
-			     "%s), which is not carried; read it first", text);
-	dump_passing(d);
-	return 1;
+	if (inet_local(v->dup, &c.local) < 0 || inet_remote(v->dup, &c.remote) < 0)
+		c.remote = c.local;
+	if (r < 0)
+		return events.revents & POLLERR ? refuse_error(d, v, &c.local, &p) : 0;
+	c.error = p.error;
+	c.soft_error = state == TCP_STATE_CLOSED ? p.soft_error : 0;
+	c.opening = state == TCP_STATE_CLOSED && p.opening;
+	c.ended = state == TCP_STATE_CLOSED && p.ended && c.error != EPIPE && (c.error || c.soft_error);
+	c.reported = p.reports;
+	c.report = p.report;
+	to_family(c.local.ss_family, &c.report.from);
+	if (p.foreign || p.reports > 1 || !tcp_can_restore_error(&c))
+		return refuse_error(d, v, &c.local, &p);
+	tcp_error_put(d, v->dup, &c, n);
+	return 0;
 }
 
 static int connection_dump(struct dump *d, const struct fd_view *v, struct node *n,
@@ -449,13 +482,14 @@ int tcp_release_all(struct restore *r, struct ct_error *err)
 const struct kind kind_tcp_connection = {
 	.name = "tcp_connection",
 	.carries = "TCP connections in every state, both ends in the pod or one outside: what was not sent, not "
-		   "acknowledged, not read; urgent bytes; windows, options. Where the kernel's memory cannot be read, an "
+		   "acknowledged, not read; urgent bytes; windows, options; errors that wait to be read. Where the kernel's memory cannot be read, an "
 		   "urgent byte that the peer has not acknowledged arrives as an ordinary one",
-	.refuses = "an error that waits to be read, but for the peer's reset; data in the first packet (fast open); signed segments (TCP_MD5SIG, "
+	.refuses = "errors that wait to be read where the kernel's memory cannot be read, and that of a connection that was ended by "
+		   "`ss -K` (ECONNABORTED); several messages in the error queue (MSG_ERRQUEUE); data in the first packet (fast open); signed segments (TCP_MD5SIG, "
 		   "TCP_AO); sends without copying (SO_ZEROCOPY); before Linux 6.9 received bytes on both sides of an urgent one; "
 		   "kernel TLS and other upper layer protocols",
 	.victims = "tcp-established tcp-queues tcp-unsent tcp-half-closed tcp-opening tcp-options tcp-shared-port "
-		   "tcp-urgent tcp-urgent-far tcp-error tcp-error-other tcp-terminal tcp-fast-open tcp-signed tcp-zero-copy",
+		   "tcp-urgent tcp-urgent-far tcp-error tcp-error-silence tcp-error-opening tcp-error-live tcp-error-other tcp-terminal tcp-fast-open tcp-signed tcp-zero-copy",
 	.fd_is = connection_is,
 	.fd_dump = connection_dump,
 	.fd_link = connection_link,

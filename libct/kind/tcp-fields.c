@@ -40,6 +40,9 @@ static void put_volatile(const struct tcp_connection *c, bool held, struct node 
 	}
 	if (c->round_trip)
 		node_put_u64(to, "round_trip", c->round_trip);
+	/* The peer's next word makes it forget. */
+	if (c->soft_error)
+		node_put_i64(to, "soft_error", c->soft_error);
 	node_put_u64(to, "receive_window", c->window.rcv_wnd);
 	/* Of those that only wait for the peer the kernel has forgotten the rest. There may be thousands. */
 	if (!c->max_segment)
@@ -167,13 +170,58 @@ static size_t get_sent_urgent(const struct node *n, const struct tcp_connection 
 	return (size_t)node_u64(from, "urgent", c->sent_len - 1) + 1;
 }
 
-static int get_error(const struct node *n, const struct tcp_connection *c)
+void tcp_error_put(const struct dump *d, int fd, const struct tcp_connection *c, struct node *n)
 {
-	int error = (int)node_i64(n, "error", EPIPE, ECONNRESET);
+	struct node *report;
 
-	if ((error != EPIPE && error != ECONNRESET) || c->state != TCP_STATE_CLOSED)
-		node_complain(n, "an error %d of a connection that is %s", error, tcp_state_name(c->state));
-	return error;
+	if (c->error)
+		node_put_i64(n, "error", c->error);
+	if (c->soft_error)
+		node_put_i64(n, "soft_error", c->soft_error);
+	if (c->ended)
+		node_put_bool(n, "ended", true);
+	if (c->opening)
+		node_put_bool(n, "opening", true);
+	if (!c->reported)
+		return;
+	report = node_put_object(n, "report");
+	node_put_u64(report, "type", c->report.type);
+	node_put_u64(report, "code", c->report.code);
+	inet_address_put(d, fd, report, "from", &c->report.from);
+}
+
+static bool get_bool(const struct node *n, const char *key)
+{
+	return node_has(n, key) && node_bool(n, key);
+}
+
+static int get_error_number(const struct node *n, const char *key)
+{
+	return node_has(n, key) ? (int)node_i64(n, key, 1, 4095) : 0;
+}
+
+static int get_error(struct restore *r, const struct node *n, int fd, int family, struct tcp_connection *c,
+		     struct ct_error *err)
+{
+	bool closed = c->state == TCP_STATE_CLOSED;
+	int e = 0;
+
+	c->error = get_error_number(n, "error");
+	c->soft_error = get_error_number(closed || !node_has(n, "volatile") ? n : node_object(n, "volatile"), "soft_error");
+	c->ended = closed && get_bool(n, "ended");
+	c->opening = closed && get_bool(n, "opening");
+	c->reported = node_has(n, "report");
+	if (c->reported) {
+		const struct node *report = node_object(n, "report");
+
+		c->report.type = (uint8_t)node_u64(report, "type", UINT8_MAX);
+		c->report.code = (uint8_t)node_u64(report, "code", UINT8_MAX);
+		e = inet_address_get(r, fd, family, report, "from", &c->report.from, err);
+	}
+	if (e == 0 && !tcp_can_restore_error(c))
+		node_complain(n, "an error %d (%d) of a connection that is %s", c->error, c->soft_error,
+			      tcp_state_name(c->state));
+	return e;
 }
 
 int tcp_connection_get(struct restore *r, const struct node *n, int fd, unsigned int states,
@@ -198,8 +246,8 @@ int tcp_connection_get(struct restore *r, const struct node *n, int fd, unsigned
 	}
 	if (state != TCP_STATE_SYN_SENT)
 		get_received(n, c);
-	if (node_has(n, "error"))
-		c->error = get_error(n, c);
+	if (e == 0)
+		e = get_error(r, n, fd, family, c, err);
 	if (state != TCP_STATE_SYN_SENT && state != TCP_STATE_CLOSED)
 		get_agreed(n, states & 1u << TCP_STATE_TIME_WAIT, c);
 	return e < 0 ? e : doc_check(r->doc, err);

@@ -207,9 +207,12 @@ void tcp_held_urgent(const struct dump *d, int fd, struct tcp_connection *c)
 	for (size_t i = 0; i < d->held->n_urgent; i++) {
 		const struct tcp_urgent *u = &d->held->urgent[i];
 
+		if (u->cookie != cookie)
+			continue;
 		/* Acknowledged before we looked at it: what is left of it in the queue is dropped as received twice. */
-		if (u->cookie == cookie && u->end - c->snd_una <= c->sent_len)
+		if (u->urgent && u->end - c->snd_una <= c->sent_len)
 			c->sent_urgent = u->end - c->snd_una;
+		c->soft_error = u->soft_error;
 	}
 }
 

@@ -12,6 +12,12 @@
 #ifndef TCP_RTO_MAX_MS
 #define TCP_RTO_MAX_MS 44
 #endif
+#ifndef TCP_RTO_MIN_US
+#define TCP_RTO_MIN_US 45
+#endif
+#ifndef TCP_DELACK_MAX_US
+#define TCP_DELACK_MAX_US 46
+#endif
 #ifndef TCP_AO_INFO
 #define TCP_AO_INFO 40
 #endif
@@ -38,6 +44,8 @@ static const struct sock_option options[] = {
 	{ "tcp_inq", IPPROTO_TCP, TCP_INQ },
 	{ "tcp_send_delay", IPPROTO_TCP, TCP_TX_DELAY },
 	{ "tcp_rto_max", IPPROTO_TCP, TCP_RTO_MAX_MS },
+	{ "tcp_rto_min", IPPROTO_TCP, TCP_RTO_MIN_US },
+	{ "tcp_delay_max", IPPROTO_TCP, TCP_DELACK_MAX_US },
 };
 
 #define N_OPTIONS (sizeof(options) / sizeof(options[0]))

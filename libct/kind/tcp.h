@@ -25,6 +25,8 @@ int tcp_buffers_get(struct restore *r, const struct node *n, int fd, struct ct_e
  */
 struct node *tcp_connection_put(const struct dump *d, int fd, const struct tcp_connection *c, bool held,
 				struct node *n);
+/* What waits to be told: "error" and its like. */
+void tcp_error_put(const struct dump *d, int fd, const struct tcp_connection *c, struct node *n);
 /* `states`: those allowed, a bit for each. The queues stay the document's. */
 int tcp_connection_get(struct restore *r, const struct node *n, int fd, unsigned int states,
 		       struct tcp_connection *c, struct ct_error *err);
