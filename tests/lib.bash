@@ -6,7 +6,7 @@
 
 : "${BUILD:?the build directory}"
 export PODCKPT=${PODCKPT:-$BUILD/podckpt}
-STEP_TIMEOUT=${STEP_TIMEOUT:-60}
+STEP_TIMEOUT=${STEP_TIMEOUT:-240}
 
 # The program under test, never longer than STEP_TIMEOUT.
 podckpt() {
@@ -57,6 +57,19 @@ until_fails() {
 		[ "$SECONDS" -lt "$end" ] || return 1
 		sleep 0.05
 	done
+}
+
+# has_ended PID: it is dead, whether or not anybody has waited for it.
+has_ended() {
+	local state
+
+	state=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null)
+	[[ -z $state || $state == [ZX] ]]
+}
+
+# is_stopped PID: by a signal, and it knows of it.
+is_stopped() {
+	grep -q '^State:.T' "/proc/$1/status" 2>/dev/null
 }
 
 # The exit code of a background job into $status, as if `run` had run it.
@@ -110,7 +123,7 @@ lib_teardown() {
 		name=$(basename "$name")
 		podckpt rm -f "$name" || { echo "left behind: pod $name cannot be removed"; left=1; }
 	done
-	until_ok 60 no_pods_left || { left_of_pods | sed 's/^/left behind: /'; left=1; }
+	until_ok 120 no_pods_left || { left_of_pods | sed 's/^/left behind: /'; left=1; }
 	rm -f "$TRACES"
 	! grep -qF "$PODCKPT_ROOT/" /proc/self/mountinfo || return 1
 	rm -rf --one-file-system "$PODCKPT_ROOT" || left=1

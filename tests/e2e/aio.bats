@@ -9,7 +9,7 @@ setup_file() {
 	lib_setup aio
 	make -s -C "$BUILD" faults tests/victims/aio tests/victims/syscall-thread
 	podckpt run -d --name aio --net none -- "$BUILD/tests/victims/aio"
-	until_ok 30 is_ready
+	until_ok 120 is_ready
 	podckpt checkpoint -R -o "$BATS_FILE_TMPDIR/aio.tar" aio
 	podckpt rm -f aio
 }
@@ -86,7 +86,7 @@ with() {
 	# As large as any: its events say something else than its pages.
 	edit 'large["aio"].update(tail=0, unread=7)'
 	podckpt restore -d bad.tar
-	until_ok 30 status_is aio running
+	until_ok 120 status_is aio running
 	podckpt rm -f aio
 	run -7 podckpt restore -d --verify bad.tar
 	assert_equal "$(ls "$PODCKPT_ROOT/pods")" ""
@@ -97,7 +97,7 @@ with() {
 	local checkpoint=("$BUILD/.libs/podckpt" checkpoint -R -o again.tar aio)
 
 	podckpt run -d --name aio --net none -- "$BUILD/tests/victims/syscall-thread"
-	until_ok 30 is_ready
+	until_ok 120 is_ready
 	export LD_LIBRARY_PATH=$BUILD/.libs
 	"$fault" -l calls -w 0 -- "${checkpoint[@]}"
 	# bpf(2), behind the first ptrace(2): the pod is stopped, its threads were read, and no tape has run.
@@ -105,6 +105,6 @@ with() {
 	run "$fault" -l hits -w 0 -f 101 -p "$place" -n 1 -k -- "${checkpoint[@]}"
 	assert_equal "$status" 137
 	grep -q '^hit 321 ' hits
-	until_ok 30 status_is aio running
+	until_ok 120 status_is aio running
 	passes
 }

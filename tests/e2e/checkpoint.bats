@@ -119,7 +119,7 @@ while True: time.sleep(1)'
 	counter c
 	podckpt checkpoint c
 	"$PODCKPT" restore c.tar >out &
-	until_ok 30 grep -q count out
+	until_ok 120 grep -q count out
 	podckpt kill -s TERM c
 	await $!
 	assert_equal "$status" 7
@@ -130,7 +130,7 @@ while True: time.sleep(1)'
 	wait_output reader ready
 	podckpt checkpoint reader
 	"$PODCKPT" restore - <reader.tar >out &
-	until_ok 30 status_is reader running
+	until_ok 120 status_is reader running
 	sleep 1
 	assert status_is reader running
 	podckpt rm -f reader
@@ -156,7 +156,7 @@ while True: time.sleep(1)'
 	podckpt run -d --name web -- python3 -m http.server 8000
 	ip=$(pod_ip web)
 	other=${ip%.*}.78
-	until_ok 30 curl -sf "http://$ip:8000/" -o /dev/null
+	until_ok 120 curl -sf "http://$ip:8000/" -o /dev/null
 	podckpt checkpoint -R web
 	run podckpt restore -d --name web2 web.tar
 	assert_failure 8
@@ -165,7 +165,7 @@ while True: time.sleep(1)'
 	assert_output web
 	podckpt restore -d --name web2 --ip "$other" web.tar
 	assert_equal "$(pod_ip web2)" "$other"
-	until_ok 30 curl -sf "http://$other:8000/" -o /dev/null
+	until_ok 120 curl -sf "http://$other:8000/" -o /dev/null
 	curl -sf "http://$ip:8000/" -o /dev/null
 }
 
@@ -175,11 +175,18 @@ while True: time.sleep(1)'
 	podckpt run -d --name web -- python3 -m http.server 8000
 	ip=$(pod_ip web)
 	mac=$(podckpt exec web -- cat /sys/class/net/eth0/address)
-	until_ok 30 curl -sf "http://$ip:8000/" -o /dev/null
+	until_ok 120 curl -sf "http://$ip:8000/" -o /dev/null
 	cycle web plain
 	assert_equal "$(pod_ip web)" "$ip"
 	assert_equal "$(podckpt exec web -- cat /sys/class/net/eth0/address)" "$mac"
-	until_ok 30 curl -sf "http://$ip:8000/" -o /dev/null
+	until_ok 120 curl -sf "http://$ip:8000/" -o /dev/null
+}
+
+# jumps POD SECONDS: has its clock gone on by so much between two counts?
+jumps() {
+	podckpt logs "$1" | awk -v most="$2" '
+		$1 == "count" { if (n++ && $4 - last > most) { print "a jump of", $4 - last; jump = 1 } last = $4 }
+		END { exit !jump }'
 }
 
 @test "the clocks of the pod do not jump over the time in the image" {
@@ -188,8 +195,15 @@ while True: time.sleep(1)'
 	sleep 4
 	podckpt restore -d c.tar
 	goes_on c
-	# Each count is a tenth of a second after the one before, also over the gap.
-	podckpt logs c | awk '$1 == "count" { if (n++ && $4 - last > 3.5) { print "a jump of", $4 - last; exit 1 } last = $4 }'
+	# Each count is a tenth of a second after the one before, also over the gap. On a host that is so slow itself, a longer gap
+	# tells.
+	if jumps c 3.5; then
+		podckpt checkpoint c
+		sleep 60
+		podckpt restore -d c.tar
+		goes_on c
+		run ! jumps c 59
+	fi
 }
 
 @test "files that the pod wrote come back, and the host has none of them" {
@@ -208,9 +222,12 @@ while True: time.sleep(1)'
 	counter c
 	podckpt checkpoint c
 	podckpt restore -d --leave-stopped c.tar
-	n=$(number c)
-	sleep 1
-	assert_equal "$(number c)" "$n"
+	# What it had said before may be on its way to the log still.
+	stays() { n=$(number c); sleep 1; [ "$(number c)" = "$n" ]; }
+	until_ok 120 stays
+	all_stopped() { podckpt exec c -- sed -n 's/^State:.\(.\).*/\1/p' /proc/2/status | grep -qx T; }
+	until_ok 120 all_stopped
+	stays
 	podckpt kill -s CONT c
 	goes_on c
 }
@@ -223,14 +240,14 @@ while True: time.sleep(1)'
 	states() {
 		podckpt exec s -- ps -eo pid=,stat= | sed -n 's/^ *[0-9]* \([TSRD]\).*/\1/p' | grep -c T
 	}
-	n=$(states)
-	assert [ "$n" -ge 2 ]
+	all_stopped() { [ "$(states)" -ge 2 ]; }
+	until_ok 120 all_stopped
 	podckpt kill -s CONT s
 	none_stopped() { [ "$(states)" = 0 ]; }
-	until_ok 30 none_stopped
+	until_ok 120 none_stopped
 	n=$(podckpt logs s | wc -l)
 	more() { [ "$(podckpt logs s | wc -l)" -gt "$n" ]; }
-	until_ok 30 more
+	until_ok 120 more
 }
 
 @test "--rm removes the restored pod when it ends" {
@@ -238,7 +255,7 @@ while True: time.sleep(1)'
 	podckpt checkpoint c
 	podckpt restore -d --rm c.tar
 	podckpt kill c
-	until_fails 10 bash -c '"$PODCKPT" ps -q | grep -q .'
+	until_fails 120 bash -c '"$PODCKPT" ps -q | grep -q .'
 }
 
 @test "a volume has to be named again: no image mounts a path of the host by itself" {
@@ -255,11 +272,11 @@ while :; do sleep 0.1; done'
 	assert_output "podckpt: restore v.tar: the pod has a volume at '/data' (it was '$PWD/data'); say what is to be there: -v SOURCE:/data"
 	podckpt restore -d -v ./data:/data v.tar
 	podckpt kill -s USR1 v
-	until_ok 30 test -s data/now
+	until_ok 120 test -s data/now
 	podckpt rm -f v
 	podckpt restore -d -v ./other:/data v.tar
 	podckpt kill -s USR1 v
-	until_ok 30 test -s other/now
+	until_ok 120 test -s other/now
 	podckpt rm -f v
 	rm -r data
 	run podckpt restore -d -v "$PWD/data:/data" v.tar
@@ -293,7 +310,7 @@ while True:
 		assert_output ""
 	done
 	n=$(podckpt logs tcp | grep -c passed)
-	until_ok 30 bash -c "[ \$('$PODCKPT' logs tcp | grep -c passed) -gt $((n + 3)) ]"
+	until_ok 120 bash -c "[ \$('$PODCKPT' logs tcp | grep -c passed) -gt $((n + 3)) ]"
 }
 
 @test "an ended pod cannot be frozen" {

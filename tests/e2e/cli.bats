@@ -127,7 +127,7 @@ load helpers
 	assert_equal "$(podckpt __complete -- run --rootfs "")" ":directory"
 	assert_equal "$(podckpt __complete -- run -d "")" ":command"
 	assert_equal "$(podckpt __complete -- kill -s WIN | cut -f1)" "WINCH"
-	podckpt run -d --name seen --net none -- sleep 100
+	podckpt run -d --name seen --net none -- sleep 1000
 	assert_equal "$(podckpt __complete -- logs s | cut -f1)" "seen"
 	assert_equal "$(podckpt __complete -- exec -it "" | cut -f1)" "seen"
 	assert_equal "$(podckpt __complete -- exec seen "")" ":command"
@@ -158,7 +158,7 @@ load helpers
 
 @test "two state directories do not see each other's pods" {
 	mkdir other
-	podckpt run -d --name one --net none -- sleep 100
+	podckpt run -d --name one --net none -- sleep 1000
 	run podckpt --root "$PWD/other" ps -q
 	assert_success
 	assert_output ""

@@ -13,7 +13,7 @@ goes_on_in_order() {
 # One that outlives its monitors, which read what a pod says.
 silent_server() {
 	podckpt run -d --name "$1" -- sh -c 'exec python3 -m http.server 80 >/dev/null 2>&1'
-	until_ok 30 curl -sfo /dev/null "http://$(pod_ip "$1")/"
+	until_ok 120 curl -sfo /dev/null "http://$(pod_ip "$1")/"
 }
 
 keeper_of() {
@@ -27,7 +27,7 @@ begin_checkpoint() {
 	checkpoint=$!
 	exec 8<pipe
 	head -c 100000 <&8 >part
-	until_ok 30 status_is c checkpointing
+	until_ok 120 status_is c checkpointing
 }
 
 # The rest of it, into image.tar; its exit code in $status.
@@ -46,7 +46,7 @@ begin_restore() {
 	# In the memory, which comes behind the files: the pod's PID 1 is there.
 	most=$(($(stat -c %s c.tar) - 10000000))
 	head -c "$most" c.tar >pipe
-	until_ok 30 bash -c '[ "$(jq .pid1.pid "$PODCKPT_ROOT/pods/c/state.json")" -gt 1 ]'
+	until_ok 120 bash -c '[ "$(jq .pid1.pid "$PODCKPT_ROOT/pods/c/state.json")" -gt 1 ]'
 }
 
 end_restore() {
@@ -86,7 +86,7 @@ end_restore() {
 	run cat err
 	assert_output "podckpt: checkpoint c: the pod's monitor was killed during the checkpoint; try again"
 	assert status_is c running
-	until_ok 30 curl -sfo /dev/null "http://$(pod_ip c)/"
+	until_ok 120 curl -sfo /dev/null "http://$(pod_ip c)/"
 	podckpt exec c -- true
 	podckpt rm -f c
 }
@@ -100,13 +100,16 @@ end_restore() {
 	server=$(pgrep -P "$keeper" -x podckpt-serve)
 	begin_checkpoint
 	kill -STOP "$checkpoint"
+	until_ok 120 is_stopped "$checkpoint"
 	kill -KILL "$keeper" "$server"
 	kill -KILL "$checkpoint"
 	exec 8<&-
 	await "$checkpoint"
+	until_ok 120 has_ended "$keeper"
+	until_ok 120 has_ended "$server"
 	podckpt ps
 	assert status_is c running
-	until_ok 30 curl -sfo /dev/null "http://$ip/"
+	until_ok 120 curl -sfo /dev/null "http://$ip/"
 	podckpt rm -f c
 }
 
@@ -157,8 +160,9 @@ is_zombie() {
 	pid1=$(jq .pid1.pid "$PODCKPT_ROOT/pods/c/state.json")
 	main=$(pgrep -P "$pid1")
 	kill -STOP "$pid1" # so that nobody waits for its child
+	until_ok 120 is_stopped "$pid1"
 	kill -TERM "$main"
-	until_ok 30 is_zombie "$main"
+	until_ok 120 is_zombie "$main"
 	podckpt checkpoint -o c.tar c
 	run podckpt restore c.tar
 	assert_failure 143

@@ -40,13 +40,13 @@ is_ready() {
 	{
 		echo "spawn $PODCKPT attach pod"
 		printf '%s\n' 'send sleep 98765 &\n' 'expect ready>' 'send \x10\x11' 'end 0'
-	} | python3 "$BATS_TEST_DIRNAME/pty-driver.py" 60
+	} | python3 "$BATS_TEST_DIRNAME/pty-driver.py" 300
 	listed pod
 }
 
 @test "the format lists the fields of Python with threads and children" {
 	podckpt run -d --name pod --net none -- python3 "$BATS_TEST_DIRNAME/programs/pipeline.py"
-	until_ok 30 output_has pod "passed 300"
+	until_ok 120 output_has pod "passed 300"
 	listed pod
 }
 
@@ -60,7 +60,7 @@ is_ready() {
 		echo "-- $name"
 		mapfile -t options < <(sed -n 's,^/\* run: \(.*\) \*/$,\1,p' "$VICTIMS/$name.c" | xargs -rn1)
 		podckpt run -d --name victim --net none -w /var/tmp "${options[@]}" -- "$BUILD/tests/victims/$name"
-		until_ok 30 is_ready
+		until_ok 120 is_ready
 		listed victim
 		podckpt rm -f victim
 	done

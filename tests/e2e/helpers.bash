@@ -37,7 +37,7 @@ teardown() {
 	fi
 	remember_all
 	podckpt rm -f -a
-	until_ok 30 nothing_left || { show_left; return 1; }
+	until_ok 120 nothing_left || { show_left; return 1; }
 }
 
 # What is there of pods although there is none, a line each.
@@ -79,11 +79,11 @@ status_is() {
 
 # output_has POD TEXT: has the pod printed it?
 output_has() {
-	podckpt logs "$1" 2>/dev/null | grep -qF -- "$2"
+	[ "$(podckpt logs "$1" 2>/dev/null | grep -cF -- "$2")" -gt 0 ] # -q would stop reading
 }
 
 wait_output() {
-	until_ok 30 output_has "$1" "$2"
+	until_ok 120 output_has "$1" "$2"
 }
 
 # counter POD [MEGABYTES [OPTION...]]: a pod that counts (programs/counter.py), holding so much memory
@@ -104,7 +104,7 @@ counts_past() {
 
 # goes_on POD [MORE]: does it count on from here, so far? It looks at its memory every ten.
 goes_on() {
-	until_ok 30 counts_past "$1" "$(($(number "$1") + ${2:-2}))"
+	until_ok 120 counts_past "$1" "$(($(number "$1") + ${2:-2}))"
 }
 
 # One checkpoint and restore, in the ways the requirement names: cycle POD plain|verify|pipe
@@ -117,8 +117,7 @@ cycle() {
 		podckpt checkpoint -o "$BATS_TEST_TMPDIR/$1.tar" "$1" || return 1
 		podckpt restore -d --verify "${@:3}" "$BATS_TEST_TMPDIR/$1.tar" ;;
 	pipe)
-		set -o pipefail
-		podckpt checkpoint -o - "$1" | podckpt restore -d "${@:3}" - ;;
+		(set -o pipefail; podckpt checkpoint -o - "$1" | podckpt restore -d "${@:3}" -) ;;
 	esac || return 1
 	remember "$1"
 }

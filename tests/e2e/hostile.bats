@@ -16,10 +16,10 @@ setup_file() {
 	# Its cgroups are looked for by this name, which nobody else has.
 	mixed=mixed-${PODCKPT_ROOT##*.}
 	podckpt run -d --name "$mixed" --net none -w /var/tmp -- "$BUILD/tests/victims/mixed"
-	until_ok 30 is_ready "$mixed"
+	until_ok 120 is_ready "$mixed"
 	podckpt checkpoint -o "$BATS_FILE_TMPDIR/mixed.tar" "$mixed"
 	podckpt run -d --name small --net none -w /var/tmp -- "$BUILD/tests/victims/mem-nolibc"
-	until_ok 30 is_ready small
+	until_ok 120 is_ready small
 	podckpt checkpoint -o "$BATS_FILE_TMPDIR/small.tar" small
 }
 

@@ -38,7 +38,7 @@ host_space() {
 		mount -t tmpfs -o mode=755 tmpfs /run
 		echo $$ >"$1.pid.new" && mv "$1.pid.new" "$1.pid"
 		exec sleep 100000' sh "$HOSTS/$1" </dev/null >/dev/null 2>&1 3>&- &
-	until_ok 10 test -e "$HOSTS/$1.pid"
+	until_ok 120 test -e "$HOSTS/$1.pid"
 }
 
 # A link from NAME to the hub: eth0 there.
@@ -70,7 +70,7 @@ host_ssh() {
 	END
 	on "$1" mkdir -p /run/sshd
 	on "$1" /usr/sbin/sshd -f "$dir/config" -E "$dir/log"
-	until_ok 30 test -s "$dir/pid"
+	until_ok 120 test -s "$dir/pid"
 }
 
 # A host NAME with ADDRESS.
@@ -138,7 +138,7 @@ hosts_teardown() {
 		[ -e "$HOSTS/$name.pid" ] || continue
 		pid=$(cat "$HOSTS/$name.pid")
 		kill "$pid"
-		until_fails 10 kill -0 "$pid" 2>/dev/null || left=1
+		until_fails 120 kill -0 "$pid" 2>/dev/null || left=1
 	done
 	rm -rf --one-file-system "$HOSTS" || left=1
 	return "$left"

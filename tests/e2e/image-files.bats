@@ -177,7 +177,7 @@ lost+found"
 	assert_failure
 	assert_output --partial "No space left on device"
 	rm state/fill
-	mount -o remount,ro state
+	until_ok 120 mount -o remount,ro state
 	for why in "restore -d c.tar" "run -d --name new -- true"; do
 		# shellcheck disable=SC2086
 		run podckpt --root "$PWD/state" $why
@@ -189,7 +189,7 @@ lost+found"
 	assert_success
 	assert_output ""
 	assert_equal "$(ls -A state/pods)" ""
-	umount state
+	until_ok 120 umount state
 	podckpt restore -d --verify c.tar
 	goes_on c
 }

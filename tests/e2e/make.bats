@@ -8,15 +8,15 @@ project() {
 	local i
 
 	mkdir project
-	for i in $(seq 160); do
+	for i in $(seq 400); do
 		printf '#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\nint f%d(void)\n{\n\treturn %d;\n}\n' \
 			"$i" "$i" >"project/f$i.c"
 	done
 	{
-		for i in $(seq 160); do echo "int f$i(void);"; done
+		for i in $(seq 400); do echo "int f$i(void);"; done
 		echo '#include <stdio.h>'
 		echo 'int main(void) { int s = 0;'
-		for i in $(seq 160); do echo "s += f$i();"; done
+		for i in $(seq 400); do echo "s += f$i();"; done
 		echo 'printf("sum %d", s); puts(""); return 0; }'
 	} >project/main.c
 	printf '%s\n' 'objects = $(patsubst %.c,%.o,$(wildcard *.c))' \
@@ -39,14 +39,14 @@ compiled_more_than() {
 	podckpt run -d --name build --net none -w "$PWD/project" -- sh -c 'make -j2 && ./sum'
 	for mode in plain verify pipe; do
 		n=$((n + 8))
-		until_ok 60 compiled_more_than "$n"
+		until_ok 120 compiled_more_than "$n"
 		cycle build "$mode"
 	done
-	assert [ "$(compiled)" -lt 161 ]
+	assert [ "$(compiled)" -lt 401 ]
 	run podckpt wait build
 	assert_output 0
 	run podckpt logs build
-	assert_line "sum 12880"
-	assert_equal "$(grep -c -- ' -c -o ' <<<"$output")" 161
+	assert_line "sum 80200"
+	assert_equal "$(grep -c -- ' -c -o ' <<<"$output")" 401
 	assert_not_exist project/sum
 }

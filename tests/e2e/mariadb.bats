@@ -67,7 +67,7 @@ sound() {
 
 @test "MariaDB with asynchronous I/O loses nothing that it has confirmed, and its sessions go on" {
 	podckpt run -d --name db --net none -- bash "$BATS_TEST_DIRNAME/programs/mariadb.sh" "$SESSIONS"
-	until_ok 60 output_has db ready
+	until_ok 120 output_has db ready
 	goes_on_by 20
 	for _ in 1 2 3 4; do
 		podckpt checkpoint -R -o copy.tar db
@@ -95,5 +95,5 @@ sound() {
 	sound
 	# It gives its contexts back.
 	sql shutdown
-	until_ok 60 output_has db "the server has ended well"
+	until_ok 120 output_has db "the server has ended well"
 }

@@ -37,7 +37,7 @@ over() {
 # A pod on hosta that writes a line ten times a second: ticker NAME ARGUMENT-OF-RUN...
 ticker() {
 	ona run -d --name "$1" "${@:2}" -- bash -c 'for ((i = 0; ; i++)); do echo $i; sleep 0.1; done'
-	until_ok 30 ticks "$1" 2
+	until_ok 120 ticks "$1" 2
 }
 
 ticks() {
@@ -49,7 +49,7 @@ ticks() {
 
 # It runs where it was, and nothing of it is on the other host.
 untouched() {
-	until_ok 30 ticks "$1" "$(($(ona logs "$1" | tail -n 1) + 3))"
+	until_ok 120 ticks "$1" "$(($(ona logs "$1" | tail -n 1) + 3))"
 	ona logs "$1" >got
 	seq 0 "$(tail -n 1 got)" | cmp got -
 	assert_equal "$(onb ps -q | grep -xF "$1")" ""
@@ -152,7 +152,7 @@ changed() {
 @test "too little memory, or disk, is refused before the pod is stopped" {
 	ona run -d --name c --net none -- bash -c 'head -c 9000000 /dev/urandom >/var/tmp/own
 		for ((i = 0; ; i++)); do echo $i; sleep 0.1; done'
-	until_ok 30 ticks c 2
+	until_ok 120 ticks c 2
 	printf 'MemTotal: 8 kB\nMemAvailable: 8 kB\n' >meminfo
 	over /proc/meminfo --bind "$PWD/meminfo"
 	over /var/lib/podckpt -t tmpfs -o size=8m tmpfs
@@ -168,7 +168,7 @@ changed() {
 	# Room enough, as far as bytes go; but for a few files only.
 	ona run -d --name c --net none -- bash -c 'mkdir /var/tmp/many; for i in {1..300}; do echo >/var/tmp/many/$i; done
 		for ((i = 0; ; i++)); do echo $i; sleep 0.1; done'
-	until_ok 30 ticks c 2
+	until_ok 120 ticks c 2
 	over /var/lib/podckpt -t tmpfs -o nr_inodes=100 tmpfs
 	run there migrate c
 	assert_failure
@@ -256,7 +256,7 @@ for line in sys.stdin:
 @test "asynchronous I/O of more requests than the other host has left is refused before the pod is stopped" {
 	make -s -C "$BUILD" tests/victims/aio
 	ona run -d --name c --net none -- "$BUILD/tests/victims/aio"
-	until_ok 30 ona exec c -- test -e /run/victim.ready
+	until_ok 120 ona exec c -- test -e /run/victim.ready
 	echo 200 >most
 	over /proc/sys/fs/aio-max-nr --bind "$PWD/most"
 	run there migrate c
@@ -269,7 +269,7 @@ for line in sys.stdin:
 	assert_output "podckpt: restore $PWD/c.tar: $HOSTB: asynchronous I/O (io_setup) of 201 requests is more than this host has left; raise the sysctl fs.aio-max-nr"
 	nothing_of_it
 	ona exec c -- touch /run/victim.go
-	until_ok 30 says_pass
+	until_ok 120 says_pass
 }
 
 says_pass() {

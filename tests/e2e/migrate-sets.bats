@@ -27,7 +27,7 @@ tickers() {
 
 	for name in "$@"; do
 		ona run -d --name "$name" --net none -- bash -c 'for ((i = 0; ; i++)); do echo $i; sleep 0.1; done'
-		until_ok 30 ticks hosta "$name" 2
+		until_ok 120 ticks hosta "$name" 2
 	done
 }
 
@@ -43,7 +43,7 @@ run_on() {
 	local name
 
 	for name in "${@:2}"; do
-		until_ok 30 ticks "$1" "$name" "$(($(on "$1" "$PODCKPT" logs "$name" | tail -n 1) + 3))"
+		until_ok 120 ticks "$1" "$name" "$(($(on "$1" "$PODCKPT" logs "$name" | tail -n 1) + 3))"
 		on "$1" "$PODCKPT" logs "$name" >got
 		seq 0 "$(tail -n 1 got)" | cmp got -
 	done
@@ -58,10 +58,10 @@ none_on() {
 # Two pods on hosta that talk without pause.
 talkers() {
 	ona run -d --name left --ip 10.77.0.70 -- python3 -u "$CHAT"
-	until_ok 30 heard hosta left listening
+	until_ok 120 heard hosta left listening
 	ona run -d --name right --ip 10.77.0.71 -- python3 -u "$CHAT" 10.77.0.70
-	until_ok 30 heard hosta left "heard 1000"
-	until_ok 30 heard hosta right "heard 1000"
+	until_ok 120 heard hosta left "heard 1000"
+	until_ok 120 heard hosta right "heard 1000"
 }
 
 heard() {
@@ -77,7 +77,7 @@ talk_on() {
 
 	for name in left right; do
 		n=$(on "$1" "$PODCKPT" logs "$name" | grep -c heard)
-		until_ok 30 hears_more "$1" "$name" "$n"
+		until_ok 120 hears_more "$1" "$name" "$n"
 	done
 }
 
@@ -227,21 +227,21 @@ answers() {
 	at_go kill-before migrate a b
 	assert_failure 137
 	statuses '["migrating","migrating"]'
-	until_ok 60 answers a
+	until_ok 120 answers a
 	assert_equal "$(cat answer)" "it runs on here"
-	until_ok 60 answers b
+	until_ok 120 answers b
 	assert_equal "$(cat answer)" "it runs on here"
 	run_on hosta a b
 	at_go kill-before migrate a b
-	until_ok 60 answers a b
+	until_ok 120 answers a b
 	assert_equal "$(cat answer)" "$(printf '%s\n' "a: it runs on here" "b: it runs on here")"
 	run_on hosta a b
 	at_go kill migrate a b
 	assert_failure 137
 	statuses '["migrating","migrating"]'
-	until_ok 60 answers b
+	until_ok 120 answers b
 	assert_equal "$(cat answer)" "it was removed here"
-	until_ok 60 answers a
+	until_ok 120 answers a
 	assert_equal "$(cat answer)" "it was removed here"
 	run_on hostb a b
 	none_on hosta
@@ -277,7 +277,7 @@ resolve() {
 	none_on hostb
 	DARK=true at_go kill migrate a b c
 	assert_failure 137
-	until_ok 60 run_on hostb a b c
+	until_ok 120 run_on hostb a b c
 	resolve c drop
 	assert_success
 	resolve a b keep

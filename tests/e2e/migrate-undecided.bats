@@ -24,7 +24,7 @@ teardown() {
 
 ticker() {
 	ona run -d --name c --net none -- bash -c 'for ((i = 0; ; i++)); do echo $i; sleep 0.1; done'
-	until_ok 30 ticks hosta 2
+	until_ok 120 ticks hosta 2
 }
 
 ticks() {
@@ -36,7 +36,7 @@ ticks() {
 
 # The pod runs there, and has left nothing out and done nothing twice.
 runs_on() {
-	until_ok 30 ticks "$1" "$(($(on "$1" "$PODCKPT" logs c | tail -n 1) + 3))"
+	until_ok 120 ticks "$1" "$(($(on "$1" "$PODCKPT" logs c | tail -n 1) + 3))"
 	on "$1" "$PODCKPT" logs c >got
 	seq 0 "$(tail -n 1 got)" | cmp got -
 }
@@ -55,7 +55,7 @@ at_go() {
 
 # Until nobody is at work on hostb.
 quiet_b() {
-	until_fails 60 builds
+	until_fails 120 builds
 }
 
 builds() {
@@ -130,7 +130,7 @@ resolve() {
 	echo '{"type": 12, "nth": 0, "what": "stall"}' >spec
 	ona migrate c --host "$HOSTB" --rsh "$BATS_TEST_DIRNAME/../faults/line $PWD/spec $RSH" \
 		--remote-podckpt "$PODCKPT" 3>&- &
-	until_ok 60 test -e spec.done
+	until_ok 120 test -e spec.done
 	pgrep -f "faults/line $PWD/spec" >pids
 	for pid in $(pgrep -f "podckpt migrate c --host $HOSTB --rsh $BATS_TEST_DIRNAME/../faults/line $PWD/spec"); do
 		[ "$(ps -o comm= "$pid")" = timeout ] || kill -9 "$pid"

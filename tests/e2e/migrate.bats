@@ -21,7 +21,7 @@ teardown() {
 
 counter() {
 	ona run -d --name "$1" --net none "${@:2}" -- python3 "$BATS_TEST_DIRNAME/programs/counter.py"
-	until_ok 30 counts hosta "$1" 3
+	until_ok 120 counts hosta "$1" 3
 }
 
 # The last number a counter on that host has printed.
@@ -37,7 +37,7 @@ counts() {
 }
 
 goes_on() {
-	until_ok 30 counts "$1" "$2" "$(($(number "$1" "$2") + 3))"
+	until_ok 120 counts "$1" "$2" "$(($(number "$1" "$2") + 3))"
 }
 
 # No number left out, none twice.
@@ -86,7 +86,7 @@ absent() {
 	local mode
 
 	ona run -d --name c --net none -- python3 "$BATS_TEST_DIRNAME/programs/counter.py" 32
-	until_ok 30 counts hosta c 3
+	until_ok 120 counts hosta c 3
 	for mode in --verify --compress=lz4; do
 		there migrate "$mode" c
 		back migrate c
@@ -106,8 +106,8 @@ while True:
     n += 1
     c.sendall(b"answer %d" % n)
     c.close()'
-	ask() { on client timeout 5 socat -T 5 TCP:10.77.0.50:7000 - </dev/null; }
-	until_ok 30 ask
+	ask() { on client timeout 120 socat -t 60 -T 60 TCP:10.77.0.50:7000 - </dev/null; }
+	until_ok 120 ask
 	run ask
 	assert_output --regexp '^answer [0-9]+$'
 	there migrate web
@@ -122,7 +122,7 @@ while True:
 	local ip6
 
 	ona run -d --name s --ip 10.77.0.51 -- python3 -u "$BATS_TEST_DIRNAME/programs/tcp-server.py" 6 5000
-	until_ok 30 logged hosta s listening
+	until_ok 120 logged hosta s listening
 	ip6=$(ona inspect s | jq -r .config.address.ip6)
 	assert_equal "$ip6" fd40:2352:b44b:a4d::a4d:33
 	for what in count hold fill echo; do
@@ -132,10 +132,10 @@ while True:
 				"$ip6" 5000 "$what"
 		} &
 	done
-	until_ok 30 grep counting count
-	until_ok 30 grep full hold
-	until_ok 30 grep connected fill
-	until_ok 30 grep connected echo
+	until_ok 120 grep counting count
+	until_ok 120 grep full hold
+	until_ok 120 grep connected fill
+	until_ok 120 grep connected echo
 	# Somebody there has taken the address while nobody could answer for it.
 	on hosta ip link set eth0 down
 	onb run -d --name other --ip6 "$ip6" -- sleep 1000
@@ -150,11 +150,11 @@ while True:
 	there migrate s
 	onb exec s -- touch /run/read
 	: >go
-	until_ok 60 grep received count
-	until_ok 60 grep same hold
-	until_ok 60 grep "got 8388608" fill
-	until_ok 60 grep "answer hello" echo
-	until_ok 60 logged hostb s "counted $(sed -n 's/^sent \([0-9]*\) .*/\1/p' count)"
+	until_ok 120 grep received count
+	until_ok 120 grep same hold
+	until_ok 120 grep "got 8388608" fill
+	until_ok 120 grep "answer hello" echo
+	until_ok 120 logged hostb s "counted $(sed -n 's/^sent \([0-9]*\) .*/\1/p' count)"
 }
 
 logged() {
@@ -167,7 +167,7 @@ listens() {
 
 # What the client hears on port 8080 of an address.
 published() {
-	on client timeout 30 socat -T 30 "TCP:$1:8080" - </dev/null
+	on client timeout 120 socat -t 60 -T 60 "TCP:$1:8080" - </dev/null
 }
 
 address6() {
@@ -185,7 +185,7 @@ while True:
     c, peer = s.accept()
     c.sendall(b"hello")
     c.close()'
-	until_ok 30 published "$HOSTA"
+	until_ok 120 published "$HOSTA"
 	assert_equal "$(published "[$(address6 hosta)]")" "$text"
 	run there migrate web
 	assert_failure 5
@@ -193,10 +193,10 @@ while True:
 	assert_equal "$(published "[$(address6 hosta)]")" "$text"
 	on hostb sysctl -qw net.ipv6.conf.all.forwarding=1
 	on hostb sh -c 'echo $$ >"$1"; exec socat -u TCP6-LISTEN:8080,ipv6only=1 OPEN:/dev/null' sh "$PWD/listener" >/dev/null 2>&1 3>&- &
-	until_ok 30 listens hostb 8080
+	until_ok 120 listens hostb 8080
 	run there migrate web
 	kill "$(cat listener)"
-	until_fails 30 listens hostb 8080
+	until_fails 120 listens hostb 8080
 	assert_failure 8
 	assert_output "podckpt: migrate web: $HOSTB: port 8080 (TCP over IPv6) of this host is taken by a program"
 	run there migrate web
@@ -226,7 +226,7 @@ while True:
 	onb run -d --name c --net none -- sleep 1000
 	ona run -d --name c --net none -v "$PWD/vol:/vol" -- \
 		python3 "$BATS_TEST_DIRNAME/programs/counter.py"
-	until_ok 30 counts hosta c 3
+	until_ok 120 counts hosta c 3
 	run there migrate --volume-map "$PWD/vol:/no/such/place" c
 	assert_failure
 	assert_line --partial "$HOSTB: '/no/such/place', the volume for '/vol', is not there"
@@ -240,7 +240,7 @@ while True:
 
 @test "an address that a third has is refused before the pod stops; the pod itself may have it" {
 	ona run -d --name c --ip 10.77.0.51 -- python3 "$BATS_TEST_DIRNAME/programs/counter.py"
-	until_ok 30 counts hosta c 3
+	until_ok 120 counts hosta c 3
 	on client ip address add 10.77.0.51/32 dev eth0
 	run there migrate c
 	assert_failure
@@ -322,7 +322,7 @@ tree() {
 		while [ ! -e /run/go ]; do /bin/sleep 0.1; done
 		cd /data; while read -r -u 5 -d "" -N 65536 x; do :; done
 		/bin/cat other lacking >/tmp/seen; echo done; /bin/sleep 1000'
-	until_ok 30 bash -c "nsenter -t $(cat "$HOSTS/hosta.pid") -n -m -- env -u PODCKPT_ROOT '$PODCKPT' logs c | grep -q holding"
+	until_ok 120 bash -c "nsenter -t $(cat "$HOSTS/hosta.pid") -n -m -- env -u PODCKPT_ROOT '$PODCKPT' logs c | grep -q holding"
 	ona checkpoint -o "$PWD/c.tar" c
 	ona restore -d --rootfs "$PWD/tree" "$PWD/c.tar"
 	run there migrate --stats c

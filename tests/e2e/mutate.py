@@ -9,7 +9,7 @@ one without it). Of each copy:
     manifest     all checksums are right: it is refused in one line, or the pod is restored, comes out equal
                  (--verify) and can be removed
 
-and always it takes no longer than 20 s, little more memory than the image itself, and leaves nothing.
+and always it takes no longer than 120 s, little more memory than the image itself, and leaves nothing.
 The last line counts what came out. Exit code 1 if anything else happened.
 """
 import collections
@@ -54,13 +54,13 @@ def run(*arguments):
     with tempfile.TemporaryFile("w+", errors="backslashreplace") as out, \
             tempfile.TemporaryFile("w+", errors="backslashreplace") as err:
         child = subprocess.Popen([PODCKPT, *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=err)
-        timer = threading.Timer(20, child.kill)
+        timer = threading.Timer(120, child.kill)
         timer.start()
         _, status, usage = os.wait4(child.pid, 0)
         timer.cancel()
         child.returncode = code = os.waitstatus_to_exitcode(status)
         if code == -signal.SIGKILL:
-            return code, "", "killed, perhaps after 20 s", 0
+            return code, "", "killed, perhaps after 120 s", 0
         out.seek(0)
         err.seek(0)
         return code, out.read(), err.read(), usage.ru_maxrss

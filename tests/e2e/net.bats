@@ -17,7 +17,7 @@ while True:
 }
 
 ask() {
-	timeout 5 socat -T 5 "TCP:$1:7000" - </dev/null
+	timeout 120 socat -t 60 -T 60 "TCP:$1:7000" - </dev/null
 }
 
 @test "the host reaches the pod's address" {
@@ -31,7 +31,7 @@ ask() {
 	server web
 	run podckpt run -- python3 -c "
 import socket
-print(socket.create_connection(('$(pod_ip web)', 7000), 5).recv(99).decode())"
+print(socket.create_connection(('$(pod_ip web)', 7000), 120).recv(99).decode())"
 	assert_success
 	assert_output --partial "hello "
 }
@@ -40,7 +40,7 @@ print(socket.create_connection(('$(pod_ip web)', 7000), 5).recv(99).decode())"
 	local i
 
 	for i in 1 2 3 4 5 6; do
-		podckpt run -d --name "p$i" -- sleep 100 &
+		podckpt run -d --name "p$i" -- sleep 1000 &
 	done
 	wait
 	run bash -c '"$PODCKPT" ps --format json | jq -r ".pods[].ip" | sort -u | wc -l'
@@ -50,17 +50,17 @@ print(socket.create_connection(('$(pod_ip web)', 7000), 5).recv(99).decode())"
 @test "an address can be chosen, and is taken once" {
 	local ip mac=02:00:00:00:12:34
 
-	podckpt run -d --name first -- sleep 100
+	podckpt run -d --name first -- sleep 1000
 	ip=$(pod_ip first | sed 's/\.[0-9]*$/.77/')
-	podckpt run -d --name chosen --ip "$ip" --mac "$mac" -- sleep 100
+	podckpt run -d --name chosen --ip "$ip" --mac "$mac" -- sleep 1000
 	assert_equal "$(pod_ip chosen)" "$ip"
 	assert_equal "$(podckpt exec chosen -- cat /sys/class/net/eth0/address)" "$mac"
-	run podckpt run -d --name again --ip "$ip" -- sleep 100
+	run podckpt run -d --name again --ip "$ip" -- sleep 1000
 	assert_failure 8
 	assert_output --partial "$ip"
 	run podckpt ps -q
 	refute_output --partial again
-	run podckpt run -d --ip 8.8.8.8 -- sleep 100
+	run podckpt run -d --ip 8.8.8.8 -- sleep 1000
 	assert_failure
 }
 
@@ -77,7 +77,7 @@ socket.create_connection(s.getsockname()); print("lo works")'
 }
 
 @test "the link of a pod is gone with the pod" {
-	podckpt run -d --name linked -- sleep 100
+	podckpt run -d --name linked -- sleep 1000
 	link=$(jq -r .link "$PODCKPT_ROOT/pods/linked/state.json")
 	run -0 ip link show "$link"
 	podckpt rm -f linked

@@ -65,7 +65,7 @@ print(six.is_private, six.packed[-4:] == four.packed)' "$ip" "$ip6"
 	local i
 
 	for i in 1 2 3 4 5 6; do
-		podckpt run -d --name "p$i" -- sleep 100 &
+		podckpt run -d --name "p$i" -- sleep 1000 &
 	done
 	wait
 	run bash -c '"$PODCKPT" ps --format json | jq -r ".pods[].ip6" | sort -u | wc -l'
@@ -75,30 +75,30 @@ print(six.is_private, six.packed[-4:] == four.packed)' "$ip" "$ip6"
 @test "an address can be chosen, is taken once, and can be left out" {
 	local made chosen text
 
-	podckpt run -d --name first --ip 10.88.7.7 -- sleep 100
+	podckpt run -d --name first --ip 10.88.7.7 -- sleep 1000
 	made=$(pod_ip6 first)
 	chosen=${made%%::*}::1234
-	podckpt run -d --name chosen --ip6 "$chosen" -- sleep 100
+	podckpt run -d --name chosen --ip6 "$chosen" -- sleep 1000
 	assert_equal "$(pod_ip6 chosen)" "$chosen"
-	run podckpt run -d --name again --ip6 "$chosen" -- sleep 100
+	run podckpt run -d --name again --ip6 "$chosen" -- sleep 1000
 	assert_failure 8
 	assert_output --regexp "address $chosen is taken by another pod \(link 'pck[0-9a-f]+'\); choose another with --ip6"
-	run podckpt run -d --name again --ip6 2001:db8::7 -- sleep 100
+	run podckpt run -d --name again --ip6 2001:db8::7 -- sleep 1000
 	assert_failure
 	assert_output --partial "address 2001:db8::7 is not one of the subnet ${made%%::*}::/64 of the bridge 'podckpt0'"
 	for text in 1.2.3.4 :: ::1 fe80::1 ff02::1 ::ffff:1.2.3.4 x; do
-		run podckpt run -d --ip6 "$text" -- sleep 100
+		run podckpt run -d --ip6 "$text" -- sleep 1000
 		assert_failure
 		assert_output --partial "'$text' is not an IPv6 address of a pod, auto or none"
 	done
 	run podckpt ps -q
 	refute_output --partial again
-	podckpt run -d --name without --ip6 none -- sleep 100
+	podckpt run -d --name without --ip6 none -- sleep 1000
 	assert_equal "$(pod_ip6 without)" null
 	# What is made from an IPv4 address may have been chosen by another.
 	podckpt rm -f first
-	podckpt run -d --name taker --ip6 "$made" -- sleep 100
-	podckpt run -d --name first --ip 10.88.7.7 -- sleep 100
+	podckpt run -d --name taker --ip6 "$made" -- sleep 1000
+	podckpt run -d --name first --ip 10.88.7.7 -- sleep 1000
 	refute [ "$(pod_ip6 first)" = "$made" ]
 	run podckpt exec first -- ip -6 -o address show dev eth0 scope global
 	assert_output --partial "$(pod_ip6 first)/64"
@@ -107,7 +107,7 @@ print(six.is_private, six.packed[-4:] == four.packed)' "$ip" "$ip6"
 @test "a pod finds its own address behind its name, also with another address" {
 	local ip6
 
-	podckpt run -d --name named -- sleep 100
+	podckpt run -d --name named -- sleep 1000
 	ip6=$(pod_ip6 named)
 	run podckpt exec named -- getent ahostsv6 named
 	assert_output --regexp "^$ip6 +STREAM named"
@@ -128,17 +128,17 @@ print(six.is_private, six.packed[-4:] == four.packed)' "$ip" "$ip6"
 	client out "$ip6" count
 	client hold "$ip6" hold
 	client fill "$ip6" fill
-	until_ok 20 has out counting
-	until_ok 20 has hold full
-	until_ok 20 has fill connected
+	until_ok 120 has out counting
+	until_ok 120 has hold full
+	until_ok 120 has fill connected
 	cycle s plain
 	cycle s verify
 	assert_equal "$(pod_ip6 s)" "$ip6"
 	: >"$(pod_path s /run/read)"
 	: >go
-	until_ok 60 has out received
-	until_ok 60 has hold same
-	until_ok 60 has fill "got 8388608"
+	until_ok 120 has out received
+	until_ok 120 has hold same
+	until_ok 120 has fill "got 8388608"
 	wait_output s "counted $(sed -n 's/^sent \([0-9]*\) .*/\1/p' out)"
 }
 
@@ -148,7 +148,7 @@ print(six.is_private, six.packed[-4:] == four.packed)' "$ip" "$ip6"
 	server s
 	ip6=$(pod_ip6 s)
 	client out "$ip6" echo
-	until_ok 20 has out connected
+	until_ok 120 has out connected
 	podckpt checkpoint -R -o s.tar s
 	run podckpt restore -d --tcp-close --name copy --ip 10.88.7.7 --ip6 "$ip6" s.tar
 	assert_failure 8
@@ -163,7 +163,7 @@ print(six.is_private, six.packed[-4:] == four.packed)' "$ip" "$ip6"
 	podckpt restore -d --verify --tcp-close --name other --ip 10.88.7.8 --ip6 "${ip6%%::*}::99" s.tar
 	assert_equal "$(pod_ip6 other)" "${ip6%%::*}::99"
 	run -0 answers "$(pod_ip6 other)"
-	until_ok 20 has out "answer hello"
+	until_ok 120 has out "answer hello"
 	podckpt rm -f s
 	run podckpt restore -d --ip6 "${ip6%%::*}::98" s.tar
 	assert_failure
@@ -188,7 +188,7 @@ while True:
 	podckpt checkpoint -o own.tar own
 	podckpt restore -d --verify --ip 10.88.7.7 own.tar
 	ip6=$(pod_ip6 own)
-	run timeout 5 socat -T 5 "TCP6:[$ip6]:5000" -
+	run timeout 120 socat -t 60 -T 60 "TCP6:[$ip6]:5000" -
 	assert_output "$ip6 $ip6 $ip6"
 	podckpt rm -f own
 	run podckpt restore -d --ip6 none own.tar
@@ -197,7 +197,7 @@ while True:
 }
 
 @test "an image from before has no address and gets none, unless asked for" {
-	podckpt run -d --name old -- sleep 100
+	podckpt run -d --name old -- sleep 1000
 	podckpt checkpoint -o new.tar old
 	python3 "$BATS_TEST_DIRNAME/image-edit.py" '[m["pod"]["address"].pop(k, 0) for k in ("ip6", "prefix6", "gateway6")]' \
 		<new.tar >old.tar
@@ -215,7 +215,7 @@ while True:
 @test "an address that was changed inside is told about" {
 	local pid ip6
 
-	podckpt run -d --name changed -- sleep 100
+	podckpt run -d --name changed -- sleep 1000
 	pid=$(pod_field changed pid)
 	ip6=$(pod_ip6 changed)
 	nsenter -t "$pid" -n ip address delete "$ip6/64" dev eth0
@@ -227,15 +227,15 @@ while True:
 }
 
 @test "on a host without IPv6 pods have none, and those that had one are refused" {
-	podckpt run -d --name six -- sleep 100
+	podckpt run -d --name six -- sleep 1000
 	podckpt checkpoint -o six.tar six
 	run on_own_host <<-'END'
 		sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
 		"$PODCKPT" check --format json | jq -c '.features[] | select(.name == "IPv6") | .present'
-		"$PODCKPT" run -d --name four -- sleep 100
+		"$PODCKPT" run -d --name four -- sleep 1000
 		"$PODCKPT" ps --format json | jq -c '.pods[] | [.name, .ip6]'
 		"$PODCKPT" checkpoint -R -o four.tar four
-		"$PODCKPT" run -d --ip6 fd00::7 -- sleep 100
+		"$PODCKPT" run -d --ip6 fd00::7 -- sleep 1000
 		"$PODCKPT" rm -f four
 		"$PODCKPT" restore -d six.tar
 		"$PODCKPT" restore -d --name six --ip 10.88.7.7 --ip6 none six.tar
@@ -276,13 +276,13 @@ world() {
 	run on_own_host < <(world <<-'END'
 		outside='import socket
 		try:
-		    print("from", socket.create_connection(("2001:db8::1", 7000), 20).recv(99).decode())
+		    print("from", socket.create_connection(("2001:db8::1", 7000), 120).recv(99).decode())
 		except OSError as e:
 		    print(e.strerror)'
 		"$PODCKPT" run --name in -- python3 -c "$outside"
 		sysctl -qw net.ipv6.conf.all.forwarding=1
 		"$PODCKPT" run --name out -- python3 -c "$outside"
-		"$PODCKPT" run -d --name out2 -- sleep 100
+		"$PODCKPT" run -d --name out2 -- sleep 1000
 		"$PODCKPT" checkpoint -o out2.tar out2
 		"$PODCKPT" restore -d --verify out2.tar
 		"$PODCKPT" exec out2 -- python3 -c "$outside"
@@ -327,9 +327,9 @@ sends_in_vain() {
 @test "a pod whose peer takes nothing is removed at once" {
 	server s
 	client fill "$(pod_ip6 s)" fill
-	until_ok 30 has fill connected
-	until_ok 30 sends_in_vain
+	until_ok 120 has fill connected
+	until_ok 120 sends_in_vain
 	# The kernel would try for more than a minute.
 	run -0 timeout 40 "$PODCKPT" rm -f s
-	until_ok 10 nothing_left
+	until_ok 40 nothing_left
 }

@@ -9,7 +9,7 @@ teardown() {
 	ip link delete wire 2>/dev/null || :
 	[ -z "${other:-}" ] || kill "$other"
 	podckpt rm -f -a
-	until_ok 30 nothing_left || { show_left; return 1; }
+	until_ok 120 nothing_left || { show_left; return 1; }
 }
 
 on_other() {
@@ -24,7 +24,7 @@ two_hosts() {
 	ip link set br9 up
 	unshare -n sleep 1000 3>&- &
 	other=$!
-	until_ok 30 differs
+	until_ok 120 differs
 	ip link add wire type veth peer name far netns "/proc/$other/ns/net"
 	ip link set wire master br9 up
 	for address in "$@"; do
@@ -32,7 +32,7 @@ two_hosts() {
 	done
 	on_other ip link set far up
 	on_other ip link set lo up
-	until_ok 30 has_carrier
+	until_ok 120 has_carrier
 }
 
 differs() {
@@ -67,7 +67,7 @@ while True:
 	two_hosts 10.99.0.2/24
 	ip address add 10.99.0.1/24 dev br9
 	net_server web --net bridge:br9 --ip 10.99.0.7
-	run on_other timeout 5 socat -T 5 TCP:10.99.0.7:7000 -
+	run on_other timeout 120 socat -t 60 -T 60 TCP:10.99.0.7:7000 -
 	assert_output "hello 10.99.0.2"
 	podckpt checkpoint -o web.tar web
 	run podckpt restore -d web.tar
@@ -77,8 +77,8 @@ while True:
 	on_other sh -c 'echo 0 >/proc/sys/net/ipv4/neigh/far/locktime'
 	on_other ip neighbour replace 10.99.0.7 lladdr 02:00:00:00:00:99 dev far nud stale
 	podckpt restore --verify -d --net bridge:br9 web.tar
-	until_ok 30 neighbour_is 10.99.0.7 "$(podckpt exec web -- cat /sys/class/net/eth0/address)"
-	run on_other timeout 5 socat -T 5 TCP:10.99.0.7:7000 -
+	until_ok 120 neighbour_is 10.99.0.7 "$(podckpt exec web -- cat /sys/class/net/eth0/address)"
+	run on_other timeout 120 socat -t 60 -T 60 TCP:10.99.0.7:7000 -
 	assert_output "hello 10.99.0.2"
 	podckpt checkpoint -o web.tar web
 	ip link delete br9
@@ -95,12 +95,12 @@ while True:
 	for i in 3 4 5 6; do ips+=("10.99.0.$i/29"); done
 	two_hosts "${ips[@]}"
 	ip address add 10.99.0.1/29 dev br9
-	run podckpt run -d --net bridge:br9 --ip 10.99.0.4 -- sleep 100
+	run podckpt run -d --net bridge:br9 --ip 10.99.0.4 -- sleep 1000
 	assert_failure 8
 	assert_output --regexp "address 10\.99\.0\.4 is taken: $(far_mac) answers for it on the bridge 'br9'"
-	podckpt run -d --name only --net bridge:br9 -- sleep 100
+	podckpt run -d --name only --net bridge:br9 -- sleep 1000
 	assert_equal "$(pod_ip only)" 10.99.0.2
-	run podckpt run -d --net bridge:br9 -- sleep 100
+	run podckpt run -d --net bridge:br9 -- sleep 1000
 	assert_failure
 	assert_output --partial "others have them all"
 }
@@ -113,11 +113,11 @@ while True:
 	on_other ip address add 2001:db8:9::a63:7/64 dev far nodad
 	ip address add 10.99.0.1/24 dev br9
 	ip address add 2001:db8:9::1/64 dev br9 nodad
-	run podckpt run -d --net bridge:br9 --ip6 2001:db8:9::2 -- sleep 100
+	run podckpt run -d --net bridge:br9 --ip6 2001:db8:9::2 -- sleep 1000
 	assert_failure 8
 	assert_output --partial "address 2001:db8:9::2 is taken: $(far_mac) answers for it on the bridge 'br9'; choose another with --ip6"
 	# Made from 10.99.0.7, which is free itself.
-	run podckpt run -d --net bridge:br9 --ip 10.99.0.7 -- sleep 100
+	run podckpt run -d --net bridge:br9 --ip 10.99.0.7 -- sleep 1000
 	assert_failure 8
 	assert_output --partial "address 2001:db8:9::a63:7 is taken: $(far_mac) answers for it"
 	podckpt run -d --name web --net bridge:br9 --ip 10.99.0.8 -- python3 -u -c '
@@ -131,56 +131,56 @@ while True:
 	wait_output web ready
 	assert_equal "$(pod_field web ip6)" 2001:db8:9::a63:8
 	mac=$(podckpt exec web -- cat /sys/class/net/eth0/address)
-	run on_other timeout 5 socat -T 5 "TCP6:[2001:db8:9::a63:8]:7000" -
+	run on_other timeout 120 socat -t 60 -T 60 "TCP6:[2001:db8:9::a63:8]:7000" -
 	assert_output --partial "hello 2001:db8:9::"
 	podckpt checkpoint -o web.tar web
 	# A neighbour that believes the pod elsewhere learns better without asking.
 	on_other ip neighbour replace 2001:db8:9::a63:8 lladdr 02:00:00:00:00:99 dev far nud stale
 	podckpt restore --verify -d --net bridge:br9 web.tar
-	until_ok 10 neighbour_is 2001:db8:9::a63:8 "$mac"
-	run on_other timeout 5 socat -T 5 "TCP6:[2001:db8:9::a63:8]:7000" -
+	until_ok 120 neighbour_is 2001:db8:9::a63:8 "$mac"
+	run on_other timeout 120 socat -t 60 -T 60 "TCP6:[2001:db8:9::a63:8]:7000" -
 	assert_output --partial "hello 2001:db8:9::"
 	podckpt checkpoint -o web.tar web
 	# On a bridge without IPv6 it keeps its address, among neighbours.
 	ip address delete 2001:db8:9::1/64 dev br9
 	podckpt restore --verify -d --net bridge:br9 web.tar
-	run on_other timeout 5 socat -T 5 "TCP6:[2001:db8:9::a63:8]:7000" -
+	run on_other timeout 120 socat -t 60 -T 60 "TCP6:[2001:db8:9::a63:8]:7000" -
 	assert_output --partial "hello 2001:db8:9::"
-	podckpt run -d --name none --net bridge:br9 -- sleep 100
+	podckpt run -d --name none --net bridge:br9 -- sleep 1000
 	assert_equal "$(pod_field none ip6)" null
 }
 
 @test "a bridge without an address takes a subnet for its pods" {
 	two_hosts 10.99.0.2/24
-	run podckpt run -d --net bridge:br9 -- sleep 100
+	run podckpt run -d --net bridge:br9 -- sleep 1000
 	assert_failure
 	assert_output --partial "bridge 'br9' has no IPv4 address; say with --subnet which one its pods are in"
 	net_server web --net bridge:br9 --subnet 10.99.0.0/24
-	run on_other timeout 5 socat -T 5 "TCP:$(pod_ip web):7000" -
+	run on_other timeout 120 socat -t 60 -T 60 "TCP:$(pod_ip web):7000" -
 	assert_output "hello 10.99.0.2"
 	podckpt checkpoint -o web.tar web
 	podckpt restore --verify -d --net bridge:br9 web.tar
-	run on_other timeout 5 socat -T 5 "TCP:$(pod_ip web):7000" -
+	run on_other timeout 120 socat -t 60 -T 60 "TCP:$(pod_ip web):7000" -
 	assert_output "hello 10.99.0.2"
 }
 
 @test "what cannot be a pod's bridge is refused" {
 	two_hosts
 	ip address add 10.99.0.1/24 dev br9
-	run podckpt run -d --net bridge: -- sleep 100
+	run podckpt run -d --net bridge: -- sleep 1000
 	assert_failure
 	assert_output --partial "--net 'bridge:': a name is missing behind 'bridge:'"
-	run podckpt run -d --net bridge:wire -- sleep 100
+	run podckpt run -d --net bridge:wire -- sleep 1000
 	assert_failure
 	assert_output --partial "link 'wire' is not a bridge"
-	run podckpt run -d --net bridge:a/b -- sleep 100
+	run podckpt run -d --net bridge:a/b -- sleep 1000
 	assert_failure
 	assert_output --partial "'a/b' cannot be the name of a bridge"
-	run podckpt run -d --net bridge:br9 --subnet 10.98.0.0/24 -- sleep 100
+	run podckpt run -d --net bridge:br9 --subnet 10.98.0.0/24 -- sleep 1000
 	assert_failure
 	assert_output --partial "bridge 'br9' already has the subnet 10.99.0.0/24 and not 10.98.0.0/24"
 	ip link set br9 down
-	run podckpt run -d --net bridge:br9 -- sleep 100
+	run podckpt run -d --net bridge:br9 -- sleep 1000
 	assert_failure
 	assert_output --partial "bridge 'br9' is down; bring it up (ip link set br9 up)"
 }
@@ -192,7 +192,7 @@ networks() {
 @test "two hosts on one VXLAN: their pods reach each other by addresses of one subnet" {
 	unshare -n sleep 1000 3>&- &
 	other=$!
-	until_ok 30 differs
+	until_ok 120 differs
 	ip link add wire type veth peer name far netns "/proc/$other/ns/net"
 	ip address add 198.51.100.1/24 dev wire
 	ip link set wire up
@@ -212,9 +212,9 @@ networks() {
 	run on_other ip -6 -br address show br9
 	assert_output --partial fd40:2352:b44b:a63::a63:2/64
 	net_server web --net bridge:br9
-	run on_other timeout 5 socat -T 5 "TCP:$(pod_ip web):7000" -
+	run on_other timeout 120 socat -t 60 -T 60 "TCP:$(pod_ip web):7000" -
 	assert_output "hello 10.99.0.2"
-	run on_other timeout 5 socat -T 5 "TCP6:[$(pod_field web ip6)]:7000" -
+	run on_other timeout 120 socat -t 60 -T 60 "TCP6:[$(pod_field web ip6)]:7000" -
 	assert_output --partial "Connection refused" # the server is there for IPv4
 	run podckpt network rm br9
 	assert_failure 10
@@ -243,7 +243,7 @@ networks() {
 	refute_output --partial lan
 	podckpt network create lan --uplink wire --subnet 10.99.0.0/24
 	net_server web --net bridge:lan
-	run on_other timeout 5 socat -T 5 "TCP:$(pod_ip web):7000" -
+	run on_other timeout 120 socat -t 60 -T 60 "TCP:$(pod_ip web):7000" -
 	assert_output "hello 10.99.0.2"
 	podckpt rm -f web
 	podckpt network rm lan
@@ -277,7 +277,7 @@ networks() {
 	assert_output --partial "'a.b' cannot be the name of a bridge for pods"
 	podckpt network create plain
 	net_server web --net bridge:plain
-	run timeout 5 socat -T 5 "TCP:$(pod_ip web):7000" -
+	run timeout 120 socat -t 60 -T 60 "TCP:$(pod_ip web):7000" -
 	assert_output --partial hello
 	podckpt rm -f web
 	podckpt network rm plain

@@ -149,14 +149,15 @@ if os.fork() == 0:
     until("end")
     os._exit(0)
 os.close(t)
+print("gave it away")
 until("end")
 os.wait()
 print("went on")'
 	host "
 s = connect('shared/pod')
 master, slave = os.openpty()
-socket.send_fds(s, [b'x'], [slave])
 open('shared/name', 'w').write(os.ttyname(slave))
+socket.send_fds(s, [b'x'], [slave])
 os.close(slave)"
 	wait_output t "terminal 5"
 	refused t --dry-run <<-END
@@ -164,6 +165,7 @@ os.close(slave)"
 	END
 	: >shared/lead
 	wait_output t "leads as"
+	wait_output t "gave it away"
 	leader=$(podckpt logs t | sed -n 's/^leads as //p')
 	podckpt checkpoint --dry-run t
 	refused t -o t.tar <<-END
@@ -183,7 +185,7 @@ os.close(slave)"
 		send \n
 		end 0
 	END
-	python3 "$BATS_TEST_DIRNAME/pty-driver.py" 60 <script
+	python3 "$BATS_TEST_DIRNAME/pty-driver.py" 300 <script
 	run cat findings
 	assert_line --regexp "^podckpt: checkpoint x: pid [0-9]+ \(bash\): it was started from outside \(podckpt exec\), where its parent and its streams are; end it first$"
 	assert_line --regexp "^podckpt: checkpoint x: pid [0-9]+ \((bash|sleep)\) fd [0-2]: the master of terminal 0 is outside the pod \(podckpt exec -t\); end that first$"

@@ -45,19 +45,19 @@ waits() {
 	podckpt run -d --name web --net none -- bash "$BATS_TEST_DIRNAME/programs/php-fpm.sh" "$PWD/ask.php"
 	wait_output web ready
 	ask 1 10
-	until_ok 30 is_there /run/site/begun
+	until_ok 120 is_there /run/site/begun
 	ask 2 100
-	until_ok 30 waits 1 1
+	until_ok 120 waits 1 1
 	ask 3 100000
-	until_ok 30 waits 2 2
+	until_ok 120 waits 2 2
 	# More than nginx can send before it is read; and one whose visitor goes.
 	ask 4 700000
-	until_ok 30 waits 3 3
+	until_ok 120 waits 3 3
 	ask 5 3000
-	until_ok 30 waits 4 4
+	until_ok 120 waits 4 4
 	# shellcheck disable=SC2016
 	podckpt exec web -- sh -c 'kill "$(cat /run/curl.5)"'
-	until_ok 30 waits 4 3
+	until_ok 120 waits 4 3
 
 	run unshare -m sh -c 'mount --bind /dev/null /sys/kernel/btf/vmlinux && exec "$0" checkpoint web' "$PODCKPT"
 	assert_failure 4
@@ -72,9 +72,9 @@ waits() {
 
 	podckpt exec web -- touch /run/site/go
 	for n in 1 2 3 4; do
-		until_ok 30 answered "$n"
+		until_ok 120 answered "$n"
 	done
 	ask 6 20
-	until_ok 30 answered 6
+	until_ok 120 answered 6
 	assert_equal "$(podckpt exec web -- cat /run/site/served | tr '\n' ' ')" '1 2 3 4 5 6 '
 }

@@ -17,6 +17,23 @@ more_confirmed() {
 	[ "$(confirmed "$1")" -gt "$2" ]
 }
 
+# All processes but those that come and go: who cleans up, and who serves the test itself.
+pids() {
+	podckpt exec db -- ps -C postgres,psql -o pid=,args= | grep -v 'autovacuum worker' | awk '{ print $1 }' | sort
+}
+
+same_pids() {
+	[ "$(pids)" = "$1" ]
+}
+
+steady_pids() {
+	local now
+
+	now=$(pids)
+	sleep 0.5
+	same_pids "$now"
+}
+
 # Every confirmed row is there, no session has a gap, the indexes fit the table, the log has no complaint.
 sound() {
 	local n
@@ -44,11 +61,12 @@ sound() {
 	local -a before
 
 	podckpt run -d --name db -- bash "$BATS_TEST_DIRNAME/programs/postgres.sh"
-	until_ok 60 output_has db ready
+	until_ok 120 output_has db ready
 	for n in 1 2 3; do
-		until_ok 30 more_confirmed "$n" 500
+		until_ok 120 more_confirmed "$n" 500
 	done
-	pids=$(podckpt exec db -- pidof postgres psql)
+	until_ok 120 steady_pids
+	pids=$(pids)
 
 	for mode in leave plain verify pipe; do
 		if [ "$mode" = leave ]; then
@@ -62,22 +80,22 @@ sound() {
 		sound
 		# A pipe's content is some 1,300 statements: more than were under way.
 		for n in 1 2 3; do
-			until_ok 60 more_confirmed "$n" "$((before[n] + 3000))"
+			until_ok 120 more_confirmed "$n" "$((before[n] + 3000))"
 		done
-		assert_equal "$(podckpt exec db -- pidof postgres psql)" "$pids"
+		until_ok 120 same_pids "$pids"
 	done
 	assert_equal "$(host=127.0.0.1 sql -c 'select count(*) > 10000 from t')" t
 }
 
 @test "a copy made while PostgreSQL ran on is whole as well" {
 	podckpt run -d --name db -- bash "$BATS_TEST_DIRNAME/programs/postgres.sh"
-	until_ok 60 output_has db ready
-	until_ok 30 more_confirmed 1 500
+	until_ok 120 output_has db ready
+	until_ok 120 more_confirmed 1 500
 	podckpt checkpoint -R -o copy.tar db
-	until_ok 30 more_confirmed 1 5000
+	until_ok 120 more_confirmed 1 5000
 	podckpt rm -f db
 	podckpt restore -d --verify copy.tar
 	remember db
 	sound
-	until_ok 60 more_confirmed 1 8000
+	until_ok 120 more_confirmed 1 8000
 }

@@ -56,11 +56,12 @@ for line in sys.stdin:
     if word in ("spawn", "spawnraw"):
         pid, master = pty.fork()
         if pid == 0:
+            master = 0
+            if word == "spawnraw":
+                tty.setraw(master)
+            size(24, 80)
             args = shlex.split(rest)
             os.execvp(args[0], args)
-        if word == "spawnraw":
-            tty.setraw(master)
-        size(24, 80)
         seen = b""
     elif word == "send":
         os.write(master, rest.encode().decode("unicode_escape").encode("latin1"))

@@ -8,7 +8,7 @@ setup() {
 	cd "$BATS_TEST_TMPDIR" || return 1
 	unshare -n sleep 1000 3>&- &
 	world=$!
-	until_ok 30 differs
+	until_ok 120 differs
 	ip link add out type veth peer name far netns "/proc/$world/ns/net"
 	ip address add 198.51.100.2/24 dev out
 	ip address add 198.51.100.3/24 dev out
@@ -25,7 +25,7 @@ teardown() {
 	sysctl -qw net.ipv6.conf.all.forwarding=0
 	ip link delete out
 	kill "$world"
-	until_ok 30 nothing_left || { show_left; return 1; }
+	until_ok 120 nothing_left || { show_left; return 1; }
 }
 
 differs() {
@@ -57,7 +57,7 @@ forward6() {
 }
 
 from_world() {
-	nsenter -t "$world" -n timeout 30 socat -T 30 "TCP:$1" - </dev/null
+	nsenter -t "$world" -n timeout 120 socat -t 60 -T 60 "TCP:$1" - </dev/null
 }
 
 is_published() {
@@ -70,17 +70,17 @@ is_published() {
 	assert_output "hello 198.51.100.1"
 	run from_world 198.51.100.3:8080
 	assert_output "hello 198.51.100.1"
-	run timeout 5 socat -T 5 TCP:198.51.100.2:8080 -
+	run timeout 120 socat -t 60 -T 60 TCP:198.51.100.2:8080 -
 	assert_output "hello 198.51.100.2"
 	run podckpt run -- python3 -c '
 import socket
-print(socket.create_connection(("198.51.100.2", 8080), 5).recv(99).decode())'
+print(socket.create_connection(("198.51.100.2", 8080), 120).recv(99).decode())'
 	assert_success
 	assert_output --partial hello
 	run nsenter -t "$world" -n python3 -c '
 import socket
 u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-u.settimeout(5)
+u.settimeout(120)
 u.sendto(b"question", ("198.51.100.3", 5300))
 print(*u.recvfrom(99))'
 	assert_output "b'udp question' ('198.51.100.3', 5300)"
@@ -95,7 +95,7 @@ datagram() {
 	nsenter -t "$world" -n python3 -c '
 import socket, sys
 u = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
-u.settimeout(30)
+u.settimeout(120)
 u.sendto(b"question", (sys.argv[1], int(sys.argv[2])))
 print(*u.recvfrom(99)[0:1], "from", sys.argv[1])' "$@"
 }
@@ -109,11 +109,11 @@ print(*u.recvfrom(99)[0:1], "from", sys.argv[1])' "$@"
 	assert_output "hello 2001:db8::1"
 	run from_world 198.51.100.2:8080
 	assert_output "hello 198.51.100.1"
-	run timeout 30 socat -T 30 'TCP:[2001:db8::2]:8080' -
+	run timeout 120 socat -t 60 -T 60 'TCP:[2001:db8::2]:8080' -
 	assert_output "hello 2001:db8::2"
 	run podckpt run -- python3 -c '
 import socket
-print(socket.create_connection(("2001:db8::2", 8080), 30).recv(99).decode())'
+print(socket.create_connection(("2001:db8::2", 8080), 120).recv(99).decode())'
 	assert_success
 	assert_output --partial hello
 	run datagram 2001:db8::3 5300
@@ -121,7 +121,7 @@ print(socket.create_connection(("2001:db8::2", 8080), 30).recv(99).decode())'
 	run nsenter -t "$world" -n python3 -c '
 import socket
 u = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-u.settimeout(30)
+u.settimeout(120)
 u.connect(("2001:db8::2", 5300))
 u.send(b"question")
 try:
@@ -154,15 +154,15 @@ except ConnectionRefusedError:
 @test "a port that somebody has over IPv6 is refused" {
 	forward6
 	server web -p '[2001:db8::2]:8080:80'
-	run podckpt run -d --name second -p 8080:80 -- sleep 100
+	run podckpt run -d --name second -p 8080:80 -- sleep 1000
 	assert_failure 8
 	assert_output --regexp "port 8080 \(TCP over IPv6\) of this host is taken by another pod \(link 'pck[0-9a-f]+'\)"
-	run podckpt run -d --name second -p '[2001:db8::2]:8080:81' -- sleep 100
+	run podckpt run -d --name second -p '[2001:db8::2]:8080:81' -- sleep 1000
 	assert_failure 8
-	podckpt run -d --name second -p 0.0.0.0:8080:80 -p '[2001:db8::3]:8080:80' -p 8080:80/udp -- sleep 100
+	podckpt run -d --name second -p 0.0.0.0:8080:80 -p '[2001:db8::3]:8080:80' -p 8080:80/udp -- sleep 1000
 	socat TCP6-LISTEN:8081,ipv6only=1 - 3>&- &
-	until_ok 30 listens 8081
-	run podckpt run -d --name third -p 8081:80 -- sleep 100
+	until_ok 120 listens 8081
+	run podckpt run -d --name third -p 8081:80 -- sleep 1000
 	kill %?8081
 	assert_failure 8
 	assert_output --partial "port 8081 (TCP over IPv6) of this host is taken by a program"
@@ -176,7 +176,7 @@ except ConnectionRefusedError:
 	assert_output "hello 198.51.100.1"
 	run from_world '[2001:db8::2]:8080'
 	assert_failure
-	run podckpt run -d --name other -p '[2001:db8::2]:8080:80' -- sleep 100
+	run podckpt run -d --name other -p '[2001:db8::2]:8080:80' -- sleep 1000
 	assert_failure
 	assert_output --partial "'[2001:db8::2]:8080:80': this host does not forward IPv6, so no port of it leads to a pod"
 	podckpt checkpoint -o web.tar web
@@ -184,13 +184,13 @@ except ConnectionRefusedError:
 	podckpt restore -d -p 8080:80 web.tar
 	run from_world '[2001:db8::2]:8080'
 	assert_output "hello 2001:db8::1"
-	run podckpt run -d --name other --ip6 none -p '[2001:db8::2]:8081:80' -- sleep 100
+	run podckpt run -d --name other --ip6 none -p '[2001:db8::2]:8081:80' -- sleep 1000
 	assert_failure
 	assert_output --partial "'[2001:db8::2]:8081:80': the pod has no IPv6 address"
 	server other --ip6 none -p 8081:80
 	run from_world 198.51.100.2:8081
 	assert_output "hello 198.51.100.1"
-	run podckpt run -d --name third -p '[2001:db8::9]:80:80' -- sleep 100
+	run podckpt run -d --name third -p '[2001:db8::9]:80:80' -- sleep 1000
 	assert_failure
 	assert_output --partial "2001:db8::9 is no address of this host"
 	run podckpt ps -q
@@ -199,13 +199,13 @@ except ConnectionRefusedError:
 
 @test "a port that somebody has is refused" {
 	server web -p 8080:80
-	run podckpt run -d --name second -p 198.51.100.2:8080:80 -- sleep 100
+	run podckpt run -d --name second -p 198.51.100.2:8080:80 -- sleep 1000
 	assert_failure 8
 	assert_output --regexp "port 8080 \(TCP\) of this host is taken by another pod \(link 'pck[0-9a-f]+'\)"
-	podckpt run -d --name second -p 8080:80/udp -- sleep 100
+	podckpt run -d --name second -p 8080:80/udp -- sleep 1000
 	socat TCP-LISTEN:8081 - 3>&- &
-	until_ok 30 listens 8081
-	run podckpt run -d --name third -p 8081:80 -- sleep 100
+	until_ok 120 listens 8081
+	run podckpt run -d --name third -p 8081:80 -- sleep 1000
 	kill %?8081
 	assert_failure 8
 	assert_output --partial "port 8081 (TCP) of this host is taken by a program"
@@ -252,7 +252,7 @@ listens() {
 
 	server web -p 8080:80
 	for pid in $(jq .monitor.pid "$PODCKPT_ROOT/pods/web/state.json"); do kill -9 "$pid"; done
-	until_ok 30 is_published
+	until_ok 120 is_published
 	podckpt rm -f web
 	server again -p 8080:80
 	run from_world 198.51.100.2:8080
@@ -278,20 +278,20 @@ listens() {
 
 	for text in 80 0:80 80:0 65536:80 80:80/sctp 1.2.3:80:80 80:80:80:80 :80 a:80 '[::' '[]:80:80' '2001:db8::2:80:80' \
 		'[1.2.3.4]:80:80' '[::ffff:1.2.3.4]:80:80' '[x]:80:80' '[2001:db8::2]80:80'; do
-		run podckpt run -d -p "$text" -- sleep 100
+		run podckpt run -d -p "$text" -- sleep 1000
 		assert_failure
 		assert_output --partial "'$text' is not a port to publish ([IP:]HOST:POD[/udp])"
 	done
-	run podckpt run -d -p 80:80 -p 198.51.100.2:80:81 -- sleep 100
+	run podckpt run -d -p 80:80 -p 198.51.100.2:80:81 -- sleep 1000
 	assert_output --partial "port 80 is published twice: '80:80' and '198.51.100.2:80:81'"
-	run podckpt run -d -p 127.0.0.1:80:80 -- sleep 100
+	run podckpt run -d -p 127.0.0.1:80:80 -- sleep 1000
 	assert_output --partial "'127.0.0.1:80:80': a port of such an address (127.0.0.1, ::1, fe80::/10) cannot lead to a pod"
-	run podckpt run -d -p '[::1]:80:80' -- sleep 100
+	run podckpt run -d -p '[::1]:80:80' -- sleep 1000
 	assert_output --partial "'[::1]:80:80': a port of such an address"
-	run podckpt run -d -p 80:80 -p '[2001:db8::2]:80:81' -- sleep 100
+	run podckpt run -d -p 80:80 -p '[2001:db8::2]:80:81' -- sleep 1000
 	assert_output --partial "port 80 is published twice: '80:80' and '[2001:db8::2]:80:81'"
-	run podckpt run -d -p 203.0.113.1:80:80 -- sleep 100
+	run podckpt run -d -p 203.0.113.1:80:80 -- sleep 1000
 	assert_output --partial "203.0.113.1 is no address of this host"
-	run podckpt run -d --net none -p 80:80 -- sleep 100
+	run podckpt run -d --net none -p 80:80 -- sleep 1000
 	assert_output --partial "ports are published for pods on a bridge only (--net bridge)"
 }

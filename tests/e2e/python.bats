@@ -16,13 +16,13 @@ more_passed_than() {
 	local mode before pids
 
 	podckpt run -d --name py --net none -- python3 "$BATS_TEST_DIRNAME/programs/pipeline.py"
-	until_ok 30 output_has py "passed 300"
+	until_ok 120 output_has py "passed 300"
 	pids=$(podckpt exec py -- pidof python3)
 	for mode in plain verify pipe; do
 		before=$(passed)
 		cycle py "$mode"
 		assert_equal "$(podckpt exec py -- pidof python3)" "$pids"
-		until_ok 30 more_passed_than "$((before + 300))"
+		until_ok 120 more_passed_than "$((before + 300))"
 	done
 	podckpt kill -s TERM py
 	run podckpt wait py

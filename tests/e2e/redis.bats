@@ -29,11 +29,11 @@ more_good_than() {
 			--unixsocket /run/redis.sock --logfile /run/redis.log &
 		while [ ! -e /run/loaded ]; do sleep 0.1; done
 		exec python3 -u $BATS_TEST_DIRNAME/programs/redis-client.py /run/redis.sock"
-	until_ok 30 answers
+	until_ok 120 answers
 	ip=$(pod_ip redis)
 	seq 200000 | sed 's/.*/SET key:& "the value of &"/' | redis-cli -h "$ip" --pipe
 	: >"$(pod_path redis /run/loaded)"
-	until_ok 30 output_has redis "good 1000"
+	until_ok 120 output_has redis "good 1000"
 	digest=$(redis debug digest)
 	pids=$(podckpt exec redis -- pidof redis-server python3)
 	run_id=$(redis info server | grep run_id)
@@ -46,7 +46,7 @@ more_good_than() {
 		assert_equal "$(podckpt exec redis -- pidof redis-server python3)" "$pids"
 		assert_equal "$(redis info server | grep run_id)" "$run_id"
 		assert_equal "$(pod_ip redis)" "$ip"
-		until_ok 30 more_good_than "$((before + 3000))"
+		until_ok 120 more_good_than "$((before + 3000))"
 		assert_equal "$(redis-cli -h "$ip" get key:123456)" "the value of 123456"
 	done
 	assert_equal "$(redis dbsize)" 200000

@@ -14,7 +14,7 @@ pod_has() {
 	counter c
 	podckpt exec c -- sh -c 'echo $$; exec sleep 1000' >pid 3>&- &
 	job=$!
-	until_ok 30 test -s pid
+	until_ok 120 test -s pid
 	pid=$(cat pid)
 	run podckpt checkpoint --dry-run c
 	assert_failure 4
@@ -30,7 +30,7 @@ pod_has() {
 	assert_output --regexp "^podckpt: checkpoint c: pid $pid \((sh|sleep)\): its session was made outside the pod; end it first\$"
 	goes_on c
 	podckpt exec c -- kill "$pid"
-	until_fails 30 pod_has c "$pid"
+	until_fails 120 pod_has c "$pid"
 	cycle c plain
 	goes_on c
 }
@@ -51,7 +51,7 @@ giver() {
 		while not os.path.exists("over"): time.sleep(0.05)
 		os.write(w, b"late")
 	END
-	until_ok 30 test -S "$1"
+	until_ok 120 test -S "$1"
 }
 
 @test "descriptors that lead to a volume or out of the pod are refused by name" {

@@ -50,15 +50,15 @@ load helpers
 }
 
 @test "-d prints the name and leaves the pod running" {
-	run podckpt run -d --net none -- sleep 100
+	run podckpt run -d --net none -- sleep 1000
 	assert_success
 	assert [ "$(wc -w <<<"$output")" -eq 1 ]
 	assert_equal "$(pod_field "$output" status)" running
 }
 
 @test "a name is taken once" {
-	podckpt run -d --name a --net none -- sleep 100
-	run podckpt run -d --name a --net none -- sleep 100
+	podckpt run -d --name a --net none -- sleep 1000
+	run podckpt run -d --name a --net none -- sleep 1000
 	assert_failure 8
 	assert_output --partial "podckpt: run a: "
 	run podckpt run -d --name '../x' --net none -- true
@@ -272,12 +272,12 @@ new"
 	run podckpt ps -q
 	assert_output ""
 	podckpt run -d --rm --name gone --net none -- true
-	until_fails 10 bash -c '"$PODCKPT" ps -q | grep -q gone'
+	until_fails 120 bash -c '"$PODCKPT" ps -q | grep -q gone'
 }
 
 @test "a signal to podckpt run reaches the command" {
 	"$PODCKPT" run --net none -- sh -c 'trap "echo got it; exit 5" TERM; echo ready; while :; do sleep 0.1; done' >out &
-	until_ok 30 grep -q ready out
+	until_ok 120 grep -q ready out
 	kill -TERM $!
 	await $!
 	assert_equal "$status" 5
@@ -285,14 +285,14 @@ new"
 }
 
 @test "a detached pod outlives the terminal and the session it was started from" {
-	setsid "$PODCKPT" run -d --name stays --net none -- sleep 100
-	until_ok 30 status_is stays running
+	setsid "$PODCKPT" run -d --name stays --net none -- sleep 1000
+	until_ok 120 status_is stays running
 	assert_equal "$(podckpt exec stays -- cat /proc/2/comm)" sleep
 }
 
 @test "when podckpt run is killed, its pod goes on" {
-	"$PODCKPT" run --name on --net none -- sleep 100 &
-	until_ok 30 status_is on running
+	"$PODCKPT" run --name on --net none -- sleep 1000 &
+	until_ok 120 status_is on running
 	kill -KILL $!
 	sleep 0.3
 	assert status_is on running

@@ -43,7 +43,7 @@ looks_on() {
 
 # Both run on, nothing of an image is there.
 untouched() {
-	until_ok 20 looks_on
+	until_ok 120 looks_on
 	assert_equal "$(podckpt ps --format json | jq -c '[.pods[].status]')" '["running","running"]'
 	assert_equal "$(ls -A)" shared
 }
@@ -51,7 +51,7 @@ untouched() {
 @test "pods of a set stand still at the same time, though one image takes long" {
 	two_lookers 8 8
 	podckpt checkpoint -R --compress zstd:19 --stats a b >stats
-	until_ok 20 looks_on
+	until_ok 120 looks_on
 	slots 'print("pauses", a[begin], a[end], b[begin], b[end])'
 	jq -c '.[] | [.pod, .frozen_time, .memdump_time]' stats
 	# The longest pause of each is the checkpoint's; each began when the other had hardly begun.
@@ -72,7 +72,7 @@ untouched() {
 	# One after the other, b would have run on for all of that.
 	slots "sys.exit(not abs(b[now] - a[now]) * 1e6 < $dumped / 2)"
 	podckpt restore -v "$PWD/shared:/shared" --verify a.tar b.tar
-	until_ok 20 looks_on
+	until_ok 120 looks_on
 }
 
 @test "a set is several images that name each other, in the directory of -o" {
@@ -119,7 +119,7 @@ untouched() {
 		assert_equal "$(cat names)" $'left\nright'
 		for name in left right; do
 			heard=$(podckpt logs "$name" | grep -c heard)
-			until_ok 30 hears_more "$name" "$heard"
+			until_ok 120 hears_more "$name" "$heard"
 		done
 	done
 	for name in left right; do
@@ -212,7 +212,7 @@ time.sleep(1000)'
 	echo old >out/a.tar
 	"$PODCKPT" checkpoint --compress zstd:19 -o out a b 2>errors &
 	pid=$!
-	until_ok 20 status_is b checkpointing
+	until_ok 120 status_is b checkpointing
 	mkdir out/b.tar
 	await "$pid"
 	assert_equal "$status" 1
@@ -231,18 +231,18 @@ time.sleep(1000)'
 	for i in 0 0.1 0.4 1; do
 		"$PODCKPT" checkpoint --compress zstd:19 a b >/dev/null &
 		pid=$!
-		until_ok 20 status_is b checkpointing || true
+		until_ok 120 status_is b checkpointing || true
 		sleep "$i"
 		kill -9 "$pid"
 		await "$pid"
 		assert_equal "$status" 137
-		until_ok 20 status_is a running
-		until_ok 20 status_is b running
+		until_ok 120 status_is a running
+		until_ok 120 status_is b running
 		untouched
 	done
 	podckpt checkpoint a b
 	podckpt restore -v "$PWD/shared:/shared" a.tar b.tar
-	until_ok 20 looks_on
+	until_ok 120 looks_on
 }
 
 @test "one of a set is not restored without the others, unless it is asked for" {
@@ -312,7 +312,7 @@ open("v.tar", "wb").write(image)'
 	assert_failure 6
 	assert_line --partial "podckpt: restore: v.tar: "
 	assert_equal "$(podckpt ps -q)" ''
-	until_ok 10 nothing_left
+	until_ok 120 nothing_left
 	# With images of no set, too, in any order.
 	run podckpt restore -v "$PWD/shared:/shared" whole.tar c.tar b.tar a.tar
 	assert_success
@@ -330,12 +330,12 @@ all_or_none() {
 # Of the test below; its variables.
 killed_at() {
 	"$fault" -l log -n "$1" -k -- "${restore[@]}" || true
-	until_ok 30 all_or_none
+	until_ok 120 all_or_none
 	if [ "$(podckpt ps -q | wc -l)" = 0 ]; then
 		none=$((none + 1))
 	else
 		went_on=$((went_on + 1))
-		until_ok 20 looks_on
+		until_ok 120 looks_on
 		podckpt rm -f a b
 	fi
 }

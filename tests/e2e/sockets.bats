@@ -15,7 +15,7 @@ host_server() {
 		c.recv(100)
 		c.send(b"gone")
 	END
-	until_ok 30 test -S "$1"
+	until_ok 120 test -S "$1"
 }
 
 @test "a connection to a socket of the host is refused by name, and carried once its end is gone" {
@@ -90,8 +90,17 @@ while True:
 	assert_equal "$(pod_ip a)" "$other"
 	run python3 -c '
 import socket, sys
-print(socket.create_connection((sys.argv[1], 5000), 5).recv(100).decode())' "$other"
+print(socket.create_connection((sys.argv[1], 5000), 120).recv(100).decode())' "$other"
 	assert_output "$other"
+}
+
+# What waits at the pod u's socket, in the kernel's measure
+unread() {
+	nsenter -t "$(pod_field u pid)" -n ss -Huan 'sport = :5000' | awk '{ print $2 }'
+}
+
+more_unread() {
+	[ "$(unread)" -gt "$1" ]
 }
 
 @test "datagrams that came from outside are read after the restore, from where they came" {
@@ -106,11 +115,16 @@ while not os.path.exists("/run/go"): time.sleep(0.05)
 for i in range(3): print(*s.recvfrom(2000))'
 	wait_output u bound
 	ip=$(pod_ip u)
-	python3 -c '
+	for i in 1 2 3; do
+		before=$(unread)
+		python3 -c '
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(("0.0.0.0", 5055))
-for i in (1, 2, 3): s.sendto(b"%d" % i * i, (sys.argv[1], 5000))' "$ip"
+i = int(sys.argv[2])
+s.sendto(b"%d" % i * i, (sys.argv[1], 5000))' "$ip" "$i"
+		until_ok 120 more_unread "$before"
+	done
 	cycle u plain
 	cycle u verify
 	: >"$(pod_path u /run/go)"

@@ -28,7 +28,7 @@ has() {
 	server s 4
 	ip=$(pod_ip s)
 	client out "$ip" count
-	until_ok 30 has out counting
+	until_ok 120 has out counting
 	cycle s plain
 	sleep 0.3
 	cycle s verify
@@ -36,7 +36,7 @@ has() {
 	cycle s pipe
 	sleep 0.3
 	: >go
-	until_ok 60 has out received
+	until_ok 120 has out received
 	cat out
 	run cat out
 	assert_line --regexp '^sent [0-9]+ received [0-9]+ gap '
@@ -49,12 +49,12 @@ has() {
 	server s 4
 	ip=$(pod_ip s)
 	client out "$ip" count
-	until_ok 30 has out counting
+	until_ok 120 has out counting
 	for i in 1 2 3 4 5; do
 		podckpt checkpoint -R -o "$i.tar" s
 	done
 	: >go
-	until_ok 60 has out received
+	until_ok 120 has out received
 	wait_output s "counted $(sed -n 's/^sent \([0-9]*\) .*/\1/p' out)"
 }
 
@@ -66,17 +66,17 @@ has() {
 	client hold "$ip" hold
 	client fill "$ip" fill
 	client echo "$ip" echo
-	until_ok 30 has hold full
-	until_ok 30 has fill connected
-	until_ok 30 has echo connected
+	until_ok 120 has hold full
+	until_ok 120 has fill connected
+	until_ok 120 has echo connected
 	sleep 0.3
 	cycle s plain
 	cycle s verify
 	: >"$(pod_path s /run/read)"
 	: >go
-	until_ok 60 has hold same
-	until_ok 60 has fill "got 8388608"
-	until_ok 60 has echo "answer hello"
+	until_ok 120 has hold same
+	until_ok 120 has fill "got 8388608"
+	until_ok 120 has echo "answer hello"
 	wait_output s "got 6, segments are as large"
 }
 
@@ -87,8 +87,8 @@ has() {
 	ip=$(pod_ip s)
 	client first "$ip" echo
 	client second "$ip" echo
-	until_ok 30 has first connected
-	until_ok 30 has second connected
+	until_ok 120 has first connected
+	until_ok 120 has second connected
 	podckpt checkpoint -o s.tar s
 	other=${ip%.*}.201
 	run podckpt restore -d --ip "$other" s.tar
@@ -96,17 +96,17 @@ has() {
 	assert_output "podckpt: restore s.tar: the pod has 2 TCP connections that cannot go on at another address; restore it without --ip, --ip6 and --mac, or give them up with --tcp-close"
 	podckpt restore -d --tcp-close --verify --ip "$other" s.tar
 	python3 -u "$CLIENT" "$other" 5000 echo >third 2>&1 3>&- &
-	until_ok 30 has third connected
+	until_ok 120 has third connected
 	podckpt rm -f s
 	podckpt restore -d --tcp-close s.tar
 	: >go
-	until_ok 30 has first "reset by peer"
-	until_ok 30 has second "reset by peer"
+	until_ok 120 has first "reset by peer"
+	until_ok 120 has second "reset by peer"
 	rm go
 	client fourth "$ip" echo
-	until_ok 30 has fourth connected
+	until_ok 120 has fourth connected
 	: >go
-	until_ok 30 has fourth "answer hello"
+	until_ok 120 has fourth "answer hello"
 }
 
 @test "podckpt killed at any moment leaves no connection behind that cannot speak" {
@@ -116,19 +116,19 @@ has() {
 	ip=$(pod_ip s)
 	client out "$ip" count
 	client echo "$ip" echo
-	until_ok 30 has out counting
-	until_ok 30 has echo connected
+	until_ok 120 has out counting
+	until_ok 120 has echo connected
 	for i in $(seq 20); do
 		podckpt checkpoint -R -o k.tar s 3>&- &
 		sleep "0.$((RANDOM % 4))$((RANDOM % 10))"
 		kill -9 $! || true
 		wait $! || true
-		until_ok 30 status_is s running
+		until_ok 120 status_is s running
 		run -0 has out counting
 	done
 	: >go
-	until_ok 60 has out received
-	until_ok 30 has echo "answer hello"
+	until_ok 120 has out received
+	until_ok 120 has echo "answer hello"
 	wait_output s "counted $(sed -n 's/^sent \([0-9]*\) .*/\1/p' out)"
 }
 
@@ -139,7 +139,7 @@ has() {
 	server s 4
 	ip=$(pod_ip s)
 	client out "$ip" count
-	until_ok 30 has out counting
+	until_ok 120 has out counting
 	export LD_LIBRARY_PATH=$BUILD/.libs
 	podckpt checkpoint -o t.tar s
 	"$fault" -l calls -w 0 -- "${restore[@]}"
@@ -156,7 +156,7 @@ has() {
 	echo "$n of ${#places[@]}, $failed failed"
 	assert [ "$n" -gt 3 ]
 	: >go
-	until_ok 60 has out received
+	until_ok 120 has out received
 	wait_output s "counted $(sed -n 's/^sent \([0-9]*\) .*/\1/p' out)"
 }
 
@@ -166,15 +166,15 @@ has() {
 	server s 4
 	ip=$(pod_ip s)
 	client out "$ip" hold
-	until_ok 30 has out full
+	until_ok 120 has out full
 	podckpt checkpoint -o s.tar s
 	kill -9 $!
 	wait $! || true
-	timeout 100 "$PODCKPT" restore -d --verify s.tar
+	timeout 240 "$PODCKPT" restore -d --verify s.tar
 	client out "$ip" echo
-	until_ok 30 has out connected
+	until_ok 120 has out connected
 	: >go
-	until_ok 30 has out "answer hello"
+	until_ok 120 has out "answer hello"
 }
 
 @test "clients that have tried in vain for 20 seconds go on, with what waited at either side" {
@@ -185,17 +185,17 @@ has() {
 	client out "$ip" count
 	client hold "$ip" hold
 	client fill "$ip" fill
-	until_ok 20 has out counting
-	until_ok 20 has hold full
-	until_ok 20 has fill connected
+	until_ok 120 has out counting
+	until_ok 120 has hold full
+	until_ok 120 has fill connected
 	podckpt checkpoint -o s.tar s
 	# So long that their kernels send again only every 13 seconds.
 	sleep 20
 	podckpt restore -d --verify s.tar
 	: >"$(pod_path s /run/read)"
 	: >go
-	until_ok 90 has out received
-	until_ok 90 has hold same
-	until_ok 90 has fill "got 8388608"
+	until_ok 120 has out received
+	until_ok 120 has hold same
+	until_ok 120 has fill "got 8388608"
 	wait_output s "counted $(sed -n 's/^sent \([0-9]*\) .*/\1/p' out)"
 }

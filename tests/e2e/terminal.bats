@@ -11,7 +11,7 @@ type_into() {
 		cat
 		printf '%s\n' 'send \x10\x11'
 		echo "end 0"
-	} | python3 "$BATS_TEST_DIRNAME/pty-driver.py" 60
+	} | python3 "$BATS_TEST_DIRNAME/pty-driver.py" 300
 }
 
 @test "an editor is frozen in the middle of a word, its shell and the shell's job with it" {
@@ -95,5 +95,5 @@ type_into() {
 		send kill %1; exit 9\n
 		end 9
 	END
-	python3 "$BATS_TEST_DIRNAME/pty-driver.py" 40 <script
+	python3 "$BATS_TEST_DIRNAME/pty-driver.py" 300 <script
 }

@@ -19,8 +19,13 @@ UNDECIDED, MIGRATION = 13, 9
 
 # The client of the pod: one connection for all its life. argv: address, file for the last number heard.
 CLIENT = """
-import os, socket, struct, sys
-s = socket.create_connection((sys.argv[1], 4000))
+import os, socket, struct, sys, time
+while True: # the program may not listen yet
+    try:
+        s = socket.create_connection((sys.argv[1], 4000))
+        break
+    except ConnectionRefusedError:
+        time.sleep(0.01)
 try:
     s.setsockopt(socket.IPPROTO_TCP, 44, 1000) # TCP_RTO_MAX_MS: not to wait longer than the fault lasts
 except OSError:
@@ -185,9 +190,12 @@ exec {self.program} "$@"
 
     def numbers(self):
         """How far the pod has counted; every number must be there once, in order."""
-        with open(f"{self.volume}/numbers", "rb") as f:
-            f.seek(self.read_to)
-            lines = f.read().split(b"\n")
+        try:
+            with open(f"{self.volume}/numbers", "rb") as f:
+                f.seek(self.read_to)
+                lines = f.read().split(b"\n")
+        except FileNotFoundError: # not begun yet
+            return self.next_number
         for line in lines[:-1]:
             if int(line) != self.next_number:
                 raise Broken(f"the pod counted {int(line)} where {self.next_number} was due")
@@ -203,11 +211,14 @@ exec {self.program} "$@"
 
     # -- promises --
 
-    def await_(self, what, trouble, patience=60):
+    def await_(self, what, trouble, patience=120):
         """Until trouble() is None, or something empty."""
         until = time.monotonic() + patience
         while True:
-            now = trouble()
+            try:
+                now = trouble()
+            except OSError as e: # of a task that has ended since it was listed
+                now = str(e)
             if not now:
                 return
             if time.monotonic() > until:
@@ -229,7 +240,7 @@ exec {self.program} "$@"
         number, heard = self.numbers(), self.heard()
         self.await_("it makes no progress", lambda: self.numbers() < number + 3 and f"stays at {number}")
         self.await_("its connection makes no progress", lambda: self.heard() < heard + 3 and f"stays at {heard}")
-        self.await_("left behind", lambda: self.left("hosta") + self.left("hostb") + self.cgroups(), 20)
+        self.await_("left behind", lambda: self.left("hosta") + self.left("hostb") + self.cgroups(), 120)
         if self.state(OTHER[host]):
             raise Broken(f"the pod is on {OTHER[host]} too: {self.status(OTHER[host])}")
         self.here = host
@@ -238,9 +249,9 @@ exec {self.program} "$@"
         """All that was under way has ended: where the pod is, by its status on both."""
         for host in ADDRESS:
             self.podckpt(host, "ps")
-        self.await_("still under way", lambda: [p for h in ADDRESS for p in self.programs(h)], 90)
+        self.await_("still under way", lambda: [p for h in ADDRESS for p in self.programs(h)], 150)
         self.await_("still under way", lambda: [s for s in map(self.status, ADDRESS)
-                                                if s not in (None, "running", "migrating")], 30)
+                                                if s not in (None, "running", "migrating")], 120)
         return self.status(self.here), self.status(OTHER[self.here])
 
     def resolve(self):
@@ -297,7 +308,7 @@ exec {self.program} "$@"
         self.client = subprocess.Popen(self.on("client", sys.executable, "-c", CLIENT, POD_ADDRESS,
                                                f"{self.base}/heard"), stderr=subprocess.PIPE, text=True)
         self.await_("no connection", lambda: not os.path.exists(f"{self.base}/heard") and
-                    (self.client.poll() is not None and self.client.stderr.read() or "not yet"), 20)
+                    (self.client.poll() is not None and self.client.stderr.read() or "not yet"), 120)
         self.healthy(self.here)
 
     def prepare(self):

@@ -258,7 +258,7 @@ static inline void enter_pod(void)
 	bool nat;
 
 	own_namespaces();
-	alarm(300);
+	alarm(600);
 	world = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	pod = new_ns();
 	proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);

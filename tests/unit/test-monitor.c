@@ -3,6 +3,9 @@
 #include "tests/unit/libct-test.h"
 
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
+
+#define WAIT_MS 120000
 
 /* The maker dies between making and releasing. */
 static void maker_dies(void)
@@ -43,7 +46,7 @@ static void maker_dies(void)
 
 		waitpid(pid, &status, 0);
 		CHECK("its maker is killed", WIFSIGNALED(status));
-		CHECK("its monitor ends", monitor < 0 || proc_wait(monitor, 20000) == 1);
+		CHECK("its monitor ends", monitor < 0 || proc_wait(monitor, WAIT_MS) == 1);
 		CHECK("after its PID 1", pid1 < 0 || proc_wait(pid1, 0) == 1);
 		CHECK("and its directory is gone", !exists("orphan"));
 		CHECK("its cgroup too", cgroup_processes(state.cgroup, &pids, NULL) <= 0);
@@ -73,7 +76,7 @@ static int server_of(pid_t keeper)
 
 static bool ended_by_kill(int pidfd)
 {
-	return pidfd >= 0 && sys_pidfd_send_signal(pidfd, SIGKILL) == 0 && proc_wait(pidfd, 10000) == 1;
+	return pidfd >= 0 && sys_pidfd_send_signal(pidfd, SIGKILL) == 0 && proc_wait(pidfd, WAIT_MS) == 1;
 }
 
 static off_t log_size(const struct pod *pod)
@@ -98,7 +101,7 @@ static void server_dies(void)
 		CHECK("its server is killed", ended_by_kill(server));
 		/* Served again, and what was written meanwhile is there. */
 		size = log_size(pod);
-		for (int tries = 0; tries < 2000 && log_size(pod) <= size; tries++)
+		for (int tries = 0; tries < WAIT_MS / 5 && log_size(pod) <= size; tries++)
 			poll(NULL, 0, 5);
 		CHECK("another goes on", log_size(pod) > size);
 	}
@@ -215,7 +218,7 @@ static void guard_undone(void)
 		struct guard guard;
 
 		if (guard_begin(pod, &guard, &err) < 0 ||
-		    cgroup_freeze(pod->state.cgroup, 10000, &err) < 0) {
+		    cgroup_freeze(pod->state.cgroup, WAIT_MS, &err) < 0) {
 			printf("# %s\n", err.text);
 			_exit(1);
 		}
@@ -232,6 +235,17 @@ static void guard_undone(void)
 	CHECK("it ends when told", ct_kill(ct, "frozen", SIGTERM, &err) == 0 &&
 					   ct_wait(ct, "frozen", &err) == 143);
 	CHECK_DONE("removed", ct_remove(ct, "frozen", false, &err));
+}
+
+/* It has asked the monitor, and waits for the answer. */
+static bool has_asked(pid_t pid)
+{
+	cleanup_free char *text = NULL;
+	char path[64], number[16];
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
+	snprintf(number, sizeof(number), "%d ", SYS_recvmsg);
+	return io_read_file(AT_FDCWD, path, 4096, &text) > 0 && !strncmp(text, number, strlen(number));
 }
 
 static void guard_outcomes(void)
@@ -254,7 +268,7 @@ static void guard_outcomes(void)
 	CHECK("and kill meanwhile", ct_kill(ct, "taken", SIGTERM, &err) == -EBUSY);
 	while (fstatat(pod->dirfd, "log", &st, 0) < 0 || st.st_size == 0)
 		poll(NULL, 0, 5);
-	CHECK("frozen", cgroup_freeze(pod->state.cgroup, 10000, &err) == 0);
+	CHECK("frozen", cgroup_freeze(pod->state.cgroup, WAIT_MS, &err) == 0);
 	CHECK("drained", guard_drain(pod, &guard, &input_left, &len, &err) == 0 && len == 0);
 	CHECK("thawed", cgroup_thaw(pod->state.cgroup, &err) == 0);
 	CHECK("goes on", guard_end(pod, &guard, GUARD_CONTINUE, &err) == 0);
@@ -266,8 +280,10 @@ static void guard_outcomes(void)
 		ct->run_fd = -1;
 		_exit(ct_wait(ct, "taken", &err) == 0 ? 0 : 1);
 	}
+	for (int tries = 0; tries < WAIT_MS / 5 && !has_asked(waiter); tries++)
+		poll(NULL, 0, 5);
 	CHECK("guarded", guard_begin(pod, &guard, &err) == 0);
-	CHECK("frozen", cgroup_freeze(pod->state.cgroup, 10000, &err) == 0);
+	CHECK("frozen", cgroup_freeze(pod->state.cgroup, WAIT_MS, &err) == 0);
 	r = guard_end(pod, &guard, GUARD_CHECKPOINTED, &err);
 	if (r < 0)
 		printf("# %s\n", err.text);
@@ -316,7 +332,7 @@ static void guard_drained(void)
 	REQUIRE("wait is asked", monitor_send(sock, MSG_KILL, 0, 0) == 0 &&
 					 monitor_answer(sock, &msg, NULL, &err) == MSG_OK);
 	REQUIRE("guarded", guard_begin(pod, &guard, &err) == 0 &&
-				   cgroup_freeze(pod->state.cgroup, 10000, &err) == 0);
+				   cgroup_freeze(pod->state.cgroup, WAIT_MS, &err) == 0);
 	REQUIRE("drained", guard_drain(pod, &guard, &left, &len, &err) == 0);
 	in_pipe = sent - len;
 	CHECK("a pipe's worth went in", in_pipe == 65536);
@@ -341,7 +357,7 @@ static void dies_under_guard(void)
 	pod = open_pod("mortal");
 	REQUIRE("guarded", pod && guard_begin(pod, &guard, &err) == 0);
 	sys_pidfd_send_signal(pod->pid1_pidfd, SIGKILL);
-	CHECK("it dies", proc_wait(pod->pid1_pidfd, 10000) == 1);
+	CHECK("it dies", proc_wait(pod->pid1_pidfd, WAIT_MS) == 1);
 	CHECK("the end of the guard says so", guard_end(pod, &guard, GUARD_CONTINUE, &err) == -ESRCH);
 	CHECK("its code is kept", ct_wait(ct, "mortal", &err) == 137);
 	CHECK_DONE("removed", ct_remove(ct, "mortal", false, &err));
@@ -359,7 +375,7 @@ static void dies_traced(void)
 	REQUIRE("guarded", pod && guard_begin(pod, &guard, &err) == 0);
 	REQUIRE("traced", ptrace(PTRACE_SEIZE, pod->state.pid1, NULL, NULL) == 0);
 	sys_pidfd_send_signal(pod->pid1_pidfd, SIGKILL);
-	CHECK("it dies", proc_wait(pod->pid1_pidfd, 10000) == 1);
+	CHECK("it dies", proc_wait(pod->pid1_pidfd, WAIT_MS) == 1);
 	CHECK("the end of the guard says so", guard_end(pod, &guard, GUARD_CONTINUE, &err) == -ESRCH);
 	CHECK("the tracer hears of it first",
 	      waitpid(pod->state.pid1, &status, __WALL) == pod->state.pid1 && WIFSIGNALED(status));

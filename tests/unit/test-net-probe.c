@@ -342,7 +342,7 @@ int main(void)
 	bool nat;
 
 	own_namespaces();
-	alarm(120);
+	alarm(600);
 	REQUIRE("the bridge is made", !net_bridge_ensure(NULL, &subnet, &nat, &err));
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		test_case(i);

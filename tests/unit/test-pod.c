@@ -16,7 +16,9 @@ static void test_processes(void)
 	check_run("a signal is 128 and its number", 143, "");
 	pod("trap 'echo got it; exit 0' USR1; kill -USR1 1; while :; do sleep 0.05; done");
 	check_run("signals to PID 1 reach the command", 0, "got it\n");
-	pod("cat /proc/1/comm; sh -c 'sleep 0.01 & :'; sleep 0.1; grep -l 'State:.Z' /proc/[0-9]*/status | wc -l");
+	pod("cat /proc/1/comm; p=$(sh -c 'sleep 0.01 >/dev/null & echo $!'); i=0; "
+	    "while [ -e /proc/$p ] && [ $((i += 1)) -lt 1200 ]; do sleep 0.1; done; "
+	    "grep -l 'State:.Z' /proc/[0-9]*/status | wc -l");
 	check_run("orphans are reaped", 0, "podckpt-init\n0\n");
 	pod("echo $$; kill -0 1 && cat /proc/1/comm");
 	t.pod.config.no_init = true;
@@ -208,7 +210,7 @@ static void test_waiting_program(void)
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", t.child.pid1, t.child.pid1);
 	io_read_file(AT_FDCWD, path, 100, &children);
 	snprintf(path, sizeof(path), "/proc/%d/exe", children ? atoi(children) : -1);
-	for (int i = 0; i < 500; i++) {
+	for (int i = 0; i < 12000; i++) {
 		free(link);
 		link = NULL;
 		io_readlink(AT_FDCWD, path, &link);
@@ -269,7 +271,7 @@ static void test_network(void)
 
 static void test_limits(void)
 {
-	pod("i=0; while [ $i -lt 20 ]; do sleep 1 & i=$((i+1)); done; wait");
+	pod("i=0; while [ $i -lt 20 ]; do sleep 4 & i=$((i+1)); done; wait");
 	t.pod.config.pids = 8;
 	CHECK("a limit of processes holds", test_pod_run(&t, out, sizeof(out)) != 0);
 	test_pod_end(&t);
@@ -330,7 +332,7 @@ static void test_init_state(void)
 	cleanup_fd int fifo = open(path, O_WRONLY | O_CLOEXEC);
 	snprintf(path, sizeof(path), "/proc/%d/mem", t.child.pid1);
 	cleanup_fd int mem = open(path, O_RDONLY | O_CLOEXEC);
-	for (int i = 0; i < 500 && !state.ended; i++) {
+	for (int i = 0; i < 12000 && !state.ended; i++) {
 		io_pread_exact(mem, &state, sizeof(state), INIT_STATE_ADDRESS);
 		usleep(10000);
 	}

@@ -146,7 +146,7 @@ static void stops_and_goes_on(void)
 	pod = open_pod("stopped");
 	REQUIRE("open", pod);
 	CHECK("SIGSTOP goes to the command", ct_kill(ct, "stopped", SIGSTOP, &err) == 0);
-	for (int tries = 0; tries < 1000 && !stopped; tries++) { /* the signal was sent, not yet taken */
+	for (int tries = 0; tries < 24000 && !stopped; tries++) { /* the signal was sent, not yet taken */
 		poll(NULL, 0, 5);
 		stopped = command_stops(pod);
 	}

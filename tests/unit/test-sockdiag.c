@@ -244,7 +244,7 @@ int main(void)
 	cleanup_fd int ns = -1;
 
 	own_namespaces();
-	alarm(60);
+	alarm(600);
 	test_unix_pair();
 	test_unix_orphan();
 	test_unix_names();

@@ -54,7 +54,7 @@ static void end(const struct io_event *e)
 	for (size_t i = 0; i < BLOCK / 8; i++)
 		CHECK_EQ(s->block[i], s->round << 32 | (uint64_t)(s - slots) << 16 | i);
 	s->under_way = false;
-	ended++;
+	__atomic_add_fetch(&ended, 1, __ATOMIC_SEQ_CST);
 }
 
 static void *work(void *arg)
@@ -98,6 +98,8 @@ int main(void)
 		slots[i].block = (uint64_t *)(blocks + i * BLOCK);
 	CHECK_EQ(pthread_create(&thread, NULL, work, NULL), 0);
 	victim_ready();
+	/* The disk may be slow. */
+	VICTIM_UNTIL(__atomic_load_n(&ended, __ATOMIC_SEQ_CST) > 10 * DEPTH);
 	__atomic_store_n(&stopping, true, __ATOMIC_RELEASE);
 	CHECK_EQ(pthread_join(thread, NULL), 0);
 	CHECK_EQ(syscall(SYS_io_getevents, context, 1, 1, &event, &moment), 0);

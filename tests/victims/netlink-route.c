@@ -20,6 +20,8 @@ static int asked(int fd, uint32_t port)
 		ssize_t n = CHECK_SYS(recv(fd, answer, sizeof(answer), 0));
 
 		for (struct nlmsghdr *h = (void *)answer; NLMSG_OK(h, n); h = NLMSG_NEXT(h, n)) {
+			if (!h->nlmsg_seq) /* news of a link, from the group */
+				continue;
 			CHECK_EQ(h->nlmsg_pid, port);
 			if (h->nlmsg_type == NLMSG_DONE)
 				return links;

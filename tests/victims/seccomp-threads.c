@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <sys/prctl.h>
 
-static volatile int up, synced;
+static volatile int up, checked, synced;
 
 static long deny(int nr, int error, unsigned int flags)
 {
@@ -31,6 +31,7 @@ static void *same(void *arg)
 	victim_wait();
 	CHECK_ERRNO(syscall(SYS_getppid), 42);
 	CHECK_SYS(syscall(SYS_getpgrp));
+	checked = 1;
 	VICTIM_UNTIL(synced);
 	CHECK_ERRNO(syscall(SYS_getpgid, 0), 43);
 	return arg;
@@ -49,7 +50,7 @@ int main(void)
 	CHECK_ERRNO(syscall(SYS_getppid), 42);
 	CHECK_ERRNO(syscall(SYS_getpgrp), 44);
 	/* Only if the other's filters are these very ones, not merely equal. */
-	victim_sleep_ms(100); /* until it has checked */
+	VICTIM_UNTIL(checked);
 	CHECK_EQ(deny(SYS_getpgid, 43, SECCOMP_FILTER_FLAG_TSYNC), 0);
 	synced = 1;
 	CHECK_EQ(pthread_join(thread, NULL), 0);

@@ -8,6 +8,7 @@
 #define SPAN 6000 /* ms: longer than two checkpoints and restores take, mostly */
 #define EARLY 2000 /* ms of it are over before the first checkpoint: what begins anew is late by them */
 
+static const volatile int64_t *stalls;
 static volatile int up;
 
 static void *work(void *arg)
@@ -44,7 +45,7 @@ static void *work(void *arg)
 	}
 	passed = victim_now_ms() - began;
 	CHECK_EQ(r, 0);
-	if (passed < SPAN || passed > SPAN + EARLY - 500)
+	if (passed < SPAN || passed > SPAN + EARLY - 500 + *stalls)
 		VICTIM_FAIL("sleep %d took %lld ms", (int)(intptr_t)arg, (long long)passed);
 	return arg;
 }
@@ -53,6 +54,7 @@ int main(void)
 {
 	pthread_t threads[7];
 
+	stalls = victim_watch_stalls();
 	for (intptr_t i = 0; i < 7; i++)
 		CHECK_EQ(pthread_create(&threads[i], NULL, work, (void *)i), 0);
 	VICTIM_UNTIL(up == 7);

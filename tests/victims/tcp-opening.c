@@ -31,7 +31,7 @@ int main(void)
 	CHECK_EQ(tcp_state_of(polls), TCP_SYN_SENT);
 	CHECK_ERRNO(connect(polls, (struct sockaddr *)&a, len), EALREADY);
 	CHECK_SYS(setsockopt(l, SOL_IP, IP_MINTTL, &n, sizeof(n)));
-	CHECK_EQ(poll(&ready, 1, 30000), 1);
+	CHECK_EQ(poll(&ready, 1, 200000), 1);
 	len = sizeof(error);
 	CHECK_SYS(getsockopt(polls, SOL_SOCKET, SO_ERROR, &error, &len));
 	CHECK_EQ(error, 0);

@@ -27,7 +27,7 @@ static int state_of(uint16_t port)
 static void await(uint16_t port, int state)
 {
 	for (int i = 0; state_of(port) != state; i++) {
-		CHECK(i < 3000);
+		CHECK(i < 12000);
 		usleep(10000);
 	}
 }

@@ -18,6 +18,16 @@ static uint16_t port_of(const struct sockaddr_storage *a)
 }
 
 /* The clients are of `family`, the listening socket of `own`. */
+/* How many wait to be accepted. */
+static int waiting(int listener)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	CHECK_SYS(getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &len));
+	return (int)info.tcpi_unacked;
+}
+
 static void fill(struct place *p, int own, int family)
 {
 	struct sockaddr_storage a;
@@ -41,6 +51,8 @@ static void fill(struct place *p, int own, int family)
 
 		p->clients[i] = CHECK_SYS(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
 		CHECK_SYS(connect(p->clients[i], (struct sockaddr *)&a, len));
+		/* The last packet of the handshake may be under way still, and the next client's overtake it. */
+		VICTIM_UNTIL(waiting(p->listener) == i + 1);
 		CHECK_EQ(tcp_put(p->clients[i], 0, lengths[i]), lengths[i]);
 		CHECK_SYS(getsockname(p->clients[i], (struct sockaddr *)&mine, &mine_len));
 		p->ports[i] = port_of(&mine);

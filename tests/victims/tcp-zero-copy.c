@@ -22,7 +22,7 @@ int main(void)
 			victim_ready();
 		CHECK_EQ(send(p.client, "x", 1, MSG_ZEROCOPY), 1);
 		CHECK_EQ(recv(p.server, &byte, 1, 0), 1);
-		CHECK_EQ(poll(&events, 1, 20000), 1);
+		CHECK_EQ(poll(&events, 1, 120000), 1);
 		CHECK_SYS(recvmsg(p.client, &h, MSG_ERRQUEUE));
 		e = (struct sock_extended_err *)CMSG_DATA(CMSG_FIRSTHDR(&h));
 		CHECK_EQ(e->ee_data, i);

@@ -12,7 +12,7 @@ static void on_signal(int sig)
 
 int main(void)
 {
-	struct itimerspec t = { { 0, 0 }, { 0, 300000000 } };
+	struct itimerspec t = { { 0, 0 }, { 0, 900000000 } };
 	timer_t id;
 
 	signal(SIGALRM, on_signal);
@@ -21,7 +21,7 @@ int main(void)
 	victim_ready();
 	CHECK_EQ(fired, 0);
 	CHECK_SYS(timer_gettime(id, &t));
-	CHECK(t.it_value.tv_nsec > 150000000 && t.it_value.tv_nsec < 300000000);
+	CHECK(t.it_value.tv_nsec > 450000000 && t.it_value.tv_nsec < 900000000);
 	while (!fired)
 		;
 	CHECK_EQ(fired, SIGALRM);

@@ -10,7 +10,7 @@
 #include <sys/prctl.h>
 
 /* How often a child got SIGCONT; shall they end? */
-static volatile sig_atomic_t *conts, *over, chlds;
+static volatile sig_atomic_t *conts, *over, *up, chlds;
 
 static void on_cont(int sig)
 {
@@ -38,16 +38,17 @@ static void child(void *arg)
 	CHECK_SYS(prctl(PR_SET_PDEATHSIG, SIGKILL));
 	CHECK_SYS(sigaction(SIGCONT, &act, NULL));
 	CHECK_EQ(pthread_create(&t, NULL, spin, NULL), 0);
+	++*up;
 	spin(NULL);
 	CHECK_EQ(pthread_join(t, NULL), 0);
 }
 
 static pid_t stopped_and_continued(void)
 {
+	int before = *conts, were = *up, status;
 	pid_t pid = victim_fork(child, NULL);
-	int before = *conts, status;
 
-	victim_sleep_ms(20);
+	VICTIM_UNTIL(*up > were);
 	CHECK_SYS(kill(pid, SIGSTOP));
 	CHECK_EQ(waitpid(pid, &status, WUNTRACED), pid);
 	CHECK(WIFSTOPPED(status));
@@ -65,6 +66,7 @@ int main(void)
 	conts = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	CHECK(conts != MAP_FAILED);
 	over = conts + 1;
+	up = conts + 2;
 	told = stopped_and_continued();
 	CHECK_EQ(waitpid(told, &status, WCONTINUED), told);
 	CHECK(WIFCONTINUED(status));

@@ -25,7 +25,7 @@ def wait_go():
 def connect():
     info = socket.getaddrinfo(sys.argv[1], int(sys.argv[2]), type=socket.SOCK_STREAM)[0]
     c = socket.socket(info[0], info[1])
-    c.settimeout(60)
+    c.settimeout(300)
     c.connect(info[4])
     return c
 
@@ -61,7 +61,7 @@ def count(c):
             said = True
             say("counting")
         time.sleep(0.001)
-    c.settimeout(60)
+    c.settimeout(300)
     c.sendall(out)
     c.shutdown(socket.SHUT_WR)
     while data := c.recv(65536):
@@ -87,7 +87,7 @@ def hold(c):
         except BlockingIOError:
             quiet += 1
             time.sleep(0.01)
-    c.settimeout(60)
+    c.settimeout(300)
     c.shutdown(socket.SHUT_WR)
     say("full")
     wait_go()
