@@ -119,11 +119,12 @@ load helpers
 
 @test "what exec started belongs to the pod and ends with it" {
 	podckpt run -d --name box --net none -- sleep 1000
-	# A length of its own, by which nobody else sleeps.
-	"$PODCKPT" exec box -- sleep "4321.$BASHPID" &
-	until_ok 120 pgrep -fx "sleep 4321.$BASHPID"
+	local length=4321.$BASHPID # by which nobody else sleeps
+
+	"$PODCKPT" exec box -- sleep "$length" &
+	until_ok 120 pgrep -fx "sleep $length"
 	podckpt rm -f box
-	until_fails 120 pgrep -fx "sleep 4321.$BASHPID"
+	until_fails 120 pgrep -fx "sleep $length"
 }
 
 @test "attach shows what comes and returns the exit code" {
