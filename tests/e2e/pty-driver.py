@@ -54,14 +54,18 @@ for line in sys.stdin:
     line = line.strip("\t\n")
     word, _, rest = line.partition(" ")
     if word in ("spawn", "spawnraw"):
+        ready, go = os.pipe()
         pid, master = pty.fork()
         if pid == 0:
-            master = 0
-            if word == "spawnraw":
-                tty.setraw(master)
-            size(24, 80)
+            os.close(go)
+            os.read(ready, 1)
             args = shlex.split(rest)
             os.execvp(args[0], args)
+        if word == "spawnraw":
+            tty.setraw(master)
+        size(24, 80)
+        os.close(ready)
+        os.close(go)
         seen = b""
     elif word == "send":
         os.write(master, rest.encode().decode("unicode_escape").encode("latin1"))
