@@ -11,6 +11,7 @@
 #include "libct/base/error.h"
 #include "libct/base/kernel.h"
 #include "netns/skb.h"
+#include "netns/tcp-kept.h"
 
 #define STATE_NEW_SYN_RECEIVED 12 /* net/tcp_states.h: a request, which is no socket yet */
 #define OBJECT_MAX 8192
@@ -456,8 +457,10 @@ static int read_one(struct reader *w, uint64_t address, struct ct_error *err)
 		return error_errno(err, -ENOMEM, "connections");
 	if (state == TCP_STATE_TIME_WAIT)
 		return read_wait(w, address, &held->c, err);
-	if (state != STATE_NEW_SYN_RECEIVED)
-		return read_socket(w, address, &held->c, true, err);
+	if (state != STATE_NEW_SYN_RECEIVED) {
+		r = read_socket(w, address, &held->c, true, err);
+		return r < 0 ? r : tcp_kept_read(w->k, address, &held->kept, err);
+	}
 	r = read_request(w, address, &held->c, &listener, err);
 	return r < 0 || !listener ? r : fetch_pointer(w, listener + w->cookie.at / 8, &held->listener, err);
 }

@@ -14,8 +14,24 @@
 
 struct kernel;
 
+/*
+ * Options that an orphan still goes by, as getsockopt() would tell them (man 7 socket, ip, ipv6, tcp); not those that
+ * follow the settings of the network.
+ */
+#define TCP_KEPT_MAX 24
+struct tcp_kept {
+	struct tcp_kept_option {
+		int level, number, value;
+	} list[TCP_KEPT_MAX];
+	size_t n;
+	int link;		  /* SO_BINDTODEVICE; 0: none */
+	uint64_t max_pacing_rate; /* UINT64_MAX: none */
+	char congestion[16];
+};
+
 struct tcp_held {
 	struct tcp_connection c; /* snd_una of the last two: what we send next */
+	struct tcp_kept kept;	 /* of orphans that have bytes or their end to send */
 	uint64_t listener;	 /* SO_COOKIE of the listening socket, where that has been asked for one; 0: an orphan */
 	uint32_t place;		 /* 1: is accepted next; 0: is not to be accepted yet, or an orphan */
 };

@@ -49,6 +49,9 @@ static inline int tcp_set_int(int fd, int option, int value)
 }
 
 /* Newer than the headers (Linux 6.15). */
+#ifndef TCP_RTO_MAX_MS
+#define TCP_RTO_MAX_MS 44
+#endif
 #ifndef TCP_RTO_MIN_US
 #define TCP_RTO_MIN_US 45
 #endif

@@ -41,9 +41,9 @@ static int net_restore_late(struct restore *r, const struct node *n, struct ct_e
 const struct kind kind_net = {
 	.name = "net",
 	.carries = "the pod's link, addresses and routes as `run` made them; TCP connections that were closed while bytes are "
-		   "under way, and those in TIME_WAIT",
+		   "under way, with the options by which they go on, and those in TIME_WAIT",
 	.refuses = "links, addresses, routes, filters that were made inside the pod",
-	.victims = "net-link tcp-orphan tcp-time-wait",
+	.victims = "net-link tcp-orphan tcp-orphan-options tcp-time-wait",
 	.pod_dump = net_dump,
 	.pod_restore = net_restore,
 	.pod_restore_late = net_restore_late,

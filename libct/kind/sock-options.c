@@ -189,7 +189,7 @@ static void put_structs(int fd, struct node *to)
 	node_put_i64(to, "buffer_lock", sock_int(fd, SOL_SOCKET, SO_BUF_LOCK, 0));
 }
 
-static int get_structs(int fd, const struct node *from, struct ct_error *err)
+int sock_get_structs(int fd, const struct node *from, struct ct_error *err)
 {
 	if (node_has(from, "device")) {
 		const char *device = node_str(from, "device");
@@ -365,7 +365,7 @@ int sock_get_unsized(const struct node *n, int fd, struct ct_error *err)
 	int e = sock_options_get(fd, options, N_OPTIONS, from, err);
 
 	if (e == 0)
-		e = get_structs(fd, from, err);
+		e = sock_get_structs(fd, from, err);
 	if (e == 0)
 		e = get_time(fd, SO_RCVTIMEO, "receive_timeout", from, err);
 	if (e == 0)

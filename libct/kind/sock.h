@@ -47,6 +47,8 @@ int sock_own(const struct node *n, int fd, struct ct_error *err);
 int sock_get(const struct node *n, int fd, struct ct_error *err);
 /* Only those that say what it passes (SO_PASSCRED and its like). */
 int sock_get_passes(const struct node *n, int fd, struct ct_error *err);
+/* Those that are no plain numbers: its link, SO_LINGER, SO_MAX_PACING_RATE, SO_TXTIME. */
+int sock_get_structs(int fd, const struct node *from, struct ct_error *err);
 /* All but the sizes of its buffers. */
 int sock_get_unsized(const struct node *n, int fd, struct ct_error *err);
 

@@ -2,8 +2,8 @@
 /*
  * TCP connections of the pod's network that no descriptor leads to (netns/tcp-held.h): those that wait to be accepted, as
  * "waiting" of their listening socket, in its order; and orphans, which a program has closed: as "orphans" of the network those
- * that have bytes or their end to send, and go on sending; as "passive" those that only wait for the peer (FIN_WAIT_2,
- * TIME_WAIT): the numbers, by which a late packet of the peer's is answered; their time begins anew.
+ * that have bytes or their end to send, and go on sending, with their options (tcp-kept.c); as "passive" those that
+ * only wait for the peer (FIN_WAIT_2, TIME_WAIT): the numbers, by which a late packet of the peer's is answered; their time begins anew.
  *
  * They are read from the kernel's memory between the sending and the receiving sides of the others
  * (fd-tcp-connection.c). Where a kernel does not let itself be read they are refused, for longer than a moment: servers accept
@@ -279,7 +279,7 @@ int tcp_held_settle(struct dump *d, struct ct_error *err)
 }
 
 /* `fd`: any socket of the network. */
-static void put(struct dump *d, int fd, const struct tcp_connection *c, struct node *to)
+static struct node *put(struct dump *d, int fd, const struct tcp_connection *c, struct node *to)
 {
 	struct node *n = node_put_object(to, NULL), *send;
 
@@ -287,6 +287,7 @@ static void put(struct dump *d, int fd, const struct tcp_connection *c, struct n
 	send = tcp_connection_put(d, fd, c, true, n);
 	if (c->unsent)
 		node_put_u64(send, "unsent", c->unsent);
+	return n;
 }
 
 /* The node of a listening socket. */
@@ -344,7 +345,7 @@ static int put_restored(struct dump *d, int fd, struct node *to, struct ct_error
 		r = tcp_dump_receive(fd, &c, err);
 	tcp_held_urgent(d, fd, &c);
 	if (r == 0)
-		put(d, fd, &c, to);
+		r = tcp_kept_put(d, fd, NULL, c.local.ss_family, put(d, fd, &c, to), err);
 	tcp_connection_release(&c);
 	return r;
 }
@@ -363,11 +364,18 @@ static size_t count_orphans(const struct held_registry *h, unsigned int states)
 	return count;
 }
 
-static void put_orphans(struct dump *d, int fd, unsigned int states, struct node *array)
+static int put_orphans(struct dump *d, int fd, unsigned int states, struct node *array, struct ct_error *err)
 {
-	for (size_t i = 0; i < d->held->n; i++)
-		if (is_orphan(&d->held->list[i], states))
-			put(d, fd, &d->held->list[i].c, array);
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < d->held->n; i++) {
+		const struct tcp_held *held = &d->held->list[i];
+		struct node *n = is_orphan(held, states) ? put(d, fd, &held->c, array) : NULL;
+
+		if (n && states == SENDING)
+			r = tcp_kept_put(d, fd, &held->kept, held->c.local.ss_family, n, err);
+	}
+	return r;
 }
 
 int tcp_held_put(struct dump *d, struct node *n, struct ct_error *err)
@@ -379,17 +387,18 @@ int tcp_held_put(struct dump *d, struct node *n, struct ct_error *err)
 	if (!d->held || (!d->held->n && !d->n_orphans))
 		return 0;
 	/* For the names of links. */
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = netns_socket(d->netns, AF_INET, SOCK_STREAM, 0);
 	if (fd < 0)
-		return error_errno(err, -errno, "socket");
+		return error_errno(err, fd, "socket");
 	put_waiting(d, fd);
 	/* These are over by themselves within a minute. */
 	if (count_orphans(d->held, PASSIVE))
-		put_orphans(d, fd, PASSIVE, node_put_array(node_put_object(n, "volatile"), "passive"));
+		r = put_orphans(d, fd, PASSIVE, node_put_array(node_put_object(n, "volatile"), "passive"), err);
 	if (!d->n_orphans && !count_orphans(d->held, SENDING))
-		return 0;
+		return r;
 	array = node_put_array(n, "orphans");
-	put_orphans(d, fd, SENDING, array);
+	if (r == 0)
+		r = put_orphans(d, fd, SENDING, array, err);
 	for (size_t i = 0; r == 0 && i < d->n_orphans; i++)
 		r = put_restored(d, d->orphans[i], array, err);
 	return r;
@@ -435,6 +444,8 @@ static int restore_orphan(struct restore *r, const struct node *n, struct ct_err
 	if (fd < 0)
 		return error_errno(err, -errno, "socket");
 	e = tcp_connection_get(r, n, fd, SENDING, &c, err);
+	if (e == 0)
+		e = tcp_kept_get(r, n, fd, err);
 	if (e < 0 || is_given_up(r, n))
 		return e;
 	e = tcp_repair_on(fd, err);

@@ -9,15 +9,6 @@
 #include "libct/base/io.h"
 #include "libct/kind/tcp.h"
 
-#ifndef TCP_RTO_MAX_MS
-#define TCP_RTO_MAX_MS 44
-#endif
-#ifndef TCP_RTO_MIN_US
-#define TCP_RTO_MIN_US 45
-#endif
-#ifndef TCP_DELACK_MAX_US
-#define TCP_DELACK_MAX_US 46
-#endif
 #ifndef TCP_AO_INFO
 #define TCP_AO_INFO 40
 #endif
@@ -122,13 +113,26 @@ void tcp_options_put(struct dump *d, const struct fd_view *v, bool connection, s
 				     "before the checkpoint", text);
 }
 
+int tcp_congestion_get(const struct node *from, int fd, struct ct_error *err)
+{
+	const char *want;
+	char text[64];
+
+	if (!node_has(from, "tcp_congestion"))
+		return 0;
+	want = node_str(from, "tcp_congestion");
+	read_text(fd, TCP_CONGESTION, text);
+	if (strcmp(text, want) &&
+	    setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, want, (socklen_t)strlen(want)) < 0)
+		return error_errno(err, -errno, "set its congestion control to '%s'", want);
+	return 0;
+}
+
 int tcp_options_get(struct restore *r, const struct node *n, bool connection, int fd,
 		    struct ct_error *err)
 {
 	__cleanup(sock_limit_end) struct sock_limit limit = { 0 };
 	const struct node *from = node_object(n, "options");
-	const char *want;
-	char text[64];
 	int e;
 
 	if (node_i64(n, "protocol", 0, INT32_MAX) != IPPROTO_TCP)
@@ -138,14 +142,7 @@ int tcp_options_get(struct restore *r, const struct node *n, bool connection, in
 		e = sock_options_get(fd, options, N_OPTIONS, from, err);
 	if (e == 0 && !connection)
 		e = sock_options_get(fd, unconnected, N_UNCONNECTED, from, err);
-	if (e < 0 || !node_has(from, "tcp_congestion"))
-		return e;
-	want = node_str(from, "tcp_congestion");
-	read_text(fd, TCP_CONGESTION, text);
-	if (strcmp(text, want) &&
-	    setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, want, (socklen_t)strlen(want)) < 0)
-		return error_errno(err, -errno, "set its congestion control to '%s'", want);
-	return 0;
+	return e < 0 ? e : tcp_congestion_get(from, fd, err);
 }
 
 /* The last of three numbers. */

@@ -4,6 +4,17 @@
 #include "libct/kind/inet.h"
 #include "netns/tcp.h"
 
+/* Newer than the headers (Linux 6.15). */
+#ifndef TCP_RTO_MAX_MS
+#define TCP_RTO_MAX_MS 44
+#endif
+#ifndef TCP_RTO_MIN_US
+#define TCP_RTO_MIN_US 45
+#endif
+#ifndef TCP_DELACK_MAX_US
+#define TCP_DELACK_MAX_US 46
+#endif
+
 bool tcp_is_socket(const struct fd_view *v);
 /* Has it a connection, or had one whose end can still be told? */
 bool tcp_is_connection(int fd);
@@ -12,6 +23,16 @@ bool tcp_is_connection(int fd);
 void tcp_options_put(struct dump *d, const struct fd_view *v, bool connection, struct node *to);
 int tcp_options_get(struct restore *r, const struct node *n, bool connection, int fd,
 		    struct ct_error *err);
+
+/* That of the "options" `from`. */
+int tcp_congestion_get(const struct node *from, int fd, struct ct_error *err);
+/*
+ * Options of one that no process has any more, as "options" of `n`: those that were read of it; NULL: those of `fd`.
+ */
+struct tcp_kept;
+int tcp_kept_put(const struct dump *d, int fd, const struct tcp_kept *kept, int family, struct node *n, struct ct_error *err);
+/* With what the pod may have. */
+int tcp_kept_get(struct restore *r, const struct node *n, int fd, struct ct_error *err);
 
 /*
  * The sizes of a connection's buffers. What a program has set is for it to have or not, as ever; what the kernel

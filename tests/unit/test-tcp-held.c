@@ -311,6 +311,72 @@ static void test_orphan(void)
 	set_loopback(true);
 }
 
+/* What is set and what is told need not be the same. */
+static struct option {
+	const char *what;
+	int level, number, value, is;
+} options[] = {
+	{ "the class of IPv6", SOL_IPV6, IPV6_TCLASS, 0x28, 0 },
+	{ "the hops of IPv6", SOL_IPV6, IPV6_UNICAST_HOPS, 77, 0 },
+	{ "what IPv6 does about the MTU", SOL_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO, 0 },
+	{ "the kind of service", SOL_IP, IP_TOS, 0x10, 0 },
+	{ "how far it gets", SOL_IP, IP_TTL, 200, 0 },
+	{ "what IPv4 does about the MTU", SOL_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO, 0 },
+	{ "the priority", SOL_SOCKET, SO_PRIORITY, 3, 0 },
+	{ "the mark", SOL_SOCKET, SO_MARK, -7, 0 },
+	{ "probes", SOL_SOCKET, SO_KEEPALIVE, 1, 0 },
+	{ "when they begin", IPPROTO_TCP, TCP_KEEPIDLE, 1234, 0 },
+	{ "how often they come", IPPROTO_TCP, TCP_KEEPINTVL, 56, 0 },
+	{ "how many", IPPROTO_TCP, TCP_KEEPCNT, 7, 0 },
+	{ "how long it tries", IPPROTO_TCP, TCP_USER_TIMEOUT, 123456, 0 },
+	{ "how long it stays", IPPROTO_TCP, TCP_LINGER2, 33, 0 },
+	{ "no delay", IPPROTO_TCP, TCP_NODELAY, 1, 0 },
+	{ "timeouts that do not grow", IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, 1, 0 },
+};
+
+#define N_OPTIONS (sizeof(options) / sizeof(options[0]))
+
+static int told(const struct tcp_kept *kept, int level, int number)
+{
+	for (size_t i = 0; i < kept->n; i++)
+		if (kept->list[i].level == level && kept->list[i].number == number)
+			return kept->list[i].value;
+	return -1000;
+}
+
+static void test_options(int family)
+{
+	const size_t first = family == AF_INET6 ? 0 : 3;
+	struct sockaddr_storage name;
+	int door = listener(family, &name), writer, reader;
+	uint64_t rate = 123456789;
+	struct tcp_held *h;
+	struct ends ends;
+
+	make_full(door, &name, &writer, &reader);
+	ends = ends_of(writer);
+	for (size_t i = first; i < N_OPTIONS; i++) {
+		struct option *o = &options[i];
+
+		REQUIRE(o->what, !setsockopt(writer, o->level, o->number, &o->value, sizeof(int)));
+	}
+	REQUIRE("a speed", !setsockopt(writer, SOL_SOCKET, SO_MAX_PACING_RATE, &rate, sizeof(rate)));
+	REQUIRE("an old way", !setsockopt(writer, IPPROTO_TCP, TCP_CONGESTION, "reno", 4));
+	for (size_t i = first; i < N_OPTIONS; i++)
+		getsockopt(writer, options[i].level, options[i].number, &options[i].is, &(socklen_t){ sizeof(int) });
+	close(writer);
+	look();
+	h = find(&ends.own, &ends.peer);
+	REQUIRE("an orphan is there", h);
+	for (size_t i = first; i < N_OPTIONS; i++)
+		CHECK(options[i].what, told(&h->kept, options[i].level, options[i].number) == options[i].is);
+	CHECK("the speed", h->kept.max_pacing_rate == rate);
+	CHECK("the old way", !strcmp(h->kept.congestion, "reno"));
+	CHECK("any link", !h->kept.link);
+	close(reader);
+	close(door);
+}
+
 static void test_time_wait(void)
 {
 	struct sockaddr_storage name;
@@ -347,6 +413,8 @@ int main(void)
 	test_accept_queue(AF_INET6);
 	test_request();
 	test_orphan();
+	test_options(AF_INET);
+	test_options(AF_INET6);
 	test_time_wait();
 	tcp_held_free(held, n_held);
 	kernel_close(kernel);
