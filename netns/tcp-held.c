@@ -72,6 +72,7 @@
 	X(clock, "tcp_sock.tsoffset")                                                              \
 	X(round_trip, "tcp_sock.srtt_us")                                                          \
 	X(urgent, "tcp_sock.urg_data")                                                             \
+	X(urgent_at, "tcp_sock.urg_seq")                                                           \
 	X(recent, "tcp_sock.rx_opt.ts_recent")                                                     \
 	X(timestamps, "tcp_sock.rx_opt.tstamp_ok")                                                 \
 	X(sack, "tcp_sock.rx_opt.sack_ok")                                                         \
@@ -509,21 +510,32 @@ int tcp_held_all(struct kernel *k, struct tcp_held **ret, size_t *ret_n, struct 
 	return 0;
 }
 
-/* Where it has a send queue: in the states that have one, which all are sockets. */
-static bool may_send(enum tcp_state state)
+/* These are whole sockets: what is no more than a record of a connection is in TIME_WAIT by this number. */
+static bool may_have_queues(enum tcp_state state)
 {
 	return state == TCP_STATE_ESTABLISHED || state == TCP_STATE_CLOSE_WAIT || state == TCP_STATE_FIN_WAIT_1 ||
-	       state == TCP_STATE_CLOSING || state == TCP_STATE_LAST_ACK;
+	       state == TCP_STATE_FIN_WAIT_2 || state == TCP_STATE_CLOSING || state == TCP_STATE_LAST_ACK;
+}
+
+/* A received one, with bytes that were not read on both sides. */
+static bool is_between(struct reader *w, const uint8_t *sk, enum tcp_state state)
+{
+	const uint32_t before = get(sk, w->urgent_at) - get(sk, w->copied_seq);
+	const uint32_t all = get(sk, w->rcv_nxt) - get(sk, w->copied_seq) - tcp_fin_received(state);
+
+	return get(sk, w->urgent) && before && before + 1 < all && (int32_t)all > 0;
 }
 
 static int read_urgent(struct reader *w, uint64_t address, struct tcp_urgent *ret, struct ct_error *err)
 {
 	uint8_t sk[OBJECT_MAX];
+	enum tcp_state state;
 	uint32_t una;
 	int r = fetch(w, address, sk, w->common_size, err);
 
 	*ret = (struct tcp_urgent){ 0 };
-	if (r < 0 || !may_send((enum tcp_state)get(sk, w->state)))
+	state = r < 0 ? TCP_STATE_TIME_WAIT : (enum tcp_state)get(sk, w->state);
+	if (r < 0 || !may_have_queues(state))
 		return r == -EAGAIN ? 0 : r; /* gone meanwhile: nobody has it */
 	r = fetch(w, address, sk, w->tcp_size, err);
 	if (r < 0)
@@ -531,9 +543,10 @@ static int read_urgent(struct reader *w, uint64_t address, struct tcp_urgent *re
 	una = get(sk, w->snd_una);
 	ret->end = get(sk, w->snd_up);
 	ret->urgent = ret->end != una;
+	ret->between = is_between(w, sk, state);
 	if (get(sk, w->snd_nxt) != una)
 		ret->soft_error = (int)get(sk, w->soft_error);
-	if (ret->urgent || ret->soft_error)
+	if (ret->urgent || ret->between || ret->soft_error)
 		ret->cookie = kernel_get(sk, w->cookie);
 	return 0;
 }

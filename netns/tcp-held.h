@@ -57,11 +57,12 @@ struct tcp_pending {
 /* Of a TCP socket of the caller's, or another. Errors as above. */
 int tcp_pending(struct kernel *k, int fd, struct tcp_pending *ret, struct ct_error *err);
 
-/* What a connection has sent or is to send, and the peer has not acknowledged. */
+/* What a connection has sent or is to send, and the peer has not acknowledged; and what it has received. */
 struct tcp_urgent {
 	uint64_t cookie; /* SO_COOKIE of the connection, where that has been asked for one */
 	uint32_t end;	 /* the number of the byte behind the urgent one, */
 	bool urgent;	 /* if there is one */
+	bool between;	 /* bytes wait to be read before and behind a received one: tcp_hides_behind_mark() */
 	int soft_error;	 /* what was reported of it, as above */
 };
 

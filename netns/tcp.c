@@ -263,14 +263,25 @@ static int urgent_byte(int fd, int *ret)
 	return n < 0 && errno == EAGAIN ? -EAGAIN : 0;
 }
 
+const char tcp_hidden[] = "it has received bytes before and behind an urgent one, which can be read since Linux 6.9; "
+			  "read as far as that one first";
+
 static int set_peek_offset(int fd, int offset, struct ct_error *err)
 {
 	if (setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof(offset)) == 0)
 		return 0;
 	if (errno == EOPNOTSUPP)
-		return error_set(err, -EOPNOTSUPP, "it has received bytes before and behind an urgent one, which "
-						   "can be read since Linux 6.9");
+		return error_set(err, -EOPNOTSUPP, "%s", tcp_hidden);
 	return error_errno(err, -errno, "SO_PEEK_OFF");
+}
+
+bool tcp_hides_behind_mark(void)
+{
+	cleanup_fd int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int offset;
+	socklen_t len = sizeof(offset);
+
+	return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, &len) < 0 && errno == EOPNOTSUPP;
 }
 
 /*
@@ -287,12 +298,16 @@ static int read_behind_mark(int fd, int byte, size_t n, size_t all, char **data,
 
 	if (getsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &in_line, &len) < 0)
 		return error_errno(err, -errno, "SO_OOBINLINE");
-	if (n)
-		r = set_peek_offset(fd, (int)n, err);
-	if (r == 0 && all > n + !in_line)
-		r = peek(fd, all - n, &rest, &rest_len, err);
-	if (n && r == 0)
-		r = set_peek_offset(fd, -1, err);
+	/* The last one is known already. */
+	in_line &= byte < 0 || all > n + 1;
+	if (all > n + !in_line) {
+		if (n)
+			r = set_peek_offset(fd, (int)n, err);
+		if (r == 0)
+			r = peek(fd, all - n, &rest, &rest_len, err);
+		if (n && r == 0)
+			r = set_peek_offset(fd, -1, err);
+	}
 	if (r < 0)
 		return r;
 	if (n + !in_line + rest_len != all)

@@ -130,6 +130,9 @@ int tcp_repair_off(int fd, int reuse_address, bool probe, struct ct_error *err);
  */
 int tcp_dump_send(int fd, struct tcp_connection *c, struct ct_error *err);
 int tcp_dump_receive(int fd, struct tcp_connection *c, struct ct_error *err);
+/* Does this kernel not show what is behind an urgent byte that has others before it; what to say of such a connection. */
+bool tcp_hides_behind_mark(void);
+extern const char tcp_hidden[];
 /*
  * How much it has not sent by now, our FIN included. Where both ends are read this is to be asked after the receiving
  * sides of all, for `unsent`: nobody may have received what counts as not sent. Needs no repair mode.

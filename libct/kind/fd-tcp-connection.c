@@ -489,7 +489,8 @@ const struct kind kind_tcp_connection = {
 		   "TCP_AO); sends without copying (SO_ZEROCOPY); before Linux 6.9 received bytes on both sides of an urgent one; "
 		   "kernel TLS and other upper layer protocols",
 	.victims = "tcp-established tcp-queues tcp-unsent tcp-half-closed tcp-opening tcp-options tcp-shared-port "
-		   "tcp-urgent tcp-urgent-far tcp-error tcp-error-silence tcp-error-opening tcp-error-live tcp-error-other tcp-terminal tcp-fast-open tcp-signed tcp-zero-copy",
+		   "tcp-urgent tcp-urgent-hidden tcp-urgent-far tcp-error tcp-error-silence tcp-error-opening tcp-error-live "
+		   "tcp-error-other tcp-terminal tcp-fast-open tcp-signed tcp-zero-copy",
 	.fd_is = connection_is,
 	.fd_dump = connection_dump,
 	.fd_link = connection_link,

@@ -216,6 +216,22 @@ void tcp_held_urgent(const struct dump *d, int fd, struct tcp_connection *c)
 	}
 }
 
+/* What the second look at a connection would find out, when the pod is stopped. */
+static void check_hidden(struct dump *d, const struct held_registry *h)
+{
+	struct fd_view v;
+
+	if (!d->preflight || !h->n_urgent || !tcp_hides_behind_mark())
+		return;
+	for (size_t i = 0; i < h->n_urgent; i++)
+		for (size_t k = 0; h->urgent[i].between && k < h->n_sockets; k++)
+			if (h->sockets[k].cookie == h->urgent[i].cookie &&
+			    dump_find_fd(d, h->sockets[k].ino, &kind_tcp_connection, &v)) {
+				dump_refuse_fd(d, &v, "a TCP connection cannot be read: %s", tcp_hidden);
+				dump_passing(d);
+			}
+}
+
 int tcp_held_look(struct dump *d, struct ct_error *err)
 {
 	struct held_registry *h = d->held = calloc(1, sizeof(*h));
@@ -232,6 +248,8 @@ int tcp_held_look(struct dump *d, struct ct_error *err)
 	}
 	if (r == 0)
 		r = find_urgent(d, h, err);
+	if (r == 0)
+		check_hidden(d, h);
 	/* On the host's network they may be anybody's: fd-tcp.c. */
 	if (r < 0 || !any || d->pod->config.net == CT_NET_HOST)
 		return r;

@@ -377,6 +377,38 @@ static void test_options(int family)
 	close(door);
 }
 
+/* `urgent`: the last byte is. */
+static void say(int fd, size_t len, bool urgent)
+{
+	REQUIRE("bytes", !len || send(fd, pattern, len, urgent ? MSG_OOB : 0) == (ssize_t)len);
+	await("they have arrived", lacks_acknowledgement, fd, 0);
+}
+
+static void test_urgent(size_t before, size_t behind, bool ended)
+{
+	struct sockaddr_storage name;
+	int door = listener(AF_INET, &name), fd = client(&name), peer = accept(door, NULL, NULL);
+	const uint64_t id = cookie(peer);
+	struct tcp_urgent *list;
+	bool between = false;
+	size_t n;
+
+	say(fd, before + 1, true);
+	say(fd, behind, false);
+	if (ended) {
+		REQUIRE("an end", !shutdown(fd, SHUT_WR));
+		await("it has arrived", lacks_acknowledgement, fd, 0);
+	}
+	must("urgent bytes", tcp_urgent_all(kernel, &list, &n, &err));
+	for (size_t i = 0; i < n; i++)
+		between |= list[i].cookie == id && list[i].between;
+	CHECK("a received one is between others", between == (before && behind));
+	free(list);
+	close(fd);
+	close(peer);
+	close(door);
+}
+
 static void test_time_wait(void)
 {
 	struct sockaddr_storage name;
@@ -415,6 +447,8 @@ int main(void)
 	test_orphan();
 	test_options(AF_INET);
 	test_options(AF_INET6);
+	for (int i = 0; i < 8; i++)
+		test_urgent(i & 1 ? 100 : 0, i & 2 ? 50 : 0, i & 4);
 	test_time_wait();
 	tcp_held_free(held, n_held);
 	kernel_close(kernel);

@@ -67,6 +67,15 @@ static inline int tcp_state_of(int fd)
 	return info.tcpi_state;
 }
 
+/* How many bytes the peer has not acknowledged. */
+static inline int tcp_queued(int fd)
+{
+	int n = 0;
+
+	CHECK_SYS(ioctl(fd, TIOCOUTQ, &n));
+	return n;
+}
+
 /* The byte of a stream at `at`. */
 static inline unsigned char tcp_byte(size_t at)
 {
