@@ -148,6 +148,11 @@ static bool have_tcp_numbers(void)
 	return tcp_can_enqueue(NULL) == 0;
 }
 
+static bool have_tcp_peek(void)
+{
+	return !tcp_hides_behind_mark();
+}
+
 static bool have_nf_tables(void)
 {
 	cleanup_fd int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
@@ -253,6 +258,8 @@ static const struct {
 	  "bytes are under way, and unix connections that wait to be accepted with bytes in them" },
 	{ "TCP numbers of TIME_WAIT", have_tcp_numbers, false,
 	  "TCP connections that wait to be accepted are refused (Linux 6.10 could make them again)" },
+	{ "SO_PEEK_OFF of TCP", have_tcp_peek, false,
+	  "TCP connections are refused that have received bytes before and behind an urgent one (Linux 6.9 shows them)" },
 	{ "nf_tables", have_nf_tables, false, "pods reach this host and each other, but nothing beyond" },
 	{ "IPv6", have_ipv6, false, "pods have no IPv6 address; those that had one need --ip6 none" },
 	{ "IPv6 forwarding", have_ipv6_forwarding, false,

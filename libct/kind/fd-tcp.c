@@ -82,7 +82,8 @@ const struct kind kind_tcp = {
 		   "accepted, or to be made (SYN_RECEIVED)",
 	.refuses = "such connections on the host's own network, and, for longer than a moment, where the kernel cannot be "
 		   "read by BPF or is older than Linux 6.10",
-	.victims = "tcp-listen tcp-listen-own tcp-listen-shared tcp-bound tcp-waiting tcp-request",
+	.victims = "tcp-listen tcp-listen-own tcp-listen-shared tcp-bound tcp-waiting tcp-waiting-refused "
+		   "tcp-request",
 	.fd_is = tcp_is,
 	.fd_dump = tcp_dump,
 	.fd_restore = tcp_restore_socket,

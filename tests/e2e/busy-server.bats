@@ -59,6 +59,7 @@ served() {
 @test "clients that come without pause do not keep a pod from being checkpointed, and none of them fails" {
 	local ip clients before
 
+	needs_waiting
 	server
 	python3 "$PROGRAMS/short-client.py" "$ip" 4 "$PWD/stop" >clients.out 2>&1 3>&- &
 	clients=$!
@@ -81,6 +82,7 @@ served() {
 @test "who waits to be accepted is carried, and served where the pod goes on" {
 	local ip visitor
 
+	needs_waiting
 	server
 	visit
 	podckpt checkpoint -R s
@@ -98,6 +100,7 @@ served() {
 @test "podckpt killed at a checkpoint leaves who waits to be accepted where he is" {
 	local ip visitor pid moment
 
+	needs_waiting
 	server
 	visit
 	for moment in 0 0.03 0.06 0.1 0.2; do
@@ -116,6 +119,7 @@ served() {
 @test "--tcp-close gives up who waits to be accepted" {
 	local ip visitor
 
+	needs_waiting
 	server
 	visit
 	podckpt checkpoint s

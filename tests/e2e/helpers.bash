@@ -19,6 +19,12 @@ teardown_file() {
 	lib_teardown
 }
 
+# For tests in which somebody waits to be accepted by TCP; tests/skips.txt.
+needs_waiting() {
+	podckpt check | grep -q '^TCP numbers of TIME_WAIT *yes' ||
+		skip "who waits to be accepted is refused before Linux 6.10"
+}
+
 setup() {
 	cd "$BATS_TEST_TMPDIR" || return 1
 }

@@ -130,6 +130,7 @@ waits() {
 }
 
 @test "who waits to be accepted goes along, and is served when the server accepts again" {
+	needs_waiting
 	ona run -d --name s --ip 10.77.0.63 -- python3 -u "$PROGRAMS/short-server.py"
 	until_ok 120 on_client_open 10.77.0.63 7300
 	ona exec s -- touch /run/wait
