@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Connections that wait to be accepted. Nothing but packets puts one into the queue of a listening socket, so the
- * peer's are sent once more, in its name: SYN, acknowledgement, data, FIN.
+ * peer's are sent once more, in its name: SYN, acknowledgement, data, FIN, reset.
  *
  * The peer goes by the numbers that it knows. Its own are in its packets. Ours the kernel chooses when the SYN arrives, at
  * random, but for one case (RFC 9293, 3.6.1): where the same two addresses have just had a connection, the new one
@@ -121,6 +121,9 @@ static int bring(const struct entry *e, struct tcp_segment *s, const struct aim 
 		r = sockdiag_tcp_one(-1, &e->c.local, &e->c.remote, e->ifindex, &is, err);
 		if (r < 0 && r != -ENOENT)
 			return r;
+		/* Then nobody is found by its addresses, or its listening socket. */
+		if (aim->state == TCP_STATE_CLOSED && (r < 0 || is.state == TCP_STATE_LISTENING))
+			return 0;
 		if (r == 0 && is.state == (int)aim->state && is.rqlen >= aim->received)
 			return 0;
 		if (now > until)
@@ -168,28 +171,58 @@ static int check(const struct entry *e, int waiting, struct ct_error *err)
 	return r;
 }
 
+/* Bytes up to `end` of what it has received, in segments of their own. */
+static int receive(const struct entry *e, struct tcp_segment *s, struct aim *aim, size_t end, struct ct_error *err)
+{
+	int r = 0;
+
+	while (r == 0 && aim->received < end) {
+		size_t left = end - aim->received;
+
+		s->seq = e->theirs + 1 + (uint32_t)aim->received;
+		s->data = (const char *)e->c.received + aim->received;
+		s->len = left < TCP_SEGMENT_MAX ? left : TCP_SEGMENT_MAX;
+		aim->received += s->len;
+		r = bring(e, s, aim, err);
+	}
+	return r;
+}
+
+static int receive_all(const struct entry *e, struct tcp_segment *s, struct aim *aim, struct ct_error *err)
+{
+	const uint8_t flags = s->flags;
+	int r = 0;
+
+	if (e->c.urgent) {
+		r = receive(e, s, aim, e->c.urgent_at, err);
+		s->flags |= TCP_FLAG_BYTE_URG;
+		if (r == 0)
+			r = receive(e, s, aim, e->c.urgent_at + 1, err);
+		s->flags = flags;
+	}
+	return r < 0 ? r : receive(e, s, aim, e->c.received_len, err);
+}
+
 static int enter(const struct entry *e, struct ct_error *err)
 {
 	struct tcp_segment s = { .seq = e->theirs + 1, .ack = e->ours + 1, .flags = TCP_FLAG_BYTE_ACK };
-	const uint32_t fin = e->theirs + 1 + (uint32_t)e->c.received_len;
+	uint32_t end = e->theirs + 1 + (uint32_t)e->c.received_len;
 	struct aim aim = { .state = TCP_STATE_ESTABLISHED };
 	int waiting = tcp_waiting(e->listener), r = bring(e, &s, &aim, err);
 
 	if (r == 0)
 		r = check(e, waiting, err);
-	while (r == 0 && aim.received < e->c.received_len) {
-		size_t left = e->c.received_len - aim.received;
-
-		s.seq = e->theirs + 1 + (uint32_t)aim.received;
-		s.data = (const char *)e->c.received + aim.received;
-		s.len = left < TCP_SEGMENT_MAX ? left : TCP_SEGMENT_MAX;
-		aim.received += s.len;
+	if (r == 0)
+		r = receive_all(e, &s, &aim, err);
+	if (r == 0 && e->c.state == TCP_STATE_CLOSE_WAIT) {
+		s = (struct tcp_segment){ .seq = end++, .ack = s.ack, .flags = TCP_FLAG_BYTE_ACK | TCP_FLAG_BYTE_FIN };
+		aim.state = TCP_STATE_CLOSE_WAIT;
 		r = bring(e, &s, &aim, err);
 	}
-	if (r < 0 || e->c.state != TCP_STATE_CLOSE_WAIT)
+	if (r < 0 || !e->c.reset)
 		return r;
-	s = (struct tcp_segment){ .seq = fin, .ack = s.ack, .flags = TCP_FLAG_BYTE_ACK | TCP_FLAG_BYTE_FIN };
-	aim.state = TCP_STATE_CLOSE_WAIT;
+	s = (struct tcp_segment){ .seq = end, .ack = s.ack, .flags = TCP_FLAG_BYTE_ACK | TCP_FLAG_BYTE_RST };
+	aim.state = TCP_STATE_CLOSED;
 	return bring(e, &s, &aim, err);
 }
 

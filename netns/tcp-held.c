@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "netns/tcp-held.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,9 @@
 #include "netns/skb.h"
 #include "netns/tcp-kept.h"
 
+#define URGENT_STATES 0xff00 /* of urg_data, above the byte: net/tcp.h */
+#define URGENT_HERE 0x0100
+#define SOCKET_DONE 1 /* SOCK_DONE of enum sock_flags */
 #define STATE_NEW_SYN_RECEIVED 12 /* net/tcp_states.h: a request, which is no socket yet */
 #define OBJECT_MAX 8192
 #define QUEUE_MAX (1u << 30)
@@ -32,6 +36,8 @@
 	X(bound_link, "sock_common.skc_bound_dev_if")                                              \
 	X(cookie, "sock_common.skc_cookie")                                                        \
 	X(socket, "sock.sk_socket")                                                                \
+	X(flags, "sock_common.skc_flags")                                                          \
+	X(error, "sock.sk_err")                                                                    \
 	X(soft_error, "sock.sk_err_soft")                                                          \
 	X(receive_queue, "sock.sk_receive_queue")                                                  \
 	X(write_queue, "sock.sk_write_queue")                                                      \
@@ -312,12 +318,35 @@ static bool same(struct reader *w, const uint8_t *a, const uint8_t *b)
 	       get(a, w->rcv_nxt) == get(b, w->rcv_nxt) && get(a, w->copied_seq) == get(b, w->copied_seq);
 }
 
+/*
+ * What a connection that waits has received. One that the peer has reset is over, and what it was is to be seen by what is
+ * left of it.
+ */
+static int read_waiting(struct reader *w, uint64_t address, const uint8_t *sk, struct tcp_connection *c,
+			struct ct_error *err)
+{
+	const uint32_t urgent = get(sk, w->urgent), first = get(sk, w->copied_seq);
+	const int error = (int)get(sk, w->error);
+	size_t len;
+
+	c->reset = c->state == TCP_STATE_CLOSED && (error == ECONNRESET || error == EPIPE);
+	if (c->reset)
+		c->state = kernel_get(sk, w->flags) >> SOCKET_DONE & 1 ? TCP_STATE_CLOSE_WAIT : TCP_STATE_ESTABLISHED;
+	len = c->rcv_nxt - first - tcp_fin_received(c->state);
+	/* One that has not arrived is announced by its own segment, too. */
+	c->urgent = (urgent & URGENT_STATES) == URGENT_HERE;
+	c->urgent_at = c->urgent ? get(sk, w->urgent_at) - first : 0;
+	if (c->urgent && c->urgent_at >= len)
+		return changed(err);
+	return read_received(w, address, c, first, len, err);
+}
+
 /* A whole socket. */
 static int read_socket(struct reader *w, uint64_t address, struct tcp_connection *c, bool orphan,
 		       struct ct_error *err)
 {
 	uint8_t sk[OBJECT_MAX], again[OBJECT_MAX];
-	uint32_t end, copied;
+	uint32_t end;
 	size_t fin;
 	int r = fetch(w, address, sk, w->tcp_size, err);
 
@@ -329,18 +358,15 @@ static int read_socket(struct reader *w, uint64_t address, struct tcp_connection
 	c->snd_una = get(sk, w->snd_una);
 	c->rcv_nxt = get(sk, w->rcv_nxt);
 	end = get(sk, w->write_seq);
-	copied = get(sk, w->copied_seq);
 	c->unsent = end - get(sk, w->snd_nxt);
 	c->sent_urgent = get(sk, w->snd_up) - c->snd_una;
 	put_agreed(w, sk, c);
-	if (get(sk, w->urgent) && !orphan)
-		return error_set(err, -EOPNOTSUPP, "urgent data has been announced on it");
 	if (end - c->snd_una < fin || c->unsent > end - c->snd_una || c->sent_urgent > end - c->snd_una - fin)
 		return changed(err);
 	r = read_sent(w, address, c, end - c->snd_una - fin, err);
 	/* What an orphan is sent nobody will read. */
 	if (r == 0 && !orphan)
-		r = read_received(w, address, c, copied, c->rcv_nxt - copied - tcp_fin_received(c->state), err);
+		r = read_waiting(w, address, sk, c, err);
 	if (r == 0)
 		r = fetch(w, address, again, w->tcp_size, err);
 	return r < 0 ? r : same(w, sk, again) ? 0 : changed(err);
@@ -410,11 +436,13 @@ static struct tcp_held *add(struct reader *w)
 /* Those that a listening socket has to be accepted, the next one first. */
 static int read_accept_queue(struct reader *w, uint64_t listener, struct ct_error *err)
 {
-	uint64_t request = 0, cookie = 0;
+	uint64_t request = 0, cookie;
+	uint8_t common[OBJECT_MAX];
 	int r = fetch_pointer(w, listener + w->accept_queue.at / 8, &request, err);
 
 	if (r == 0)
-		r = fetch_pointer(w, listener + w->cookie.at / 8, &cookie, err);
+		r = fetch(w, listener, common, w->common_size, err);
+	cookie = kernel_get(common, w->cookie);
 	for (uint32_t place = 1; r == 0 && request; place++) {
 		uint64_t socket = 0;
 		struct tcp_held *held = add(w);
@@ -428,6 +456,8 @@ static int read_accept_queue(struct reader *w, uint64_t listener, struct ct_erro
 		r = fetch_pointer(w, request + w->request_sock.at / 8, &socket, err);
 		if (r == 0)
 			r = read_socket(w, socket, &held->c, false, err);
+		/* One that is over has no port any more. */
+		((struct sockaddr_in *)&held->c.local)->sin_port = htons((uint16_t)get(common, w->local_port));
 		if (r == 0)
 			r = fetch_pointer(w, request + w->request_next.at / 8, &request, err);
 	}

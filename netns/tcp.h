@@ -101,6 +101,7 @@ struct tcp_connection {
 	int error, soft_error;
 	bool ended, opening, reported;
 	struct icmp_report report;
+	bool reset;	     /* waits to be accepted, and the peer has given it up since it was in `state` */
 	uint32_t round_trip; /* us, as it is estimated; 0: not known */
 	uint32_t max_segment;
 	bool timestamps, sack, scaling; /* what both ends have agreed on */
@@ -157,7 +158,7 @@ bool tcp_can_restore_error(const struct tcp_connection *c);
  * What no descriptor leads to, in the caller's network namespace, while no packet gets in or out. Where the other end
  * is in the same network, it is there already and is deaf, or it is over.
  *
- * tcp_enqueue() puts a connection that was never accepted, ESTABLISHED or CLOSE_WAIT with what it has received, last
+ * tcp_enqueue() puts a connection that was never accepted, ESTABLISHED or CLOSE_WAIT with what it has received, reset or not, last
  * into the accept queue of a listening socket; or leads one as far as SYN_RECEIVED, where the peer's last word is
  * missing. The kernel makes it, from packets in the peer's name, as it has made the first. It needs: both addresses,
  * snd_una, rcv_nxt, the peer's window, max_segment, timestamps with both clocks, sack, scaling with both

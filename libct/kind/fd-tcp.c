@@ -79,11 +79,11 @@ static int tcp_restore_late(struct restore *r, const struct node *n, int fd, str
 const struct kind kind_tcp = {
 	.name = "tcp",
 	.carries = "TCP sockets that are new, bound or listening, with their options and the connections that wait to be "
-		   "accepted, or to be made (SYN_RECEIVED)",
+		   "accepted, also with an urgent byte or reset by the peer, or to be made (SYN_RECEIVED)",
 	.refuses = "such connections on the host's own network, and, for longer than a moment, where the kernel cannot be "
 		   "read by BPF or is older than Linux 6.10",
-	.victims = "tcp-listen tcp-listen-own tcp-listen-shared tcp-bound tcp-waiting tcp-waiting-refused "
-		   "tcp-request",
+	.victims = "tcp-listen tcp-listen-own tcp-listen-shared tcp-bound tcp-waiting tcp-waiting-urgent "
+		   "tcp-waiting-reset tcp-waiting-refused tcp-request",
 	.fd_is = tcp_is,
 	.fd_dump = tcp_dump,
 	.fd_restore = tcp_restore_socket,

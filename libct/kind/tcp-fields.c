@@ -72,6 +72,8 @@ struct node *tcp_connection_put(const struct dump *d, int fd, const struct tcp_c
 	struct node *send = NULL;
 
 	node_put_str(n, "state", tcp_state_name(c->state));
+	if (c->reset)
+		node_put_bool(n, "reset", true);
 	if (!inet_any(&c->local))
 		inet_address_put(d, fd, n, "local", &c->local);
 	if (c->state != TCP_STATE_CLOSED) {
@@ -231,7 +233,8 @@ int tcp_connection_get(struct restore *r, const struct node *n, int fd, unsigned
 	int state = tcp_state_by_name(node_str(n, "state"));
 
 	*c = (struct tcp_connection){ 0 };
-	if (state < 0 || !(states & 1u << state))
+	c->reset = states & 1u << TCP_STATE_SYN_RECEIVED && get_bool(n, "reset");
+	if (state < 0 || !(states & 1u << state) || (c->reset && state == TCP_STATE_SYN_RECEIVED))
 		node_complain(n, "a connection that is '%s'", node_str(n, "state"));
 	c->state = (enum tcp_state)state;
 	if (state != TCP_STATE_CLOSED || node_has(n, "local"))

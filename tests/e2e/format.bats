@@ -55,7 +55,8 @@ is_ready() {
 
 	for name in aio epoll-edge file-deleted-shared file-memfd fifo fs-cwd-removed inotify lock-ofd lock-posix \
 		    netlink-route pidfd pipe-packets process-attributes sched-policy seccomp-strict \
-		    signal-altstack signal-pending signalfd tcp-half-closed tcp-listen tcp-orphan tcp-request tcp-time-wait tcp-waiting thread-rseq timer-posix timerfd-ticks \
+		    signal-altstack signal-pending signalfd tcp-error-live tcp-error-opening tcp-error-silence tcp-half-closed tcp-listen \
+		    tcp-orphan-options tcp-request tcp-time-wait tcp-waiting tcp-waiting-reset thread-rseq timer-posix timerfd-ticks \
 		    tty-input udp-multicast unix-peer-gone unix-pending unix-pending-data unix-rights; do
 		echo "-- $name"
 		mapfile -t options < <(sed -n 's,^/\* run: \(.*\) \*/$,\1,p' "$VICTIMS/$name.c" | xargs -rn1)
