@@ -59,10 +59,10 @@ static int64_t ticks(void)
 	return clock_getres(CLOCK_MONOTONIC_COARSE, &t) < 0 || t.tv_sec || !t.tv_nsec ? 250 : 1000000000 / t.tv_nsec;
 }
 
-/* All of these are numbers with a sign, of up to 32 bits, or small ones without. */
+/* All of these are numbers with a sign (of IPv6 the hops have 9 bits on Linux 6.1), or small ones without. */
 static int64_t with_sign(uint64_t value, struct kernel_field f)
 {
-	return f.width == 16 || f.width == 32 ? (int64_t)(value << (64 - f.width)) >> (64 - f.width) : (int64_t)value;
+	return f.width > 8 ? (int64_t)(value << (64 - f.width)) >> (64 - f.width) : (int64_t)value;
 }
 
 static int64_t convert(int64_t value, const struct field *f)
