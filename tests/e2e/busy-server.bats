@@ -158,7 +158,8 @@ runs_or_is_gone() {
 # nginx, and a client that has no room for the answer to its question yet.
 slow_client() {
 	mkdir web
-	head -c 60000 /dev/urandom >web/file
+	# More than the client has room for, less than nginx has: it is to close without waiting for anybody.
+	head -c 40000 /dev/urandom >web/file
 	cat >nginx.conf <<-EOF
 		user root;
 		daemon off;
