@@ -36,8 +36,8 @@ http {
 		listen 127.0.0.1:8080;
 		location / {
 			fastcgi_pass unix:/run/fpm.sock;
-			fastcgi_read_timeout 600;
-			fastcgi_send_timeout 600;
+			fastcgi_read_timeout 1h;
+			fastcgi_send_timeout 1h;
 			fastcgi_param REQUEST_METHOD \$request_method;
 			fastcgi_param QUERY_STRING \$query_string;
 			fastcgi_param CONTENT_TYPE \$content_type;
