@@ -74,6 +74,9 @@ struct tcp_segment {
 /* As if `from` had sent this segment to `to`: negative errno. A deaf socket hears it. */
 int tcp_inject(const struct sockaddr_storage *from, const struct sockaddr_storage *to,
 	       const struct tcp_segment *segment);
+/* The same, but a deaf socket does not hear it. */
+int tcp_emit(const struct sockaddr_storage *from, const struct sockaddr_storage *to,
+	     const struct tcp_segment *segment);
 
 /*
  * The byte before snd_una, which the peer has acknowledged long ago, stands once more at the head of a restored
@@ -102,6 +105,12 @@ int tcp_restore_closed(int fd, const struct tcp_connection *c, struct ct_error *
 /* The error of a connection that lives, as the last step; and its soft one, when nothing is heard of the peer any more. */
 int tcp_raise_error(int fd, const struct tcp_connection *c, struct ct_error *err);
 int tcp_raise_soft_error(const struct tcp_connection *c, struct ct_error *err);
+
+/*
+ * Makes the segment answer one of ours that was sent a round trip ago, by its timestamp: from that the kernel learns how
+ * long one takes, and its timeout is what goes with it. Nothing where timestamps are not used or nobody knows.
+ */
+int tcp_echo(int fd, const struct tcp_connection *c, struct tcp_segment *s, struct ct_error *err);
 
 int tcp_set_window(int fd, const struct tcp_window *w, struct ct_error *err);
 

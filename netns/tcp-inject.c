@@ -103,8 +103,8 @@ static size_t put_options(uint8_t *to, const struct tcp_segment *segment)
 	return n;
 }
 
-int tcp_inject(const struct sockaddr_storage *from, const struct sockaddr_storage *to,
-	       const struct tcp_segment *segment)
+static int put(const struct sockaddr_storage *from, const struct sockaddr_storage *to,
+	       const struct tcp_segment *segment, uint32_t mark)
 {
 	/* The port stands at the same place in both. */
 	struct wire head = { .source = ((const struct sockaddr_in *)from)->sin_port,
@@ -116,5 +116,17 @@ int tcp_inject(const struct sockaddr_storage *from, const struct sockaddr_storag
 
 	head.offset = (uint8_t)(len / 4 << 4);
 	head.check = raw_checksum(from, to, IPPROTO_TCP, parts, 2);
-	return raw_send(from, to, IPPROTO_TCP, parts, 2, MARK);
+	return raw_send(from, to, IPPROTO_TCP, parts, 2, mark);
+}
+
+int tcp_inject(const struct sockaddr_storage *from, const struct sockaddr_storage *to,
+	       const struct tcp_segment *segment)
+{
+	return put(from, to, segment, MARK);
+}
+
+int tcp_emit(const struct sockaddr_storage *from, const struct sockaddr_storage *to,
+	     const struct tcp_segment *segment)
+{
+	return put(from, to, segment, 0);
 }

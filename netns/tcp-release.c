@@ -20,6 +20,21 @@ int tcp_set_window(int fd, const struct tcp_window *w, struct ct_error *err)
 	return 0;
 }
 
+int tcp_echo(int fd, const struct tcp_connection *c, struct tcp_segment *s, struct ct_error *err)
+{
+	uint32_t now = 0;
+
+	if (!c->timestamps || !c->round_trip)
+		return 0;
+	if (tcp_get(fd, TCP_TIMESTAMP, &now, sizeof(now)) < 0)
+		return error_errno(err, -errno, "TCP_TIMESTAMP");
+	s->timestamps = true;
+	s->time = c->peer_timestamp;
+	/* The lowest bit says that it counts microseconds. */
+	s->echo = now - (now & 1 ? c->round_trip : (c->round_trip + 999) / 1000);
+	return 0;
+}
+
 /* 1: so it is, 0: not yet. */
 static int has_come(int fd, const struct tcp_effect *effect)
 {
@@ -62,39 +77,60 @@ int tcp_tell(int fd, const struct tcp_connection *c, const struct tcp_segment *s
 			 tcp_state_name((enum tcp_state)tcp_state(fd)), tcp_state_name((enum tcp_state)effect->value));
 }
 
+/* The peer may have to acknowledge something. */
+static bool is_heard(enum tcp_state state)
+{
+	return state != TCP_STATE_FIN_WAIT_2 && state != TCP_STATE_CLOSED && state != TCP_STATE_SYN_SENT;
+}
+
 bool tcp_has_spare(int fd, enum tcp_state state)
 {
-	return state != TCP_STATE_FIN_WAIT_2 && state != TCP_STATE_CLOSED &&
-	       state != TCP_STATE_SYN_SENT && tcp_is_deaf(fd) && tcp_repairing(fd);
+	return is_heard(state) && tcp_is_deaf(fd) && tcp_repairing(fd);
 }
 
 /* What the peer has said last, once more, with the acknowledgement of the spare byte. */
 static int acknowledge_spare(int fd, const struct tcp_connection *c, struct ct_error *err)
 {
-	const struct tcp_segment s = { .seq = c->rcv_nxt, .ack = c->snd_una, .flags = TCP_FLAG_BYTE_ACK,
-				       .window = (uint16_t)(c->window.snd_wnd >> c->snd_scale) };
+	struct tcp_segment s = { .seq = c->rcv_nxt, .ack = c->snd_una, .flags = TCP_FLAG_BYTE_ACK,
+				 .window = (uint16_t)(c->window.snd_wnd >> c->snd_scale) };
 	/* All but the spare byte, if the peer itself has not been faster. */
 	const struct tcp_effect heard = { TCP_ACKNOWLEDGED, (uint32_t)c->sent_len + tcp_fin_sent(c->state) };
+	int r;
 
-	/* The kernel puts out what is to be sent only where the queue is that of no repair. */
-	if (tcp_set_int(fd, TCP_REPAIR_QUEUE, TCP_NO_QUEUE) < 0)
-		return error_errno(err, -errno, "TCP_REPAIR_QUEUE");
-	return tcp_tell(fd, c, &s, &heard, err);
+	/* Its timeout has doubled again and again while nobody could answer. */
+	r = tcp_echo(fd, c, &s, err);
+	return r < 0 ? r : tcp_tell(fd, c, &s, &heard, err);
 }
 
+/*
+ * Asks the peer where it stands, as the kernel does at the end of repair mode, but for connections that are half closed
+ * as well: a segment behind which nothing is new has to be answered (RFC 9293, 3.10.7.4). Like any packet it may be lost.
+ */
+static void ask_peer(int fd, const struct tcp_connection *c)
+{
+	struct tcp_segment s = { .seq = c->snd_una - 1, .ack = c->rcv_nxt, .flags = TCP_FLAG_BYTE_ACK,
+				 .timestamps = c->timestamps, .echo = c->peer_timestamp };
+
+	if (!s.timestamps || tcp_get(fd, TCP_TIMESTAMP, &s.time, sizeof(s.time)) == 0)
+		tcp_emit(&c->local, &c->remote, &s);
+}
+
+/* Deaf until SO_REUSEADDR is back: what a connection that ends leaves behind would keep its port from others. */
 int tcp_release(int fd, const struct tcp_connection *c, int reuse_address, struct ct_error *err)
 {
-	bool spare = tcp_has_spare(fd, c->state);
-	int r = tcp_hear(fd, err);
+	const bool spare = tcp_has_spare(fd, c->state), repairing = tcp_repairing(fd);
+	int r = 0;
 
-	if (r < 0 || !tcp_repairing(fd))
-		return r;
-	if (c->state != TCP_STATE_CLOSED)
+	if (repairing && c->state != TCP_STATE_CLOSED)
 		r = tcp_set_window(fd, &c->window, err);
+	if (r == 0 && repairing)
+		r = tcp_repair_off(fd, reuse_address, false, err);
+	if (r == 0)
+		r = tcp_hear(fd, err);
 	if (r == 0 && spare)
 		r = acknowledge_spare(fd, c, err);
-	if (r == 0)
-		r = tcp_repair_off(fd, reuse_address, true, err);
+	if (r == 0 && repairing && is_heard(c->state))
+		ask_peer(fd, c);
 	/* The next word of the peer's would make it forget. */
 	if (r == 0 && c->soft_error && c->state != TCP_STATE_CLOSED)
 		r = tcp_raise_soft_error(c, err);

@@ -221,21 +221,6 @@ int tcp_fill_received(int fd, const struct tcp_connection *c, uint32_t snd, uint
 	return r < 0 ? r : fill(fd, TCP_RECV_QUEUE, data + n + 1, c->received_len - n - 1, err);
 }
 
-/* The timestamp that we put into a packet one round trip ago: its echo is how the kernel learns how long one takes. */
-static int find_echo(int fd, const struct tcp_connection *c, uint32_t *ret, struct ct_error *err)
-{
-	uint32_t now = 0;
-
-	*ret = 0;
-	if (!c->timestamps || !c->round_trip)
-		return 0;
-	if (tcp_get(fd, TCP_TIMESTAMP, &now, sizeof(now)) < 0)
-		return error_errno(err, -errno, "TCP_TIMESTAMP");
-	/* The lowest bit says that it counts microseconds. */
-	*ret = now - (now & 1 ? c->round_trip : (c->round_trip + 999) / 1000);
-	return 0;
-}
-
 /*
  * Two bytes of no meaning in front of the queue. The first is acknowledged at once: from that the kernel has a
  * round-trip time, and timeouts that go with it. The second is the spare one.
@@ -249,8 +234,7 @@ int tcp_put_spare(int fd, const struct tcp_connection *c, uint32_t snd, uint32_t
 	int r = fill(fd, TCP_SEND_QUEUE, none, 1, err);
 
 	if (r == 0)
-		r = find_echo(fd, c, &s.echo, err);
-	s.timestamps = s.echo;
+		r = tcp_echo(fd, c, &s, err);
 	if (r == 0)
 		r = inject(fd, c, &s, &effect, err);
 	return r < 0 ? r : fill(fd, TCP_SEND_QUEUE, none, 1, err);

@@ -126,6 +126,42 @@ static void test_orphan(enum tcp_state state)
 	tcp_connection_release(&c);
 }
 
+static int64_t timeout_ms(int fd)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	REQUIRE("its timeout is known", !getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) && info.tcpi_rto);
+	return info.tcpi_rto / 1000;
+}
+
+/* Nobody answers for long, and timeouts double; that is over with the release. */
+static void test_held_long(void)
+{
+	cleanup_fd int listener = listener_at(FOUR, PORT, 5, false), client = client_at(world, FOUR, PORT);
+	cleanup_fd int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC), again = -1;
+	struct tcp_connection c;
+	int64_t first, until = monotonic_ms() + 60000, began;
+
+	REQUIRE("some bytes", write_pattern(client, 10, 1) && read_pattern(fd, 10, 1));
+	hold_packets(true);
+	REQUIRE("bytes that nobody gets yet", write_pattern(fd, 5000, 6));
+	read_connection(take_fd(&fd), &c, true);
+	again = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	REQUIRE("it is made again", !tcp_restore(again, &c, &err));
+	first = timeout_ms(again);
+	while (timeout_ms(again) < 8 * first && monotonic_ms() < until)
+		poll(NULL, 0, 10);
+	REQUIRE("its timeout grows", timeout_ms(again) >= 8 * first);
+	began = monotonic_ms();
+	REQUIRE("it goes on", !tcp_release(again, &c, 1, &err));
+	/* Nobody but us has answered yet. */
+	CHECK("its timeout is what it was", timeout_ms(again) <= 2 * (first + monotonic_ms() - began));
+	hold_packets(false);
+	CHECK("the peer gets all", read_pattern(client, 5000, 6));
+	tcp_connection_release(&c);
+}
+
 /* As a busy machine does it: three of four packets that we send to ourselves are lost, until the descriptor is closed. */
 static int lose_packets(void)
 {
@@ -176,6 +212,7 @@ int main(void)
 	test_orphan(TCP_STATE_FIN_WAIT_1);
 	test_orphan(TCP_STATE_LAST_ACK);
 	test_orphan(TCP_STATE_CLOSING);
+	test_held_long();
 	test_lossy();
 	kernel_close(kernel);
 	return UNIT_DONE();
