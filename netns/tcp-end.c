@@ -185,7 +185,7 @@ static int restore_silenced(int fd, struct tcp_connection *c, uint32_t seq, stru
 	struct haste haste;
 	int r = hurry(fd, &haste, err);
 
-	/* Of a round trip that is known, as put_spare() makes one known, the timeout is short. */
+	/* Of a round trip that is known, as tcp_learn_round_trip() makes one known, the timeout is short. */
 	c->timestamps = true;
 	c->timestamp = CLOCK;
 	c->round_trip = 1;
@@ -194,7 +194,9 @@ static int restore_silenced(int fd, struct tcp_connection *c, uint32_t seq, stru
 	if (r == 0)
 		r = tcp_fill_received(fd, c, snd, seq, err);
 	if (r == 0)
-		r = tcp_put_spare(fd, c, snd, seq, err);
+		r = tcp_learn_round_trip(fd, c, snd, seq, err);
+	if (r == 0)
+		r = tcp_put_spare(fd, err);
 	if (r == 0)
 		r = end_by_silence(fd, c, seq, err);
 	if (r == 0 && !c->error)

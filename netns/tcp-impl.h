@@ -81,7 +81,8 @@ int tcp_emit(const struct sockaddr_storage *from, const struct sockaddr_storage 
 /*
  * The byte before snd_una, which the peer has acknowledged long ago, stands once more at the head of a restored
  * send queue. Its acknowledgement, which we give ourselves, is what makes the kernel take up sending at the release,
- * and not after the timeout of a connection that it knows nothing about (3 seconds).
+ * and not after the timeout of a connection that it knows nothing about (3 seconds). Not where nothing is to be sent:
+ * there no timer runs, and the connection may wait for its release for hours.
  */
 bool tcp_has_spare(int fd, enum tcp_state state);
 
@@ -91,7 +92,9 @@ bool tcp_has_spare(int fd, enum tcp_state state);
 int tcp_make(int fd, struct tcp_connection *c, uint32_t snd, uint32_t rcv, struct ct_error *err);
 /* `seq`: the number behind the last of it. */
 int tcp_fill_received(int fd, const struct tcp_connection *c, uint32_t snd, uint32_t seq, struct ct_error *err);
-int tcp_put_spare(int fd, const struct tcp_connection *c, uint32_t snd, uint32_t seq, struct ct_error *err);
+/* The byte `snd`, of no meaning, goes out and is acknowledged at once: from that the kernel has a timeout. */
+int tcp_learn_round_trip(int fd, const struct tcp_connection *c, uint32_t snd, uint32_t seq, struct ct_error *err);
+int tcp_put_spare(int fd, struct ct_error *err);
 /* Our FIN, and what was not sent before it. */
 int tcp_end_ours(int fd, const struct tcp_connection *c, struct ct_error *err);
 /* The peer says so, and it becomes that. */

@@ -85,7 +85,9 @@ static bool is_heard(enum tcp_state state)
 
 bool tcp_has_spare(int fd, enum tcp_state state)
 {
-	return is_heard(state) && tcp_is_deaf(fd) && tcp_repairing(fd);
+	int n = 0;
+
+	return is_heard(state) && tcp_is_deaf(fd) && tcp_repairing(fd) && ioctl(fd, SIOCOUTQ, &n) == 0 && n > 0;
 }
 
 /* What the peer has said last, once more, with the acknowledgement of the spare byte. */

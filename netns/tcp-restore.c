@@ -221,23 +221,20 @@ int tcp_fill_received(int fd, const struct tcp_connection *c, uint32_t snd, uint
 	return r < 0 ? r : fill(fd, TCP_RECV_QUEUE, data + n + 1, c->received_len - n - 1, err);
 }
 
-/*
- * Two bytes of no meaning in front of the queue. The first is acknowledged at once: from that the kernel has a
- * round-trip time, and timeouts that go with it. The second is the spare one.
- */
-int tcp_put_spare(int fd, const struct tcp_connection *c, uint32_t snd, uint32_t seq,
-		     struct ct_error *err)
+int tcp_learn_round_trip(int fd, const struct tcp_connection *c, uint32_t snd, uint32_t seq, struct ct_error *err)
 {
 	struct tcp_segment s = { .seq = seq, .ack = snd + 1, .flags = TCP_FLAG_BYTE_ACK };
 	const struct tcp_effect effect = { TCP_ACKNOWLEDGED, 0 };
-	static const char none[2];
-	int r = fill(fd, TCP_SEND_QUEUE, none, 1, err);
+	int r = fill(fd, TCP_SEND_QUEUE, "", 1, err);
 
 	if (r == 0)
 		r = tcp_echo(fd, c, &s, err);
-	if (r == 0)
-		r = inject(fd, c, &s, &effect, err);
-	return r < 0 ? r : fill(fd, TCP_SEND_QUEUE, none, 1, err);
+	return r < 0 ? r : inject(fd, c, &s, &effect, err);
+}
+
+int tcp_put_spare(int fd, struct ct_error *err)
+{
+	return fill(fd, TCP_SEND_QUEUE, "", 1, err);
 }
 
 /*
@@ -264,7 +261,7 @@ static int end(int fd, const struct tcp_connection *c, uint32_t seq, struct ct_e
 {
 	const uint8_t ack = TCP_FLAG_BYTE_ACK, fin = TCP_FLAG_BYTE_ACK | TCP_FLAG_BYTE_FIN;
 	const uint32_t una = c->snd_una;
-	const uint32_t spare = una - 1; /* not to be acknowledged yet */
+	const uint32_t spare = una - 1; /* not to be acknowledged yet, or long ago where there is none */
 	int r = 0;
 
 	switch (c->state) {
@@ -338,7 +335,7 @@ int tcp_restore(int fd, const struct tcp_connection *c, struct ct_error *err)
 {
 	/* Our FIN, where it was acknowledged, is the last byte before snd_una: it is sent and acknowledged again. */
 	bool again = c->state == TCP_STATE_FIN_WAIT_2 || c->state == TCP_STATE_TIME_WAIT;
-	bool bare = again;
+	bool bare = again, spare = c->sent_len || tcp_fin_sent(c->state);
 	uint32_t snd;
 	const uint32_t seq = c->rcv_nxt - tcp_fin_received(c->state);
 	struct tcp_connection mine = *c;
@@ -353,13 +350,15 @@ int tcp_restore(int fd, const struct tcp_connection *c, struct ct_error *err)
 		return tcp_restore_closed(fd, c, err);
 	/* A filter of the program's would not let our own packets through for certain. */
 	bare |= !tcp_is_deaf(fd);
-	snd = c->snd_una - again - (bare ? 0 : 2);
+	snd = c->snd_una - again - (bare ? 0 : 1U + spare);
 	if (r == 0)
 		r = tcp_make(fd, &mine, snd, seq - (uint32_t)c->received_len, err);
 	if (r == 0)
 		r = tcp_fill_received(fd, &mine, snd, seq, err);
 	if (r == 0 && !bare)
-		r = tcp_put_spare(fd, &mine, snd, seq, err);
+		r = tcp_learn_round_trip(fd, &mine, snd, seq, err);
+	if (r == 0 && !bare && spare)
+		r = tcp_put_spare(fd, err);
 	if (r == 0)
 		r = fill_sent(fd, c, c->sent_len - unsent_bytes(c), err);
 	if (r == 0)

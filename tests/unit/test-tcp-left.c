@@ -126,13 +126,40 @@ static void test_orphan(enum tcp_state state)
 	tcp_connection_release(&c);
 }
 
-static int64_t timeout_ms(int fd)
+static struct tcp_info info_of(int fd)
 {
 	struct tcp_info info = { 0 };
 	socklen_t len = sizeof(info);
 
-	REQUIRE("its timeout is known", !getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) && info.tcpi_rto);
-	return info.tcpi_rto / 1000;
+	REQUIRE("what the kernel knows of it", !getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) && info.tcpi_rto);
+	return info;
+}
+
+/* A connection on which nothing is under way may wait for its release for long: no timer runs that could end it. */
+static void test_idle(bool ended)
+{
+	cleanup_fd int listener = listener_at(FOUR, PORT, 5, false), client = client_at(world, FOUR, PORT);
+	cleanup_fd int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC), again = -1;
+	struct tcp_connection c;
+
+	REQUIRE("some bytes", write_pattern(client, 10, 1) && read_pattern(fd, 10, 1) && write_pattern(fd, 10, 2) &&
+				      read_pattern(client, 10, 2));
+	if (ended) {
+		shutdown(client, SHUT_WR);
+		REQUIRE("the peer's end was seen", at_end(fd));
+	}
+	REQUIRE("all is acknowledged", is_acknowledged(fd));
+	hold_packets(true);
+	read_connection(take_fd(&fd), &c, true);
+	again = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	REQUIRE("it is made again", !tcp_restore(again, &c, &err));
+	CHECK("nothing waits to be acknowledged", !info_of(again).tcpi_unacked && is_acknowledged(again));
+	CHECK("... and nothing is sent again", !info_of(again).tcpi_total_retrans);
+	hold_packets(false);
+	REQUIRE("it goes on", !tcp_release(again, &c, 1, &err));
+	CHECK("the peer gets all", write_pattern(again, 5000, 6) && read_pattern(client, 5000, 6));
+	CHECK("... and is heard", ended || (write_pattern(client, 5000, 7) && read_pattern(again, 5000, 7)));
+	tcp_connection_release(&c);
 }
 
 /* Nobody answers for long, and timeouts double; that is over with the release. */
@@ -149,14 +176,14 @@ static void test_held_long(void)
 	read_connection(take_fd(&fd), &c, true);
 	again = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	REQUIRE("it is made again", !tcp_restore(again, &c, &err));
-	first = timeout_ms(again);
-	while (timeout_ms(again) < 8 * first && monotonic_ms() < until)
+	first = info_of(again).tcpi_rto / 1000;
+	while (info_of(again).tcpi_rto / 1000 < 8 * first && monotonic_ms() < until)
 		poll(NULL, 0, 10);
-	REQUIRE("its timeout grows", timeout_ms(again) >= 8 * first);
+	REQUIRE("its timeout grows", info_of(again).tcpi_rto / 1000 >= 8 * first);
 	began = monotonic_ms();
 	REQUIRE("it goes on", !tcp_release(again, &c, 1, &err));
 	/* Nobody but us has answered yet. */
-	CHECK("its timeout is what it was", timeout_ms(again) <= 2 * (first + monotonic_ms() - began));
+	CHECK("its timeout is what it was", info_of(again).tcpi_rto / 1000 <= 2 * (first + monotonic_ms() - began));
 	hold_packets(false);
 	CHECK("the peer gets all", read_pattern(client, 5000, 6));
 	tcp_connection_release(&c);
@@ -213,6 +240,8 @@ int main(void)
 	test_orphan(TCP_STATE_LAST_ACK);
 	test_orphan(TCP_STATE_CLOSING);
 	test_held_long();
+	test_idle(false);
+	test_idle(true);
 	test_lossy();
 	kernel_close(kernel);
 	return UNIT_DONE();
