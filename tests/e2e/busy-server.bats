@@ -100,7 +100,6 @@ served() {
 @test "podckpt killed at a checkpoint leaves who waits to be accepted where he is" {
 	local ip visitor pid moment
 
-	needs_waiting
 	server
 	visit
 	for moment in 0 0.03 0.06 0.1 0.2; do
