@@ -158,7 +158,7 @@ runs_or_is_gone() {
 slow_client() {
 	mkdir web
 	# More than the client has room for, less than nginx has: it is to close without waiting for anybody.
-	head -c 40000 /dev/urandom >web/file
+	head -c 30000 /dev/urandom >web/file
 	cat >nginx.conf <<-EOF
 		user root;
 		daemon off;
