@@ -263,7 +263,7 @@ static pid_t start_tracer(pid_t pid, bool for_ever)
 /* Does every thread go on? */
 static bool alive(void)
 {
-	uint64_t before[WORKERS], end = now_us() + 10000000;
+	uint64_t before[WORKERS], end = now_us() + 120000000;
 	char c = 'x';
 
 	for (int i = 0; i < WORKERS; i++)
