@@ -54,8 +54,22 @@ struct tcp_pending {
 	struct icmp_report report; /* the first */
 };
 
-/* Of a TCP socket of the caller's, or another. Errors as above. */
+/* Of a TCP socket of the caller's, or another of internet sockets. Errors as above. */
 int tcp_pending(struct kernel *k, int fd, struct tcp_pending *ret, struct ct_error *err);
+
+/* A message in an error queue, about a packet of ours. */
+struct told {
+	struct icmp_report report;
+	int error;
+	struct sockaddr_storage local, remote; /* of the packet; `local` has no port */
+	const void *data;		       /* what it quotes of what the packet carried */
+	size_t len;
+};
+
+/* The same, and calls `each` for every message of ICMP, the oldest first. What it returns, if negative, is the end. */
+int tcp_pending_each(struct kernel *k, int fd, struct tcp_pending *ret,
+		     int (*each)(void *context, const struct told *told, struct ct_error *err), void *context,
+		     struct ct_error *err);
 
 /* What a connection has sent or is to send, and the peer has not acknowledged; and what it has received. */
 struct tcp_urgent {

@@ -199,7 +199,7 @@ static int udp_restore(struct restore *r, const struct node *n, uint32_t id, int
 	if (e == 0 && node_has(n, "remote"))
 		e = udp_connect(r, n, *ret_fd, err);
 	if (e == 0)
-		e = udp_error_restore(n, *ret_fd, err);
+		e = udp_error_restore(r, n, *ret_fd, err);
 	/* SHUT_RD, SHUT_WR, SHUT_RDWR are one less. */
 	if (e == 0 && closed && shutdown(*ret_fd, (int)closed - 1) < 0 && errno != ENOTCONN)
 		e = error_errno(err, -errno, "shutdown");
@@ -208,11 +208,12 @@ static int udp_restore(struct restore *r, const struct node *n, uint32_t id, int
 
 const struct kind kind_udp = {
 	.name = "udp",
-	.carries = "UDP, ping and raw sockets: bound, connected, in multicast groups; received datagrams. "
+	.carries = "UDP, ping and raw sockets: bound, connected, in multicast groups; received datagrams, or errors. "
 		   "Not an empty one that an earlier checkpoint -R or restore --verify has looked at: the kernel "
 		   "does not show it twice, and it is lost",
-	.refuses = "packets that raw sockets received, multicast datagrams, ports that several share with datagrams",
-	.victims = "udp-bound udp-connected udp-shutdown udp-options udp-multicast udp-unread udp-error "
+	.refuses = "datagrams and errors at once; errors of raw sockets; in an error queue (IP_RECVERR) more than 16 messages, or others than that a "
+		   "datagram did not arrive, and all where the kernel's memory cannot be read; packets that raw sockets received, multicast datagrams, ports that several share with datagrams",
+	.victims = "udp-bound udp-connected udp-shutdown udp-options udp-multicast udp-unread udp-error udp-error-queue "
 		   "udp-unread-group raw-icmp raw-icmp6",
 	.fd_is = udp_is,
 	.fd_dump = udp_dump,

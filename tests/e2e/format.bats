@@ -57,7 +57,7 @@ is_ready() {
 		    netlink-route pidfd pipe-packets process-attributes sched-policy seccomp-strict \
 		    signal-altstack signal-pending signalfd tcp-error-live tcp-error-opening tcp-error-silence tcp-half-closed tcp-listen \
 		    tcp-orphan-options tcp-request tcp-time-wait tcp-waiting tcp-waiting-reset thread-rseq timer-posix timerfd-ticks \
-		    tty-input udp-multicast unix-peer-gone unix-pending unix-pending-data unix-rights; do
+		    tty-input udp-error-queue udp-multicast unix-peer-gone unix-pending unix-pending-data unix-rights; do
 		echo "-- $name"
 		mapfile -t options < <(sed -n 's,^/\* run: \(.*\) \*/$,\1,p' "$VICTIMS/$name.c" | xargs -rn1)
 		podckpt run -d --name victim --net none -w /var/tmp "${options[@]}" -- "$BUILD/tests/victims/$name"

@@ -5,7 +5,7 @@
 /* refused: pid 2 (refused-packets) fd 4: packets that nobody has read yet are not carried; read them first */
 /* refused: pid 2 (refused-packets) fd 5: an error that nobody has read yet is pending on it, which is not carried; read it first */
 /* refused: pid 2 (refused-packets) fd 6: datagrams and an error that nobody has read yet are not carried together; read them first */
-/* refused: pid 2 (refused-packets) fd 7: an error that nobody has read yet is pending on it, which is not carried; read it first */
+/* refused: pid 2 (refused-packets) fd 7: messages that nobody has read yet are in its error queue (MSG_ERRQUEUE), which are not carried; read them first */
 #include "victim.h"
 
 #include <netinet/in.h>
@@ -79,7 +79,7 @@ int main(void)
 	CHECK_EQ(send(both, "lost", 4, 0), 4);
 	VICTIM_UNTIL(fails(both));
 	CHECK_SYS(setsockopt(explained, SOL_IP, IP_RECVERR, &on, sizeof(on)));
-	CHECK_EQ(send(explained, "lost", 4, 0), 4);
+	CHECK_ERRNO(send(explained, large, sizeof(large), 0), EMSGSIZE);
 	VICTIM_UNTIL(fails(explained));
 	victim_ready();
 	CHECK_SYS(setsockopt(corked, IPPROTO_UDP, UDP_CORK, &(int){ 0 }, sizeof(int)));
@@ -88,7 +88,6 @@ int main(void)
 	CHECK(recv(queued, text, sizeof(text), MSG_ERRQUEUE) >= 0);
 	CHECK_ERRNO(recv(both, text, sizeof(text), 0), ECONNREFUSED);
 	CHECK_EQ(recv(both, text, sizeof(text), 0), 2);
-	CHECK_EQ(recv(explained, text, sizeof(text), MSG_ERRQUEUE), 4);
-	CHECK_MEM(text, "lost", 4);
+	CHECK(recv(explained, text, sizeof(text), MSG_ERRQUEUE) >= 0);
 	victim_pass();
 }
