@@ -285,6 +285,7 @@ int tcp_restore_closed(int fd, const struct tcp_connection *c, struct ct_error *
 
 	find_remote(&mine);
 	mine.max_segment = MSS_DEFAULT;
+	mine.sack = true; /* by which it is seen that it was open once */
 	if (c->opening)
 		return restore_opening(fd, &mine, err);
 	if (c->soft_error || c->error == ETIMEDOUT)
