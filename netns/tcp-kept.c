@@ -24,6 +24,7 @@ static const struct field {
 	int64_t detail; /* BIT: which of them */
 } fields[] = {
 	{ SOL_SOCKET, SO_KEEPALIVE, "sock_common.skc_flags", BIT, -1, 1 << KEEP_OPEN },
+	{ SOL_SOCKET, SO_REUSEADDR, "sock_common.skc_reuse", PLAIN, -1, 0 },
 	{ SOL_SOCKET, SO_PRIORITY, "sock.sk_priority", PLAIN, -1, 0 },
 	{ SOL_SOCKET, SO_MARK, "sock.sk_mark", PLAIN, -1, 0 },
 	{ IPPROTO_TCP, TCP_KEEPIDLE, "tcp_sock.keepalive_time", SECONDS, 0, 0 },

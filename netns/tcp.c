@@ -77,15 +77,19 @@ int tcp_repair_on(int fd, struct ct_error *err)
 	return tcp_set_int(fd, TCP_REPAIR, TCP_REPAIR_ON) < 0 ? error_errno(err, -errno, "TCP_REPAIR") : 0;
 }
 
+int tcp_reuse_address(int fd, int reuse_address, struct ct_error *err)
+{
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse_address, sizeof(reuse_address)) < 0)
+		return error_errno(err, -errno, "SO_REUSEADDR");
+	return 0;
+}
+
 int tcp_repair_off(int fd, int reuse_address, bool probe, struct ct_error *err)
 {
 	if (tcp_set_int(fd, TCP_REPAIR, probe ? TCP_REPAIR_OFF : TCP_REPAIR_OFF_NO_WP) < 0)
 		return error_errno(err, -errno, "TCP_REPAIR");
-	/* Which has become 0. */
-	if (reuse_address &&
-	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse_address, sizeof(reuse_address)) < 0)
-		return error_errno(err, -errno, "SO_REUSEADDR");
-	return 0;
+	/* It has become 0. */
+	return reuse_address ? tcp_reuse_address(fd, reuse_address, err) : 0;
 }
 
 static int read_names(int fd, struct tcp_connection *c, struct ct_error *err)

@@ -121,6 +121,8 @@ bool tcp_fin_received(enum tcp_state state);
 
 bool tcp_repairing(int fd);
 int tcp_repair_on(int fd, struct ct_error *err);
+/* SO_REUSEADDR, which both change. */
+int tcp_reuse_address(int fd, int reuse_address, struct ct_error *err);
 /* `probe`: asks the peer at once where it stands. */
 int tcp_repair_off(int fd, int reuse_address, bool probe, struct ct_error *err);
 

@@ -417,10 +417,7 @@ static int connection_restore_late(struct restore *r, const struct node *n, int 
 	if (node_has(n, "shutdown_receive") && node_bool(n, "shutdown_receive") &&
 	    shutdown(fd, SHUT_RD) < 0)
 		return error_errno(err, -errno, "shutdown");
-	/* Repair mode has changed it. */
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse)) < 0)
-		return error_errno(err, -errno, "SO_REUSEADDR");
-	return 0;
+	return tcp_reuse_address(fd, reuse, err);
 }
 
 int tcp_check_address(struct restore *r, struct ct_error *err)

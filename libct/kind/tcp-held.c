@@ -453,6 +453,13 @@ int tcp_held_check(struct restore *r, struct ct_error *err)
 		     : 0;
 }
 
+static int reuse_address(const struct node *n)
+{
+	const struct node *options = node_has(n, "options") ? node_object(n, "options") : NULL;
+
+	return options && node_has(options, "reuse_address") ? (int)node_i64(options, "reuse_address", 0, 1) : 0;
+}
+
 static int restore_orphan(struct restore *r, const struct node *n, struct ct_error *err)
 {
 	cleanup_fd int fd = socket((int)node_i64(n, "family", AF_INET, AF_INET6), SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -471,6 +478,8 @@ static int restore_orphan(struct restore *r, const struct node *n, struct ct_err
 		e = tcp_bind_local(r, n, &c, fd, err);
 	if (e == 0)
 		e = tcp_restore(fd, &c, err);
+	if (e == 0)
+		e = tcp_reuse_address(fd, reuse_address(n), err);
 	if (e == 0)
 		r->orphans[r->n_orphans++] = take_fd(&fd);
 	return e;
@@ -634,7 +643,7 @@ static int release_orphans(struct restore *r, const struct node *array, struct c
 			continue;
 		e = tcp_connection_get(r, n, r->orphans[at], SENDING, &c, err);
 		if (e == 0)
-			e = tcp_release(r->orphans[at], &c, 0, err);
+			e = tcp_release(r->orphans[at], &c, reuse_address(n), err);
 		if (e < 0)
 			return error_prefix(err, e, "orphans[%zu]", i);
 		fd_close(take_fd(&r->orphans[at++]));

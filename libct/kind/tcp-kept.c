@@ -25,6 +25,7 @@ static const struct sock_option options[] = {
 	{ "tcp_keep_interval", IPPROTO_TCP, TCP_KEEPINTVL },
 	{ "tcp_keep_count", IPPROTO_TCP, TCP_KEEPCNT },
 	{ "keep_alive", SOL_SOCKET, SO_KEEPALIVE },
+	{ "reuse_address", SOL_SOCKET, SO_REUSEADDR },
 	{ "tcp_user_timeout", IPPROTO_TCP, TCP_USER_TIMEOUT },
 	{ "tcp_linger", IPPROTO_TCP, TCP_LINGER2 },
 	{ "tcp_no_delay", IPPROTO_TCP, TCP_NODELAY },

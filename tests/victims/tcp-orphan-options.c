@@ -42,6 +42,7 @@ static int begin(int family, uint16_t *ret_port)
 		set(writer, SOL_IPV6, IPV6_TCLASS, 0x48);
 		set(writer, SOL_IPV6, IPV6_UNICAST_HOPS, 77);
 	}
+	set(writer, SOL_SOCKET, SO_REUSEADDR, 1);
 	set(writer, SOL_SOCKET, SO_PRIORITY, 5);
 	set(writer, SOL_SOCKET, SO_KEEPALIVE, 1);
 	set(writer, IPPROTO_TCP, TCP_KEEPIDLE, 1000);
@@ -94,11 +95,24 @@ static bool is_there(int family, uint16_t port, unsigned int state)
 	return found;
 }
 
+/* A server that begins again does not find its port taken. */
+static void listen_again(int family, uint16_t port)
+{
+	struct sockaddr_in6 a = { .sin6_family = (sa_family_t)family, .sin6_port = port }; /* the same place in both */
+	int fd = CHECK_SYS(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+
+	set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	CHECK_SYS(bind(fd, (struct sockaddr *)&a, sizeof(a)));
+	CHECK_SYS(listen(fd, 1));
+	CHECK_SYS(close(fd));
+}
+
 static void end(int reader, uint16_t port, int raw)
 {
 	int family = family_of(reader), class, hops;
 
 	CHECK(is_there(family, port, TCP_FIN_WAIT1));
+	listen_again(family, port);
 	tcp_expect(reader, 0, MUCH);
 	tcp_expect_end(reader);
 	/* The last packets, at the latest, have come since. */
