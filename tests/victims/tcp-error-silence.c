@@ -21,12 +21,13 @@ static int make(int family, int how)
 		VICTIM_UNTIL(tcp_state_of(p.client) == TCP_CLOSE_WAIT);
 	}
 	icmp_deafen(p.server);
-	CHECK_SYS(setsockopt(p.client, IPPROTO_TCP, TCP_USER_TIMEOUT, &(int){ 1000 }, sizeof(int)));
 	CHECK_EQ(send(p.client, "lost", 4, 0), 4);
 	if (how == REPORTED || how == TOLD) {
 		icmp_next(raw, p.client, true, head);
 		icmp_report(family, head, family == AF_INET ? ICMP_HOST_UNREACH : ICMP6_DST_UNREACH_ADDR);
 	}
+	/* Not before it has heard of that, whatever keeps us. */
+	CHECK_SYS(setsockopt(p.client, IPPROTO_TCP, TCP_USER_TIMEOUT, &(int){ 1000 }, sizeof(int)));
 	CHECK_SYS(close(raw));
 	return p.client;
 }
