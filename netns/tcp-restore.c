@@ -256,12 +256,12 @@ static int end_both(int fd, const struct tcp_connection *c, uint32_t seq, struct
 	return r < 0 ? r : tcp_tell(fd, c, &ack, &over, err);
 }
 
-/* From ESTABLISHED to where it was. `seq`: behind the last byte received. */
-static int end(int fd, const struct tcp_connection *c, uint32_t seq, struct ct_error *err)
+/* From ESTABLISHED to where it was. `seq`: behind the last byte received; `bare`: there is no spare byte. */
+static int end(int fd, const struct tcp_connection *c, uint32_t seq, bool bare, struct ct_error *err)
 {
 	const uint8_t ack = TCP_FLAG_BYTE_ACK, fin = TCP_FLAG_BYTE_ACK | TCP_FLAG_BYTE_FIN;
 	const uint32_t una = c->snd_una;
-	const uint32_t spare = una - 1; /* not to be acknowledged yet, or long ago where there is none */
+	const uint32_t spare = una - !bare; /* not to be acknowledged yet */
 	int r = 0;
 
 	switch (c->state) {
@@ -331,11 +331,12 @@ int tcp_open_again(int fd, const struct tcp_connection *c, struct ct_error *err)
 	return fcntl(fd, F_SETFL, flags) < 0 ? error_errno(err, -errno, "fcntl") : 0;
 }
 
-int tcp_restore(int fd, const struct tcp_connection *c, struct ct_error *err)
+/* `bare`: it will not be deaf when this is done. */
+static int restore(int fd, const struct tcp_connection *c, bool bare, struct ct_error *err)
 {
 	/* Our FIN, where it was acknowledged, is the last byte before snd_una: it is sent and acknowledged again. */
 	bool again = c->state == TCP_STATE_FIN_WAIT_2 || c->state == TCP_STATE_TIME_WAIT;
-	bool bare = again, spare = c->sent_len || tcp_fin_sent(c->state);
+	bool spare = c->sent_len || tcp_fin_sent(c->state);
 	uint32_t snd;
 	const uint32_t seq = c->rcv_nxt - tcp_fin_received(c->state);
 	struct tcp_connection mine = *c;
@@ -348,8 +349,7 @@ int tcp_restore(int fd, const struct tcp_connection *c, struct ct_error *err)
 		return tcp_open_again(fd, c, err);
 	if (r == 0 && c->state == TCP_STATE_CLOSED)
 		return tcp_restore_closed(fd, c, err);
-	/* A filter of the program's would not let our own packets through for certain. */
-	bare |= !tcp_is_deaf(fd);
+	bare |= again || !tcp_is_deaf(fd);
 	snd = c->snd_una - again - (bare ? 0 : 1U + spare);
 	if (r == 0)
 		r = tcp_make(fd, &mine, snd, seq - (uint32_t)c->received_len, err);
@@ -362,10 +362,23 @@ int tcp_restore(int fd, const struct tcp_connection *c, struct ct_error *err)
 	if (r == 0)
 		r = fill_sent(fd, c, c->sent_len - unsent_bytes(c), err);
 	if (r == 0)
-		r = end(fd, &mine, seq, err);
+		r = end(fd, &mine, seq, bare, err);
 	/* The peer's room is for the release to tell. */
 	window.snd_wnd = 0;
 	if (r == 0 && c->state != TCP_STATE_TIME_WAIT)
 		r = tcp_set_window(fd, &window, err);
 	return r == 0 && c->error ? tcp_raise_error(fd, &mine, err) : r;
+}
+
+int tcp_restore(int fd, const struct tcp_connection *c, struct ct_error *err)
+{
+	struct tcp_filter own;
+	int r = tcp_filter_aside(fd, &own, err);
+
+	if (r == 0)
+		r = restore(fd, c, own.n, err);
+	if (r == 0)
+		r = tcp_filter_back(fd, &own, err);
+	free(own.list);
+	return r;
 }

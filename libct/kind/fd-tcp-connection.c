@@ -500,7 +500,7 @@ const struct kind kind_tcp_connection = {
 		   "kernel TLS and other upper layer protocols",
 	.victims = "tcp-established tcp-queues tcp-unsent tcp-half-closed tcp-opening tcp-options tcp-shared-port "
 		   "tcp-urgent tcp-urgent-hidden tcp-urgent-far tcp-error tcp-error-silence tcp-error-opening tcp-error-live "
-		   "tcp-error-other tcp-terminal tcp-fast-open tcp-signed tcp-zero-copy",
+		   "tcp-error-other tcp-terminal tcp-fast-open tcp-signed tcp-zero-copy tcp-filter",
 	.fd_is = connection_is,
 	.fd_dump = connection_dump,
 	.fd_link = connection_link,
