@@ -136,17 +136,6 @@ int tcp_tell(int fd, const struct tcp_connection *c, const struct tcp_segment *s
 
 /* Drops every packet but those of tcp_inject(), unless the socket has a filter already. Undone by tcp_hear(). */
 int tcp_deafen(int fd, struct ct_error *err);
-/*
- * The same where a program's own filter is, which need not let our packets in: it is set aside, and put back over ours. There is
- * nothing in *ret where there is none, or it is locked. The caller frees ret->list.
- */
-struct sock_filter;
-struct tcp_filter {
-	struct sock_filter *list;
-	unsigned short n;
-};
-int tcp_filter_aside(int fd, struct tcp_filter *ret, struct ct_error *err);
-int tcp_filter_back(int fd, const struct tcp_filter *f, struct ct_error *err);
 int tcp_hear(int fd, struct ct_error *err);
 
 /*

@@ -37,37 +37,6 @@ int tcp_deafen(int fd, struct ct_error *err)
 	return 0;
 }
 
-int tcp_filter_aside(int fd, struct tcp_filter *ret, struct ct_error *err)
-{
-	struct sock_fprog ours = { N_ONLY_OURS, only_ours };
-	struct sock_filter *list;
-	socklen_t n = 0;
-	int r = 0;
-
-	*ret = (struct tcp_filter){ 0 };
-	if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &n) < 0 || !n)
-		return 0;
-	list = calloc(n, sizeof(*list));
-	if (!list)
-		return error_errno(err, -ENOMEM, "its filter");
-	if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, list, &n) < 0 ||
-	    setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &ours, sizeof(ours)) < 0)
-		r = errno == EPERM ? 1 : error_errno(err, -errno, "SO_ATTACH_FILTER"); /* locked */
-	else
-		*ret = (struct tcp_filter){ take_ptr(list), (unsigned short)n };
-	free(list);
-	return r < 0 ? r : 0;
-}
-
-int tcp_filter_back(int fd, const struct tcp_filter *f, struct ct_error *err)
-{
-	struct sock_fprog program = { f->n, f->list };
-
-	if (f->n && setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
-		return error_errno(err, -errno, "SO_ATTACH_FILTER");
-	return 0;
-}
-
 /* 1: our filter, 0: another or none. */
 static int has_ours(int fd)
 {

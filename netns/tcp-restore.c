@@ -331,13 +331,14 @@ int tcp_open_again(int fd, const struct tcp_connection *c, struct ct_error *err)
 	return fcntl(fd, F_SETFL, flags) < 0 ? error_errno(err, -errno, "fcntl") : 0;
 }
 
-/* `bare`: it will not be deaf when this is done. */
-static int restore(int fd, const struct tcp_connection *c, bool bare, struct ct_error *err)
+int tcp_restore(int fd, const struct tcp_connection *c, struct ct_error *err)
 {
 	/* Our FIN, where it was acknowledged, is the last byte before snd_una: it is sent and acknowledged again. */
 	bool again = c->state == TCP_STATE_FIN_WAIT_2 || c->state == TCP_STATE_TIME_WAIT;
 	bool spare = c->sent_len || tcp_fin_sent(c->state);
-	uint32_t snd;
+	/* A filter of the program's need not let our own packets through at the release. */
+	const bool bare = again || c->filtered;
+	const uint32_t snd = c->snd_una - again - (bare ? 0 : 1U + spare);
 	const uint32_t seq = c->rcv_nxt - tcp_fin_received(c->state);
 	struct tcp_connection mine = *c;
 	struct tcp_window window = c->window;
@@ -349,8 +350,6 @@ static int restore(int fd, const struct tcp_connection *c, bool bare, struct ct_
 		return tcp_open_again(fd, c, err);
 	if (r == 0 && c->state == TCP_STATE_CLOSED)
 		return tcp_restore_closed(fd, c, err);
-	bare |= again || !tcp_is_deaf(fd);
-	snd = c->snd_una - again - (bare ? 0 : 1U + spare);
 	if (r == 0)
 		r = tcp_make(fd, &mine, snd, seq - (uint32_t)c->received_len, err);
 	if (r == 0)
@@ -368,17 +367,4 @@ static int restore(int fd, const struct tcp_connection *c, bool bare, struct ct_
 	if (r == 0 && c->state != TCP_STATE_TIME_WAIT)
 		r = tcp_set_window(fd, &window, err);
 	return r == 0 && c->error ? tcp_raise_error(fd, &mine, err) : r;
-}
-
-int tcp_restore(int fd, const struct tcp_connection *c, struct ct_error *err)
-{
-	struct tcp_filter own;
-	int r = tcp_filter_aside(fd, &own, err);
-
-	if (r == 0)
-		r = restore(fd, c, own.n, err);
-	if (r == 0)
-		r = tcp_filter_back(fd, &own, err);
-	free(own.list);
-	return r;
 }

@@ -101,6 +101,7 @@ struct tcp_connection {
 	int error, soft_error;
 	bool ended, opening, reported;
 	struct icmp_report report;
+	bool filtered;	     /* to be made: its program has a filter of its own, which the caller attaches behind tcp_restore() */
 	bool reset;	     /* waits to be accepted, and the peer has given it up since it was in `state` */
 	uint32_t round_trip; /* us, as it is estimated; 0: not known */
 	uint32_t max_segment;

@@ -146,6 +146,8 @@ static int netlink_restore(struct restore *r, const struct node *n, uint32_t id,
 		e = sock_options_get(*ret_fd, options, N_OPTIONS, node_object(n, "options"), err);
 	if (e == 0)
 		e = sock_get(n, *ret_fd, err);
+	if (e == 0)
+		e = sock_filter_get(r, n, *ret_fd, err);
 	if (e < 0)
 		return e;
 	if (node_has(n, "port")) {

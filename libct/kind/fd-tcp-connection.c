@@ -398,6 +398,7 @@ static int connection_restore_late(struct restore *r, const struct node *n, int 
 	struct tcp_connection c;
 	int e = tcp_connection_get(r, n, fd, STATES, &c, err);
 
+	c.filtered = node_has(node_object(n, "options"), "filter");
 	if (e == 0)
 		e = tcp_repair_on(fd, err);
 	if (e == 0)
@@ -417,7 +418,8 @@ static int connection_restore_late(struct restore *r, const struct node *n, int 
 	if (node_has(n, "shutdown_receive") && node_bool(n, "shutdown_receive") &&
 	    shutdown(fd, SHUT_RD) < 0)
 		return error_errno(err, -errno, "shutdown");
-	return tcp_reuse_address(fd, reuse, err);
+	e = sock_filter_get(r, n, fd, err);
+	return e < 0 ? e : tcp_reuse_address(fd, reuse, err);
 }
 
 int tcp_check_address(struct restore *r, struct ct_error *err)
@@ -500,7 +502,7 @@ const struct kind kind_tcp_connection = {
 		   "kernel TLS and other upper layer protocols",
 	.victims = "tcp-established tcp-queues tcp-unsent tcp-half-closed tcp-opening tcp-options tcp-shared-port "
 		   "tcp-urgent tcp-urgent-hidden tcp-urgent-far tcp-error tcp-error-silence tcp-error-opening tcp-error-live "
-		   "tcp-error-other tcp-terminal tcp-fast-open tcp-signed tcp-zero-copy tcp-filter",
+		   "tcp-error-other tcp-terminal tcp-fast-open tcp-signed tcp-zero-copy tcp-filter sock-filter-queue",
 	.fd_is = connection_is,
 	.fd_dump = connection_dump,
 	.fd_link = connection_link,

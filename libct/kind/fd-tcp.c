@@ -60,6 +60,9 @@ static int tcp_restore_socket(struct restore *r, const struct node *n, uint32_t 
 
 	if (e == 0)
 		e = tcp_options_get(r, n, false, *ret_fd, err);
+	/* Who waits to be accepted inherits it. */
+	if (e == 0)
+		e = sock_filter_get(r, n, *ret_fd, err);
 	return e < 0 ? e : inet_bind(r, n, *ret_fd, err);
 }
 

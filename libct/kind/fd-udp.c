@@ -200,6 +200,8 @@ static int udp_restore(struct restore *r, const struct node *n, uint32_t id, int
 		e = udp_connect(r, n, *ret_fd, err);
 	if (e == 0)
 		e = udp_error_restore(r, n, *ret_fd, err);
+	if (e == 0)
+		e = sock_filter_get(r, n, *ret_fd, err);
 	/* SHUT_RD, SHUT_WR, SHUT_RDWR are one less. */
 	if (e == 0 && closed && shutdown(*ret_fd, (int)closed - 1) < 0 && errno != ENOTCONN)
 		e = error_errno(err, -errno, "shutdown");
@@ -214,7 +216,7 @@ const struct kind kind_udp = {
 	.refuses = "datagrams and errors at once; errors of raw sockets; in an error queue (IP_RECVERR) more than 16 messages, or others than that a "
 		   "datagram did not arrive, and all where the kernel's memory cannot be read; packets that raw sockets received, multicast datagrams, ports that several share with datagrams",
 	.victims = "udp-bound udp-connected udp-shutdown udp-options udp-multicast udp-unread udp-error udp-error-queue "
-		   "udp-unread-group raw-icmp raw-icmp6",
+		   "udp-unread-group raw-icmp raw-icmp6 sock-filter-queue",
 	.fd_is = udp_is,
 	.fd_dump = udp_dump,
 	.fd_restore = udp_restore,

@@ -289,14 +289,19 @@ static void put_filter(struct dump *d, const struct fd_view *v, struct node *to)
 	node_put_bool(to, "filter_locked", sock_int(v->dup, SOL_SOCKET, SO_LOCK_FILTER, 0));
 }
 
-static int get_filter(int fd, const struct node *from, struct ct_error *err)
+int sock_filter_get(const struct restore *r, const struct node *n, int fd, struct ct_error *err)
 {
+	__cleanup(sock_limit_end) struct sock_limit limit = { 0 };
+	const struct node *from = node_object(n, "options");
 	struct sock_fprog program;
 	size_t len;
-	int one = 1;
+	int one = 1, e;
 
 	if (!node_has(from, "filter"))
 		return 0;
+	e = sock_limit(r, &limit, err);
+	if (e < 0)
+		return e;
 	program.filter = (struct sock_filter *)node_blob(from, "filter", &len);
 	program.len = (unsigned short)(len / sizeof(struct sock_filter));
 	if (len % sizeof(struct sock_filter) || len / sizeof(struct sock_filter) > FILTER_MAX)
@@ -368,9 +373,7 @@ int sock_get_unsized(const struct node *n, int fd, struct ct_error *err)
 		e = sock_get_structs(fd, from, err);
 	if (e == 0)
 		e = get_time(fd, SO_RCVTIMEO, "receive_timeout", from, err);
-	if (e == 0)
-		e = get_time(fd, SO_SNDTIMEO, "send_timeout", from, err);
-	return e < 0 ? e : get_filter(fd, from, err);
+	return e < 0 ? e : get_time(fd, SO_SNDTIMEO, "send_timeout", from, err);
 }
 
 int sock_get_passes(const struct node *n, int fd, struct ct_error *err)

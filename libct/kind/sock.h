@@ -43,7 +43,7 @@ struct node *sock_put(struct dump *d, const struct fd_view *v, struct node *n);
 int sock_make(const struct node *n, int family, int *ret_fd, struct ct_error *err);
 /* Owner only, for a socket that was made otherwise. */
 int sock_own(const struct node *n, int fd, struct ct_error *err);
-/* The options of SOL_SOCKET. A family whose own options change some of these (IP_TOS, SO_PRIORITY) sets them before. */
+/* The options of SOL_SOCKET, but for its filter. A family whose own options change some of these (IP_TOS, SO_PRIORITY) sets them before. */
 int sock_get(const struct node *n, int fd, struct ct_error *err);
 /* Only those that say what it passes (SO_PASSCRED and its like). */
 int sock_get_passes(const struct node *n, int fd, struct ct_error *err);
@@ -51,6 +51,8 @@ int sock_get_passes(const struct node *n, int fd, struct ct_error *err);
 int sock_get_structs(int fd, const struct node *from, struct ct_error *err);
 /* All but the sizes of its buffers. */
 int sock_get_unsized(const struct node *n, int fd, struct ct_error *err);
+/* The last of it: what is put into its queue has to pass its filter (SO_ATTACH_FILTER), which may be locked. */
+int sock_filter_get(const struct restore *r, const struct node *n, int fd, struct ct_error *err);
 
 /*
  * While it lasts, this thread has only capabilities that the pod may have; sock_limit_end() gives the others back, and may be

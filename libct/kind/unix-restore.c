@@ -421,6 +421,8 @@ static int finish(struct unix_world *w, struct unix_socket *s, struct ct_error *
 	if (e == 0)
 		e = sock_get(s->n, s->fd, err);
 	if (e == 0)
+		e = sock_filter_get(w->r, s->n, s->fd, err);
+	if (e == 0)
 		e = doc_check(w->r->doc, err);
 	return e < 0 ? error_prefix(err, e, "descriptors[%u]", s->id) : 0;
 }
