@@ -18,7 +18,10 @@
 int error_set(struct ct_error *err, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Records several findings, one on each line; each went through error_plain() before. */
+/*
+ * Records several findings, one on each line; each went through error_plain() before. Where there is no room for all the last
+ * line is "and N more", here and where a prefix makes them longer.
+ */
 int error_lines(struct ct_error *err, int code, const char *lines);
 
 /* Makes control characters (newlines too) question marks. */
