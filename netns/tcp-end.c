@@ -14,14 +14,10 @@
 #include "netns/raw.h"
 #include "netns/tcp-impl.h"
 
-#define MSS_DEFAULT 536
-#define ARRIVAL_MS 30000
-#define AGAIN_MS 100 /* after that a packet is taken to be lost */
 #define SOFT_TIMES 3 /* nothing tells that one has come */
 #define RTO_MIN_US 8000 /* two ticks of the slowest clock that is usual */
 #define CLOCK (1u << 20) /* any; it counts milliseconds */
 #define FIRST 1
-#define ROOM 65535
 
 static bool is_six(const struct tcp_connection *c)
 {
@@ -77,14 +73,14 @@ static int await_error(int fd, const struct tcp_connection *c, const struct icmp
 		       struct ct_error *err)
 {
 	struct pollfd p = { .fd = fd };
-	int64_t until = monotonic_ms() + ARRIVAL_MS;
+	int64_t until = monotonic_ms() + TCP_ARRIVAL_MS;
 	int r;
 
 	while (monotonic_ms() < until) {
 		r = report ? send_report(c, report, seq, err) : 0;
 		if (r < 0)
 			return r;
-		if (poll(&p, 1, AGAIN_MS) > 0 && p.revents & POLLERR)
+		if (poll(&p, 1, TCP_AGAIN_MS) > 0 && p.revents & POLLERR)
 			return 0;
 	}
 	return error_set(err, -ETIMEDOUT, "it does not come to its error %d", c->error);
@@ -163,8 +159,8 @@ static int slow_down(int fd, const struct haste *h, struct ct_error *err)
 /* A byte is sent, and sent again, and nobody has heard it. What was reported of it meanwhile is the reason. */
 static int end_by_silence(int fd, const struct tcp_connection *c, uint32_t seq, struct ct_error *err)
 {
-	const struct tcp_window window = { .snd_wl1 = seq - 1, .snd_wnd = ROOM, .max_window = ROOM,
-					   .rcv_wnd = ROOM, .rcv_wup = seq };
+	const struct tcp_window window = { .snd_wl1 = seq - 1, .snd_wnd = TCP_ROOM, .max_window = TCP_ROOM,
+					   .rcv_wnd = TCP_ROOM, .rcv_wup = seq };
 	const uint32_t spare = c->snd_una - 1;
 	struct tcp_connection mine = *c;
 	int r = 0;
@@ -284,7 +280,7 @@ int tcp_restore_closed(int fd, const struct tcp_connection *c, struct ct_error *
 	int r;
 
 	find_remote(&mine);
-	mine.max_segment = MSS_DEFAULT;
+	mine.max_segment = TCP_MSS_DEFAULT;
 	mine.sack = true; /* by which it is seen that it was open once */
 	if (c->opening)
 		return restore_opening(fd, &mine, err);

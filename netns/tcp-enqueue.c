@@ -27,20 +27,13 @@
 #include "netns/tcp-impl.h"
 #include "netns/tcp-listener.h"
 
-#define ARRIVAL_MS 30000
-#define AGAIN_MS 100 /* after that a packet is taken to be lost */
-#define BEFORE 1000  /* so much older is the peer's side of the old one */
+#define BEFORE 1000 /* so much older is the peer's side of the old one */
 
 struct entry {
 	int listener, ifindex;
 	struct tcp_connection c; /* borrows the queue */
 	uint32_t ours, theirs;	 /* the numbers of both SYNs */
 };
-
-static socklen_t name_len(const struct sockaddr_storage *a)
-{
-	return a->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-}
 
 /* ---- our clock ---- */
 
@@ -51,14 +44,14 @@ static int our_clock(const struct tcp_connection *c, uint32_t *ret, struct ct_er
 
 	if (r < 0)
 		return r;
-	if (bind(fd, (const struct sockaddr *)&c->local, name_len(&c->local)) < 0)
+	if (bind(fd, (const struct sockaddr *)&c->local, tcp_name_len(&c->local)) < 0)
 		return error_errno(err, -errno, "bind");
 	r = tcp_repair_off(fd, 0, false, err);
 	if (r < 0)
 		return r;
 	if (tcp_set_int(fd, TCP_FASTOPEN_CONNECT, 1) < 0 || tcp_set_int(fd, TCP_FASTOPEN_NO_COOKIE, 1) < 0)
 		return error_errno(err, -errno, "TCP_FASTOPEN_CONNECT");
-	if (connect(fd, (const struct sockaddr *)&c->remote, name_len(&c->remote)) < 0)
+	if (connect(fd, (const struct sockaddr *)&c->remote, tcp_name_len(&c->remote)) < 0)
 		return error_errno(err, -errno, "connect");
 	if (tcp_get(fd, TCP_TIMESTAMP, ret, sizeof(*ret)) < 0)
 		return error_errno(err, -errno, "TCP_TIMESTAMP");
@@ -105,7 +98,7 @@ struct aim {
 /* Sends the packet until it has come to pass. */
 static int bring(const struct entry *e, struct tcp_segment *s, const struct aim *aim, struct ct_error *err)
 {
-	int64_t until = monotonic_ms() + ARRIVAL_MS, again = 0;
+	int64_t until = monotonic_ms() + TCP_ARRIVAL_MS, again = 0;
 	struct sockdiag_inet is = { 0 };
 
 	for (;;) {
@@ -116,7 +109,7 @@ static int bring(const struct entry *e, struct tcp_segment *s, const struct aim 
 			r = send_theirs(e, s, err);
 			if (r < 0)
 				return r;
-			again = now + AGAIN_MS;
+			again = now + TCP_AGAIN_MS;
 		}
 		r = sockdiag_tcp_one(-1, &e->c.local, &e->c.remote, e->ifindex, &is, err);
 		if (r < 0 && r != -ENOENT)

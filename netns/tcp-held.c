@@ -16,7 +16,6 @@
 
 #define URGENT_STATES 0xff00 /* of urg_data, above the byte: net/tcp.h */
 #define URGENT_HERE 0x0100
-#define SOCKET_DONE 1 /* SOCK_DONE of enum sock_flags */
 #define STATE_NEW_SYN_RECEIVED 12 /* net/tcp_states.h: a request, which is no socket yet */
 #define OBJECT_MAX 8192
 #define QUEUE_MAX (1u << 30)
@@ -331,7 +330,7 @@ static int read_waiting(struct reader *w, uint64_t address, const uint8_t *sk, s
 
 	c->reset = c->state == TCP_STATE_CLOSED && (error == ECONNRESET || error == EPIPE);
 	if (c->reset)
-		c->state = kernel_get(sk, w->flags) >> SOCKET_DONE & 1 ? TCP_STATE_CLOSE_WAIT : TCP_STATE_ESTABLISHED;
+		c->state = kernel_get(sk, w->flags) >> KERNEL_SOCK_DONE & 1 ? TCP_STATE_CLOSE_WAIT : TCP_STATE_ESTABLISHED;
 	len = c->rcv_nxt - first - tcp_fin_received(c->state);
 	/* One that has not arrived is announced by its own segment, too. */
 	c->urgent = (urgent & URGENT_STATES) == URGENT_HERE;

@@ -19,6 +19,15 @@
 #define TCP_OPTION_SACK 4
 #define TCP_OPTION_TIMESTAMPS 8
 
+#define TCP_ARRIVAL_MS 30000 /* a packet to ourselves has come by then, on a busy host too */
+#define TCP_AGAIN_MS 100     /* after that it is taken to be lost */
+#define TCP_ROOM 65535	     /* a receive window, for what we say in the peer's name to be heard */
+
+static inline socklen_t tcp_name_len(const struct sockaddr_storage *a)
+{
+	return a->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+}
+
 /* The answer decides what a connection goes on with, so lack of memory is not the last word. */
 static inline int sock_get(int fd, int level, int option, void *value, socklen_t *len)
 {
@@ -47,14 +56,6 @@ static inline int tcp_set_int(int fd, int option, int value)
 {
 	return tcp_set(fd, option, &value, sizeof(value));
 }
-
-/* Newer than the headers (Linux 6.15). */
-#ifndef TCP_RTO_MAX_MS
-#define TCP_RTO_MAX_MS 44
-#endif
-#ifndef TCP_RTO_MIN_US
-#define TCP_RTO_MIN_US 45
-#endif
 
 struct tcp_segment {
 	uint32_t seq, ack;

@@ -10,7 +10,6 @@
 #include "netns/tcp-impl.h"
 
 #define OBJECT_MAX 8192
-#define KEEP_OPEN 3 /* SOCK_KEEPOPEN of enum sock_flags: a bit of skc_flags */
 #define NAGLE_OFF 1 /* TCP_NAGLE_OFF of <net/tcp.h> */
 
 /* How the kernel's number becomes that of the option. */
@@ -23,7 +22,7 @@ static const struct field {
 	int64_t unset;	/* this one is not told */
 	int64_t detail; /* BIT: which of them */
 } fields[] = {
-	{ SOL_SOCKET, SO_KEEPALIVE, "sock_common.skc_flags", BIT, -1, 1 << KEEP_OPEN },
+	{ SOL_SOCKET, SO_KEEPALIVE, "sock_common.skc_flags", BIT, -1, 1 << KERNEL_SOCK_KEEPOPEN },
 	{ SOL_SOCKET, SO_REUSEADDR, "sock_common.skc_reuse", PLAIN, -1, 0 },
 	{ SOL_SOCKET, SO_PRIORITY, "sock.sk_priority", PLAIN, -1, 0 },
 	{ SOL_SOCKET, SO_MARK, "sock.sk_mark", PLAIN, -1, 0 },

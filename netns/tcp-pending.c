@@ -10,12 +10,11 @@
 #include "libct/base/error.h"
 #include "libct/base/kernel.h"
 #include "netns/skb.h"
-#include "netns/tcp-held.h"
+#include "netns/tcp-kept.h"
 
 #define SOCKET_MAX 2048
 #define DATA_MAX 2048 /* a message of ICMP is shorter */
 #define CONNECTING 2 /* SS_CONNECTING of <linux/net.h> */
-#define DONE 1	     /* SOCK_DONE of enum sock_flags: a bit of skc_flags */
 
 struct reader {
 	struct skb_reader skb;
@@ -139,6 +138,6 @@ int tcp_pending_each(struct kernel *k, int fd, struct tcp_pending *ret,
 	ret->opening = kernel_get(socket, w.state) == CONNECTING;
 	ret->error = (int)kernel_get(sk, w.error);
 	ret->soft_error = (int)kernel_get(sk, w.soft_error);
-	ret->ended = kernel_get(sk, w.flags) >> DONE & 1;
+	ret->ended = kernel_get(sk, w.flags) >> KERNEL_SOCK_DONE & 1;
 	return skb_queue(&w.skb, address + w.queue.at / 8, read_report, &w, err);
 }

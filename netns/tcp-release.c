@@ -10,9 +10,6 @@
 #include "libct/base/error.h"
 #include "netns/tcp-impl.h"
 
-#define ARRIVAL_MS 30000
-#define AGAIN_MS 100 /* after that a packet is taken to be lost */
-
 int tcp_set_window(int fd, const struct tcp_window *w, struct ct_error *err)
 {
 	if (tcp_set(fd, TCP_REPAIR_WINDOW, w, sizeof(*w)) < 0)
@@ -54,7 +51,7 @@ static int has_come(int fd, const struct tcp_effect *effect)
 int tcp_tell(int fd, const struct tcp_connection *c, const struct tcp_segment *segment,
 	     const struct tcp_effect *effect, struct ct_error *err)
 {
-	int64_t now = monotonic_ms(), until = now + ARRIVAL_MS, again = now;
+	int64_t now = monotonic_ms(), until = now + TCP_ARRIVAL_MS, again = now;
 	int r = 0;
 
 	if (effect->what == TCP_RECEIVED && tcp_set_int(fd, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE) < 0)
@@ -64,7 +61,7 @@ int tcp_tell(int fd, const struct tcp_connection *c, const struct tcp_segment *s
 			r = tcp_inject(&c->remote, &c->local, segment);
 			if (r < 0)
 				return error_errno(err, r, "send a packet to ourselves");
-			again = now + AGAIN_MS;
+			again = now + TCP_AGAIN_MS;
 		}
 		r = has_come(fd, effect);
 		if (r)

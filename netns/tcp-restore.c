@@ -10,12 +10,6 @@
 
 #define CHUNK (32 << 10) /* bytes put into a queue at a time */
 #define MSS_MAX 32767 /* that can be asked for */
-#define ROOM 65535 /* a receive window, for the peer's FIN to be heard */
-
-static socklen_t name_len(const struct sockaddr_storage *a)
-{
-	return a->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-}
 
 static int set_number(int fd, int queue, uint32_t number, struct ct_error *err)
 {
@@ -36,7 +30,7 @@ static int bind_local(int fd, const struct sockaddr_storage *a, struct ct_error 
 	if (((struct sockaddr_in *)&now)->sin_port)
 		return 0;
 	/* In repair mode no other socket is in the way. */
-	return bind(fd, (const struct sockaddr *)a, name_len(a)) < 0 ? error_errno(err, -errno, "bind") : 0;
+	return bind(fd, (const struct sockaddr *)a, tcp_name_len(a)) < 0 ? error_errno(err, -errno, "bind") : 0;
 }
 
 static int set_agreed(int fd, const struct tcp_connection *c, struct ct_error *err)
@@ -117,7 +111,7 @@ static int widen(int fd, struct ct_error *err)
 /* Room for one segment, and none at the peer, so that nothing that stands in the queue counts as sent. */
 static int open_window(int fd, uint32_t rcv_nxt, struct ct_error *err)
 {
-	struct tcp_window w = { .snd_wl1 = rcv_nxt - 1, .max_window = ROOM, .rcv_wnd = ROOM,
+	struct tcp_window w = { .snd_wl1 = rcv_nxt - 1, .max_window = TCP_ROOM, .rcv_wnd = TCP_ROOM,
 				.rcv_wup = rcv_nxt };
 
 	return tcp_set_window(fd, &w, err);
@@ -250,7 +244,7 @@ static int end_both(int fd, const struct tcp_connection *c, uint32_t seq, struct
 
 	if (r == 0)
 		r = tcp_become(fd, c, seq, c->snd_una - 1, TCP_FLAG_BYTE_ACK | TCP_FLAG_BYTE_FIN,
-			 TCP_STATE_CLOSING, err);
+			       TCP_STATE_CLOSING, err);
 	if (r == 0)
 		r = tcp_set_window(fd, &c->window, err);
 	return r < 0 ? r : tcp_tell(fd, c, &ack, &over, err);
@@ -299,7 +293,7 @@ int tcp_make(int fd, struct tcp_connection *c, uint32_t snd, uint32_t rcv, struc
 	/* What is asked for now is what segments are cut to; what the peer takes is told later (set_agreed()). */
 	if (r == 0)
 		tcp_set_int(fd, TCP_MAXSEG, c->max_segment < MSS_MAX ? (int)c->max_segment : MSS_MAX);
-	if (r == 0 && connect(fd, (const struct sockaddr *)&c->remote, name_len(&c->remote)) < 0)
+	if (r == 0 && connect(fd, (const struct sockaddr *)&c->remote, tcp_name_len(&c->remote)) < 0)
 		r = error_errno(err, -errno, "connect");
 	if (r == 0)
 		tcp_set_int(fd, TCP_MAXSEG, 0);
@@ -325,7 +319,7 @@ int tcp_open_again(int fd, const struct tcp_connection *c, struct ct_error *err)
 	if (tcp_set_int(fd, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP) < 0 || flags < 0 ||
 	    fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return error_errno(err, -errno, "TCP_REPAIR");
-	if (connect(fd, (const struct sockaddr *)&c->remote, name_len(&c->remote)) < 0 &&
+	if (connect(fd, (const struct sockaddr *)&c->remote, tcp_name_len(&c->remote)) < 0 &&
 	    errno != EINPROGRESS)
 		return error_errno(err, -errno, "connect");
 	return fcntl(fd, F_SETFL, flags) < 0 ? error_errno(err, -errno, "fcntl") : 0;

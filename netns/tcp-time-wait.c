@@ -7,17 +7,9 @@
 #include "netns/sockdiag.h"
 #include "netns/tcp-impl.h"
 
-#define MSS_DEFAULT 536
-#define ROOM 65535
-
 int tcp_ifindex(const struct sockaddr_storage *a)
 {
 	return a->ss_family == AF_INET6 ? (int)((const struct sockaddr_in6 *)a)->sin6_scope_id : 0;
-}
-
-static socklen_t name_len(const struct sockaddr_storage *a)
-{
-	return a->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
 }
 
 int tcp_stand_in(const struct tcp_connection *c, int *ret, struct ct_error *err)
@@ -33,7 +25,7 @@ int tcp_stand_in(const struct tcp_connection *c, int *ret, struct ct_error *err)
 	if (r < 0)
 		return r;
 	/* No address of this network, as mostly. */
-	if (bind(fd, (const struct sockaddr *)&c->remote, name_len(&c->remote)) < 0)
+	if (bind(fd, (const struct sockaddr *)&c->remote, tcp_name_len(&c->remote)) < 0)
 		return errno == EADDRNOTAVAIL ? 0 : error_errno(err, -errno, "bind");
 	r = sockdiag_tcp_one(-1, &c->remote, &c->local, tcp_ifindex(&c->remote), &there, NULL);
 	/* To connect in the place of one that is over would be its end. */
@@ -42,7 +34,7 @@ int tcp_stand_in(const struct tcp_connection *c, int *ret, struct ct_error *err)
 	r = tcp_deafen(fd, err);
 	if (r < 0)
 		return r;
-	if (connect(fd, (const struct sockaddr *)&c->local, name_len(&c->local)) < 0)
+	if (connect(fd, (const struct sockaddr *)&c->local, tcp_name_len(&c->local)) < 0)
 		return error_errno(err, -errno, "connect");
 	*ret = take_fd(&fd);
 	return 0;
@@ -59,8 +51,8 @@ int tcp_restore_time_wait(const struct tcp_connection *c, struct ct_error *err)
 	if (fd < 0)
 		return error_errno(err, -errno, "socket");
 	if (!mine.max_segment)
-		mine.max_segment = MSS_DEFAULT;
-	mine.window = (struct tcp_window){ .snd_wl1 = c->rcv_nxt, .max_window = ROOM,
+		mine.max_segment = TCP_MSS_DEFAULT;
+	mine.window = (struct tcp_window){ .snd_wl1 = c->rcv_nxt, .max_window = TCP_ROOM,
 					   .rcv_wnd = c->window.rcv_wnd, .rcv_wup = c->rcv_nxt };
 	r = tcp_stand_in(c, &other, err);
 	if (r == 0)

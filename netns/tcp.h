@@ -56,6 +56,17 @@
 
 struct ct_error;
 
+/* Newer than the headers (Linux 6.15). */
+#ifndef TCP_RTO_MAX_MS
+#define TCP_RTO_MAX_MS 44
+#endif
+#ifndef TCP_RTO_MIN_US
+#define TCP_RTO_MIN_US 45
+#endif
+#ifndef TCP_DELACK_MAX_US
+#define TCP_DELACK_MAX_US 46
+#endif
+
 /* RFC 9293, numbered as in struct tcp_info; <netinet/tcp.h> has the same, but does not go with <linux/tcp.h>. */
 enum tcp_state {
 	TCP_STATE_ESTABLISHED = 1,

@@ -193,18 +193,6 @@ static int check_opening(struct dump *d, const struct fd_view *v, struct ct_erro
 	return 1;
 }
 
-/* Who reports is told like every other address of the socket. */
-static void to_family(int family, struct sockaddr_storage *a)
-{
-	struct sockaddr_in6 six = { .sin6_family = AF_INET6 };
-
-	if (family == AF_INET || a->ss_family == AF_INET6)
-		return;
-	six.sin6_addr.s6_addr[10] = six.sin6_addr.s6_addr[11] = 0xff;
-	memcpy(six.sin6_addr.s6_addr + 12, &((struct sockaddr_in *)a)->sin_addr, 4);
-	memcpy(a, &six, sizeof(six));
-}
-
 static int refuse_error(struct dump *d, const struct fd_view *v, const struct sockaddr_storage *local,
 			const struct tcp_pending *p)
 {
@@ -265,7 +253,7 @@ static int dump_error(struct dump *d, const struct fd_view *v, struct node *n, s
 	c.ended = state == TCP_STATE_CLOSED && p.ended && c.error != EPIPE && (c.error || c.soft_error);
 	c.reported = p.reports;
 	c.report = p.report;
-	to_family(c.local.ss_family, &c.report.from);
+	inet_to_family(c.local.ss_family, &c.report.from);
 	if (p.foreign || p.reports > 1 || !tcp_can_restore_error(&c))
 		return refuse_error(d, v, &c.local, &p);
 	tcp_error_put(d, v->dup, &c, n);

@@ -98,6 +98,27 @@ in_addr_t inet_ipv4(const struct sockaddr_storage *a)
 	return ip;
 }
 
+void inet_set_ipv4(struct sockaddr_storage *a, int family, in_addr_t ip)
+{
+	struct sockaddr_in6 *six = (struct sockaddr_in6 *)a;
+
+	a->ss_family = (sa_family_t)family;
+	if (family == AF_INET) {
+		((struct sockaddr_in *)a)->sin_addr.s_addr = ip;
+		return;
+	}
+	six->sin6_flowinfo = 0;
+	memset(six->sin6_addr.s6_addr, 0, 10);
+	memset(six->sin6_addr.s6_addr + 10, 0xff, 2);
+	memcpy(six->sin6_addr.s6_addr + 12, &ip, 4);
+}
+
+void inet_to_family(int family, struct sockaddr_storage *a)
+{
+	if (family == AF_INET6 && a->ss_family != AF_INET6)
+		inet_set_ipv4(a, family, ((struct sockaddr_in *)a)->sin_addr.s_addr);
+}
+
 static bool is_own6(const struct pod_config *config, const struct sockaddr_storage *a)
 {
 	const struct in6_addr *own = &config->address.ip6;

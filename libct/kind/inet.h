@@ -15,6 +15,10 @@ const char *inet_text(const struct sockaddr_storage *a, char text[INET_TEXT]);
 /* In network order: the port; the IPv4 address, also a mapped one, 0: none. */
 uint16_t inet_port(const struct sockaddr_storage *a);
 in_addr_t inet_ipv4(const struct sockaddr_storage *a);
+/* Makes it that IPv4 address, in a socket of IPv6 a mapped one; the port stays. */
+void inet_set_ipv4(struct sockaddr_storage *a, int family, in_addr_t ip);
+/* The same of an address of either: as a socket of this family tells it. */
+void inet_to_family(int family, struct sockaddr_storage *a);
 /* Neither an address nor a port. */
 bool inet_any(const struct sockaddr_storage *a);
 

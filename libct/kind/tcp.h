@@ -4,17 +4,6 @@
 #include "libct/kind/inet.h"
 #include "netns/tcp.h"
 
-/* Newer than the headers (Linux 6.15). */
-#ifndef TCP_RTO_MAX_MS
-#define TCP_RTO_MAX_MS 44
-#endif
-#ifndef TCP_RTO_MIN_US
-#define TCP_RTO_MIN_US 45
-#endif
-#ifndef TCP_DELACK_MAX_US
-#define TCP_DELACK_MAX_US 46
-#endif
-
 bool tcp_is_socket(const struct fd_view *v);
 /* Has it a connection, or had one whose end can still be told? */
 bool tcp_is_connection(int fd);

@@ -76,19 +76,6 @@ struct reports {
 	struct node *array; /* NULL: only counted */
 };
 
-/* Told as the socket has addresses, also where it is one of IPv6 that sent by IPv4. */
-static void to_family(int family, struct sockaddr_storage *a)
-{
-	const struct sockaddr_in four = *(const struct sockaddr_in *)a;
-	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = four.sin_port };
-
-	if (family == AF_INET || a->ss_family == AF_INET6)
-		return;
-	six.sin6_addr.s6_addr[10] = six.sin6_addr.s6_addr[11] = 0xff;
-	memcpy(six.sin6_addr.s6_addr + 12, &four.sin_addr, 4);
-	memcpy(a, &six, sizeof(six));
-}
-
 /* "Destination unreachable", "time exceeded"; those about the size of packets change more than a queue. */
 static bool can_repeat(const struct icmp_report *r)
 {
@@ -108,9 +95,9 @@ static int put_report(void *context, const struct told *told, struct ct_error *e
 	to->other |= !can_repeat(&told->report);
 	if (!to->array || to->n > REPORTS_MAX)
 		return 0;
-	to_family(to->family, &t.report.from);
-	to_family(to->family, &t.local);
-	to_family(to->family, &t.remote);
+	inet_to_family(to->family, &t.report.from);
+	inet_to_family(to->family, &t.local);
+	inet_to_family(to->family, &t.remote);
 	n = node_put_object(to->array, NULL);
 	node_put_u64(n, "type", t.report.type);
 	node_put_u64(n, "code", t.report.code);

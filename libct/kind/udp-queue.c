@@ -57,19 +57,6 @@ static const struct {
 
 #define N_TELLERS (sizeof(tellers) / sizeof(tellers[0]))
 
-static void set_mapped(struct sockaddr_storage *to, in_addr_t ip, bool six)
-{
-	if (!six) {
-		to->ss_family = AF_INET;
-		((struct sockaddr_in *)to)->sin_addr.s_addr = ip;
-		return;
-	}
-	to->ss_family = AF_INET6;
-	memset(((struct sockaddr_in6 *)to)->sin6_addr.s6_addr, 0, 10);
-	memset(((struct sockaddr_in6 *)to)->sin6_addr.s6_addr + 10, 0xff, 2);
-	memcpy(((struct sockaddr_in6 *)to)->sin6_addr.s6_addr + 12, &ip, 4);
-}
-
 static void read_control(const struct round *q, struct msghdr *h, struct datagram *m)
 {
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
@@ -77,7 +64,7 @@ static void read_control(const struct round *q, struct msghdr *h, struct datagra
 			struct in_pktinfo *p = (struct in_pktinfo *)CMSG_DATA(c);
 
 			m->link = p->ipi_ifindex;
-			set_mapped(&m->to, p->ipi_addr.s_addr, q->family == AF_INET6);
+			inet_set_ipv4(&m->to, q->family, p->ipi_addr.s_addr);
 		} else if (c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
 			struct in6_pktinfo *p = (struct in6_pktinfo *)CMSG_DATA(c);
 
