@@ -3,25 +3,10 @@
 #pragma once
 #include "tcp.h"
 
-#include <linux/filter.h>
 #include <netinet/icmp6.h>
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
 #include <netinet/ip_icmp.h>
-
-/* Nothing gets to this socket any more. */
-static inline void icmp_deafen(int fd)
-{
-	struct sock_filter none = BPF_STMT(BPF_RET | BPF_K, 0);
-	struct sock_fprog program = { 1, &none };
-
-	CHECK_SYS(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)));
-}
-
-static inline void icmp_hear(int fd)
-{
-	CHECK_SYS(setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &(int){ 0 }, sizeof(int)));
-}
 
 /* To be opened before what is to be reported is sent. */
 static inline int icmp_listen(int family)

@@ -6,20 +6,9 @@
 /* run: --cap-add net_raw --cap-add net_admin */
 #include "tcp.h"
 
-#include <linux/filter.h>
 #include <sys/un.h>
 
 enum { UDP, UNIX_DATAGRAM, UNIX_STREAM, UNIX_PACKET, TCP_OPEN, TCP_HALF, TCP_OTHER_HALF, N };
-
-static void deafen(int fd, bool lock)
-{
-	struct sock_filter none = BPF_STMT(BPF_RET | BPF_K, 0);
-	struct sock_fprog program = { 1, &none };
-
-	CHECK_SYS(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)));
-	if (lock)
-		CHECK_SYS(setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &(int){ 1 }, sizeof(int)));
-}
 
 static void make(int what, int *ret_writer, int *ret_reader)
 {
@@ -90,7 +79,9 @@ int main(void)
 
 	for (int i = 0; i < 2 * N; i++) {
 		make(i % N, &writer[i], &reader[i]);
-		deafen(reader[i], i >= N);
+		tcp_deafen(reader[i]);
+		if (i >= N)
+			CHECK_SYS(setsockopt(reader[i], SOL_SOCKET, SO_LOCK_FILTER, &(int){ 1 }, sizeof(int)));
 	}
 	victim_ready();
 	for (int i = 0; i < 2 * N; i++)

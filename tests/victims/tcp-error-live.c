@@ -14,7 +14,7 @@ static struct pair make(int family, bool hard)
 	else if (hard)
 		CHECK_SYS(setsockopt(p.client, SOL_IPV6, IPV6_RECVERR, &(int){ 1 }, sizeof(int)));
 	CHECK_EQ(tcp_put(p.server, 0, 1000), 1000);
-	icmp_deafen(p.server);
+	tcp_deafen(p.server);
 	CHECK_EQ(tcp_put(p.client, 0, 1000), 1000);
 	icmp_next(raw, p.client, true, head);
 	icmp_report(family, head, family == AF_INET ? ICMP_HOST_UNREACH : ICMP6_DST_UNREACH_ADDR);
@@ -37,7 +37,7 @@ static void check(struct pair p, bool hard)
 		CHECK_EQ(icmp_error_of(p.client), EHOSTUNREACH);
 	CHECK_EQ(icmp_error_of(p.client), 0);
 	CHECK_ERRNO(recv(p.client, &byte, 1, MSG_DONTWAIT), EAGAIN);
-	icmp_hear(p.server);
+	tcp_hear(p.server);
 	tcp_expect(p.server, 0, 1000);
 	tcp_exchange(p);
 }

@@ -13,7 +13,7 @@ static int silent(int family, struct sockaddr_storage *ret, socklen_t *ret_len)
 {
 	int fd = tcp_listen(family, ret, ret_len);
 
-	icmp_deafen(fd);
+	tcp_deafen(fd);
 	return fd;
 }
 

@@ -20,7 +20,7 @@ static int make(int family, int how)
 		CHECK_SYS(shutdown(p.server, SHUT_WR));
 		VICTIM_UNTIL(tcp_state_of(p.client) == TCP_CLOSE_WAIT);
 	}
-	icmp_deafen(p.server);
+	tcp_deafen(p.server);
 	CHECK_EQ(send(p.client, "lost", 4, 0), 4);
 	if (how == REPORTED || how == TOLD) {
 		icmp_next(raw, p.client, true, head);

@@ -3,17 +3,7 @@
 /* run: --cap-add net_raw --cap-add net_admin */
 #include "tcp.h"
 
-#include <linux/filter.h>
-
 enum { OPEN, HALF, N };
-
-static void deafen(int fd)
-{
-	struct sock_filter none = BPF_STMT(BPF_RET | BPF_K, 0);
-	struct sock_fprog program = { 1, &none };
-
-	CHECK_SYS(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)));
-}
 
 static void hear(int fd)
 {
@@ -24,7 +14,7 @@ static void hear(int fd)
 	CHECK_EQ(n, 1);
 	CHECK_EQ(is[0].code, BPF_RET | BPF_K);
 	CHECK_EQ(is[0].k, 0);
-	CHECK_SYS(setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &(int){ 0 }, sizeof(int)));
+	tcp_hear(fd);
 }
 
 int main(void)
@@ -40,8 +30,8 @@ int main(void)
 			VICTIM_UNTIL(tcp_state_of(p[i].client) == TCP_FIN_WAIT2);
 			CHECK_EQ(tcp_state_of(p[i].server), TCP_CLOSE_WAIT);
 		}
-		deafen(p[i].client);
-		deafen(p[i].server);
+		tcp_deafen(p[i].client);
+		tcp_deafen(p[i].server);
 	}
 	victim_ready();
 	for (int i = 0; i < 2 * N; i++) {

@@ -15,11 +15,6 @@ struct place {
 	uint16_t ports[N];
 };
 
-static uint16_t port_of(const struct sockaddr_storage *a)
-{
-	return ntohs(((const struct sockaddr_in *)a)->sin_port);
-}
-
 static void fill(struct place *p, int family)
 {
 	struct sockaddr_storage a;
@@ -27,13 +22,8 @@ static void fill(struct place *p, int family)
 
 	p->listener = tcp_listen(family, &a, &len);
 	for (int i = 0; i < N; i++) {
-		struct sockaddr_storage mine;
-		socklen_t mine_len = sizeof(mine);
-		int fd = p->clients[i] = CHECK_SYS(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+		int fd = p->clients[i] = tcp_come(p->listener, &a, len, i, &p->ports[i]);
 
-		CHECK_SYS(connect(fd, (struct sockaddr *)&a, len));
-		CHECK_SYS(getsockname(fd, (struct sockaddr *)&mine, &mine_len));
-		p->ports[i] = port_of(&mine);
 		if (i != BARE)
 			CHECK_EQ(tcp_put(fd, 0, LEN), LEN);
 		if (i == ENDED)
@@ -70,12 +60,8 @@ static void check_error(int fd, int how)
 static void serve(struct place *p)
 {
 	for (int i = 0; i < N; i++) {
-		struct sockaddr_storage a;
-		socklen_t len = sizeof(a);
-		struct pair c = { .client = p->clients[i] };
+		struct pair c = { .client = p->clients[i], .server = tcp_accept(p->listener, p->ports[i]) };
 
-		c.server = CHECK_SYS(accept(p->listener, (struct sockaddr *)&a, &len));
-		CHECK_EQ(port_of(&a), p->ports[i]);
 		if (i == GOOD || i == LAST) {
 			tcp_expect(c.server, 0, LEN);
 			tcp_exchange(c);
@@ -85,8 +71,7 @@ static void serve(struct place *p)
 		}
 		CHECK_SYS(close(c.server));
 	}
-	CHECK_SYS(fcntl(p->listener, F_SETFL, O_NONBLOCK));
-	CHECK_ERRNO(accept(p->listener, NULL, NULL), EAGAIN);
+	tcp_nobody_waits(p->listener);
 }
 
 int main(void)

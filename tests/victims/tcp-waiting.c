@@ -12,22 +12,7 @@ struct place {
 	uint16_t ports[N];
 };
 
-static uint16_t port_of(const struct sockaddr_storage *a)
-{
-	return ntohs(((const struct sockaddr_in *)a)->sin_port);
-}
-
 /* The clients are of `family`, the listening socket of `own`. */
-/* How many wait to be accepted. */
-static int waiting(int listener)
-{
-	struct tcp_info info = { 0 };
-	socklen_t len = sizeof(info);
-
-	CHECK_SYS(getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &len));
-	return (int)info.tcpi_unacked;
-}
-
 static void fill(struct place *p, int own, int family)
 {
 	struct sockaddr_storage a;
@@ -35,7 +20,7 @@ static void fill(struct place *p, int own, int family)
 
 	p->listener = tcp_listen(own, &a, &len);
 	if (own != family) {
-		uint16_t port = port_of(&a);
+		uint16_t port = tcp_port(&a);
 
 		CHECK_SYS(close(p->listener));
 		p->listener = CHECK_SYS(socket(own, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -46,16 +31,8 @@ static void fill(struct place *p, int own, int family)
 		len = tcp_loopback(&a, family, port);
 	}
 	for (int i = 0; i < N; i++) {
-		struct sockaddr_storage mine;
-		socklen_t mine_len = sizeof(mine);
-
-		p->clients[i] = CHECK_SYS(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-		CHECK_SYS(connect(p->clients[i], (struct sockaddr *)&a, len));
-		/* The last packet of the handshake may be under way still, and the next client's overtake it. */
-		VICTIM_UNTIL(waiting(p->listener) == i + 1);
+		p->clients[i] = tcp_come(p->listener, &a, len, i, &p->ports[i]);
 		CHECK_EQ(tcp_put(p->clients[i], 0, lengths[i]), lengths[i]);
-		CHECK_SYS(getsockname(p->clients[i], (struct sockaddr *)&mine, &mine_len));
-		p->ports[i] = port_of(&mine);
 	}
 	CHECK_SYS(shutdown(p->clients[1], SHUT_WR));
 }
@@ -63,12 +40,8 @@ static void fill(struct place *p, int own, int family)
 static void serve(struct place *p)
 {
 	for (int i = 0; i < N; i++) {
-		struct sockaddr_storage a;
-		socklen_t len = sizeof(a);
-		struct pair c = { .client = p->clients[i] };
+		struct pair c = { .client = p->clients[i], .server = tcp_accept(p->listener, p->ports[i]) };
 
-		c.server = CHECK_SYS(accept(p->listener, (struct sockaddr *)&a, &len));
-		CHECK_EQ(port_of(&a), p->ports[i]);
 		tcp_expect(c.server, 0, lengths[i]);
 		if (i == 1) {
 			tcp_expect_end(c.server);
@@ -79,8 +52,7 @@ static void serve(struct place *p)
 		}
 		tcp_close(c);
 	}
-	CHECK_SYS(fcntl(p->listener, F_SETFL, O_NONBLOCK));
-	CHECK_ERRNO(accept(p->listener, NULL, NULL), EAGAIN);
+	tcp_nobody_waits(p->listener);
 }
 
 int main(void)

@@ -3,6 +3,7 @@
 #pragma once
 #include "victim.h"
 
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -135,4 +136,65 @@ static inline void tcp_exchange(struct pair p)
 	tcp_expect(p.server, 0, 3000);
 	CHECK_EQ(tcp_put(p.server, 7, 3000), 3000);
 	tcp_expect(p.client, 7, 3000);
+}
+
+/* How many wait to be accepted. */
+static inline int tcp_waiting(int listener)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	CHECK_SYS(getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &len));
+	return (int)info.tcpi_unacked;
+}
+
+static inline uint16_t tcp_port(const struct sockaddr_storage *a)
+{
+	return ntohs(((const struct sockaddr_in *)a)->sin_port);
+}
+
+/* A client that waits to be accepted behind `before` others. */
+static inline int tcp_come(int listener, const struct sockaddr_storage *a, socklen_t len, int before, uint16_t *ret_port)
+{
+	int fd = CHECK_SYS(socket(a->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	struct sockaddr_storage mine;
+	socklen_t mine_len = sizeof(mine);
+
+	CHECK_SYS(connect(fd, (const struct sockaddr *)a, len));
+	/* The last packet of the handshake may be under way still, and the next client's overtake it. */
+	VICTIM_UNTIL(tcp_waiting(listener) == before + 1);
+	CHECK_SYS(getsockname(fd, (struct sockaddr *)&mine, &mine_len));
+	*ret_port = tcp_port(&mine);
+	return fd;
+}
+
+/* The next one, which is to be the client with this port. */
+static inline int tcp_accept(int listener, uint16_t port)
+{
+	struct sockaddr_storage a;
+	socklen_t len = sizeof(a);
+	int fd = CHECK_SYS(accept(listener, (struct sockaddr *)&a, &len));
+
+	CHECK_EQ(tcp_port(&a), port);
+	return fd;
+}
+
+static inline void tcp_nobody_waits(int listener)
+{
+	CHECK_SYS(fcntl(listener, F_SETFL, O_NONBLOCK));
+	CHECK_ERRNO(accept(listener, NULL, NULL), EAGAIN);
+}
+
+/* Nothing gets to this socket any more. */
+static inline void tcp_deafen(int fd)
+{
+	struct sock_filter none = BPF_STMT(BPF_RET | BPF_K, 0);
+	struct sock_fprog program = { 1, &none };
+
+	CHECK_SYS(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)));
+}
+
+static inline void tcp_hear(int fd)
+{
+	CHECK_SYS(setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &(int){ 0 }, sizeof(int)));
 }
